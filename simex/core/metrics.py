@@ -1,0 +1,61 @@
+"""A run's metrics: one JSON object a train step, in a file that resuming mends."""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+
+from simex.core.errors import UserError
+from simex.core.files import read_jsonl
+
+
+class MetricsLog:
+    """Appends to ``metrics.jsonl``; values are plain numbers.
+
+    A metric is kept as (total, weight) while it is summed and becomes total / weight
+    only here, so that averages over devices, micro-batches and hosts are exact.
+    """
+
+    def __init__(self, path: pathlib.Path, *, first_step: int = 0):
+        """Opens the log and drops lines at or after `first_step`.
+
+        Those were written by a run that was stopped after its last checkpoint; they
+        are about to be written again.
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [r for r in self._read_whole_lines() if r["step"] < first_step]
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(record) + "\n" for record in kept)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends the values of train step `step`.
+
+        Raises:
+          UserError: a value is not finite; training cannot go on from there.
+        """
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{name} must stay finite; it is {value} at train step {step}. "
+                    "Lower the learning rate, or look at the batch of that step."
+                )
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.flush()
+
+    def _read_whole_lines(self) -> list[dict]:
+        if not self._path.exists():
+            return []
+        content = self._path.read_bytes()
+        os.truncate(self._path, content.rfind(b"\n") + 1)  # a torn last line
+        return list(read_jsonl(self._path))
+
+
+def mean_values(metrics: Mapping[str, tuple]) -> dict[str, float]:
+    """total / weight of each metric; 0 where nothing was counted."""
+    means: dict[str, float] = {}
+    for name, (total, weight) in metrics.items():
+        means[name] = float(total) / float(weight) if float(weight) else 0.0
+    return means

@@ -1,0 +1,1 @@
+"""Examples on disk, and batches from them."""

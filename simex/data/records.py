@@ -1,0 +1,51 @@
+"""One training example as it is stored."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """A prompt with the answer that is to be learned.
+
+    Example: ``Example(id="sum/0/explain/1", task="explain", group="sum",
+    prompt="[PYTHON]\\nprint(1 + 2)\\n[/PYTHON]\\n", target="[ANSWER]3[/ANSWER]",
+    source="curriculum")``.
+    """
+
+    id: str  # unique in its dataset
+    task: str  # a name in simex.tasks.TASKS
+    prompt: str
+    target: str
+    group: str  # examples of one group never sit on both sides of a split
+    source: str  # a name in problems.sources.SOURCES
+
+    def __post_init__(self) -> None:
+        for name in FIELDS:
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(
+                    f"Example.{name} must be text; got {type(value).__name__} in "
+                    f"{self.id!r}."
+                )
+        for name in ("id", "task", "target", "group"):
+            if not getattr(self, name):
+                raise ValueError(f"Example.{name} must not be empty; {self!r}.")
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Example))
+
+
+def parse_record(record: Mapping[str, Any]) -> Example:
+    """The example of a stored record, whose texts are UTF-8 bytes or str."""
+    return Example(**{name: _text(record[name]) for name in FIELDS})
+
+
+def render_record(example: Example) -> dict[str, str]:
+    """The record of an example; the inverse of `parse_record`."""
+    return {name: getattr(example, name) for name in FIELDS}
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8") if isinstance(value, bytes) else value

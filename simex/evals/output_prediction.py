@@ -1,0 +1,111 @@
+"""Output prediction: what share of stdouts does a policy predict?"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simex.core.progress import progress
+from simex.rollouts.policy import Policy, Query
+from simex.rollouts.rollout import Turn
+from simex.tasks import explain
+from simex.tasks.answer import Answer
+from simex.tasks.predict_output import (
+    PredictionItem,
+    parse_completion,
+    render_prompt,
+)
+from simex.tasks.rewards import is_output_right
+
+BLOCK = 256  # queries between two progress lines
+
+
+def complete_all(
+    policy: Policy, queries: Sequence[Query], *, label: str
+) -> list[Turn]:
+    """The turns of all queries, with progress."""
+    starts = range(0, len(queries), BLOCK)
+    turns: list[Turn] = []
+    for start in progress(starts, label=label, unit="block"):
+        turns += policy.complete(queries[start : start + BLOCK])
+    return turns
+
+
+def predict_outputs(
+    policy: Policy, items: Sequence[PredictionItem], *, seed: int, label: str
+) -> list[dict[str, Any]]:
+    """One record an item: what was said, what is true, whether they are equal."""
+    queries = [
+        Query(
+            task="predict_output",
+            prompt=render_prompt(item.source, item.stdin),
+            seed_path=(seed, index),
+        )
+        for index, item in enumerate(items)
+    ]
+    turns = complete_all(policy, queries, label=label)
+    return [
+        _make_record(
+            turn,
+            parse_completion(turn.text, is_truncated=turn.is_truncated),
+            lambda value, item=item: is_output_right(
+                value, item.stdout, checker=item.checker
+            ),
+            {
+                "id": item.id,
+                "group": item.group,
+                "role": item.role,
+                "source": item.source,
+                "stdin": item.stdin,
+                "true": item.stdout,
+            },
+        )
+        for item, turn in zip(items, turns, strict=True)
+    ]
+
+
+def predict_calls(
+    policy: Policy, calls: Sequence[dict[str, Any]], *, seed: int, label: str
+) -> list[dict[str, Any]]:
+    """The same for function calls; `calls` hold id, group, source, call and stdout.
+
+    `stdout` is the repr of the call's value; the answer must be the same text.
+    """
+    queries = [
+        Query(
+            task="explain",
+            prompt=explain.render_prompt(call["source"], call["call"]),
+            seed_path=(seed, index),
+        )
+        for index, call in enumerate(calls)
+    ]
+    turns = complete_all(policy, queries, label=label)
+    return [
+        _make_record(
+            turn,
+            explain.parse_completion(turn.text, is_truncated=turn.is_truncated),
+            lambda value, call=call: value == call["stdout"].rstrip("\n"),
+            {
+                "id": call["id"],
+                "group": call["group"],
+                "role": "function",
+                "source": call["source"],
+                "stdin": call["call"],
+                "true": call["stdout"],
+            },
+        )
+        for call, turn in zip(calls, turns, strict=True)
+    ]
+
+
+def _make_record(
+    turn: Turn,
+    answer: Answer,
+    is_equal: Callable[[str], bool],
+    fields: dict[str, Any],
+) -> dict[str, Any]:
+    return fields | {
+        "said": answer.value,
+        "refusal": answer.refusal.value if answer.refusal else None,
+        "is_right": answer.value is not None and is_equal(answer.value),
+        "text": turn.text,
+        "num_tokens": len(turn.completion_ids),
+    }

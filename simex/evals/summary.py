@@ -1,0 +1,143 @@
+"""From records of predictions, candidates and fixes to estimates with intervals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from simex.evals.candidates import JudgedCandidate
+from simex.evals.intervals import Estimate, mean_with_interval, paired_difference
+from simex.evals.pass_at_k import pass_at_k
+from simex.evals.rankers import RANKERS, Candidate
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def estimate_accuracy(records: Records, *, role: str | None = None) -> Estimate:
+    """The share of right predictions, of one role of programs or of all."""
+    chosen = [r for r in records if role is None or r["role"] == role]
+    return mean_with_interval(
+        [float(r["is_right"]) for r in chosen], [r["group"] for r in chosen]
+    )
+
+
+def estimate_gain(records: Records, baseline: Records) -> Estimate:
+    """The paired difference of two checkpoints on the same items.
+
+    Raises:
+      ValueError: the items differ.
+    """
+    if [r["id"] for r in records] != [r["id"] for r in baseline]:
+        raise ValueError("A paired difference needs the same items in the same order.")
+    return paired_difference(
+        [float(r["is_right"]) for r in records],
+        [float(r["is_right"]) for r in baseline],
+        clusters=[r["group"] for r in records],
+    )
+
+
+def group_candidates(
+    candidates: Sequence[JudgedCandidate],
+) -> dict[str, list[JudgedCandidate]]:
+    """Candidates by problem, in order."""
+    groups: dict[str, list[JudgedCandidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.problem_id, []).append(candidate)
+    return groups
+
+
+def estimate_pass_at_k(
+    groups: Mapping[str, Sequence[JudgedCandidate]], k: int
+) -> Estimate:
+    """Unbiased pass@k with an interval over problems."""
+    return mean_with_interval(_pass_values(groups, k))
+
+
+def estimate_best_at_k(
+    groups: Mapping[str, Sequence[JudgedCandidate]], ranker: str, k: int
+) -> Estimate:
+    """best@k by `ranker`, a name in RANKERS."""
+    return mean_with_interval(_ranked_values(groups, RANKERS[ranker], k))
+
+
+def estimate_ranking_gain(
+    groups: Mapping[str, Sequence[JudgedCandidate]], ranker: str, k: int
+) -> Estimate:
+    """best@k by `ranker` minus pass@1, paired by problem."""
+    return paired_difference(
+        _ranked_values(groups, RANKERS[ranker], k), _pass_values(groups, 1)
+    )
+
+
+def estimate_solving_gain(
+    groups: Mapping[str, Sequence[JudgedCandidate]],
+    baseline: Mapping[str, Sequence[JudgedCandidate]],
+) -> Estimate:
+    """pass@1 of one solver minus pass@1 of another, paired by problem.
+
+    Raises:
+      ValueError: they solved other problems.
+    """
+    if list(groups) != list(baseline):
+        raise ValueError("A paired difference needs the same problems.")
+    return paired_difference(_pass_values(groups, 1), _pass_values(baseline, 1))
+
+
+def estimate_fixes(outcomes: Records) -> dict[str, Estimate]:
+    """The results of self-RLEF, each a share of all attempts."""
+    clusters = [o["problem_id"] for o in outcomes]
+    before = [bool(o["is_right_before"]) for o in outcomes]
+    after = [bool(o["is_right_after"]) for o in outcomes]
+    drawn = [float(o["is_right_resampled"]) for o in outcomes]
+    pairs = list(zip(before, after, strict=True))
+    values = {
+        "self_rlef.single": [float(b) for b in before],
+        "self_rlef.fixed": [float(a) for a in after],
+        "self_rlef.resample": drawn,
+        "self_rlef.fix_rate": [float(a and not b) for b, a in pairs],
+        "self_rlef.break_rate": [float(b and not a) for b, a in pairs],
+    }
+    estimates = {
+        name: mean_with_interval(value, clusters) for name, value in values.items()
+    }
+    for name in ("single", "resample"):
+        estimates[f"gain.fixed_over_{name}"] = paired_difference(
+            values["self_rlef.fixed"],
+            values[f"self_rlef.{name}"],
+            clusters=clusters,
+        )
+    return estimates
+
+
+def verifier_quality(candidates: Sequence[JudgedCandidate]) -> dict[str, Estimate]:
+    """How often the simulated verdict on a candidate's public tests is right."""
+    judged = [c for c in candidates if c.source is not None]
+    if not judged:
+        return {}
+    says = [all(c.predicted_pass) for c in judged]
+    true = [all(c.passed_public) for c in judged]
+    clusters = [c.problem_id for c in judged]
+    agree = [float(s == t) for s, t in zip(says, true, strict=True)]
+    estimates = {"verifier.agreement": mean_with_interval(agree, clusters)}
+    for name, condition in (("said_pass", says), ("truly_pass", true)):
+        chosen = [i for i, holds in enumerate(condition) if holds]
+        if chosen:
+            estimates[f"verifier.right_when_{name}"] = mean_with_interval(
+                [agree[i] for i in chosen], [clusters[i] for i in chosen]
+            )
+    return estimates
+
+
+def _pass_values(
+    groups: Mapping[str, Sequence[JudgedCandidate]], k: int
+) -> list[float]:
+    return [
+        pass_at_k(len(group), sum(c.is_right for c in group), k=k)
+        for group in groups.values()
+    ]
+
+
+def _ranked_values(
+    groups: Mapping[str, Sequence[JudgedCandidate]],
+    ranker: Callable[[Sequence[Candidate], int], float],
+    k: int,
+) -> list[float]:
+    return [ranker([c.as_candidate() for c in g], k) for g in groups.values()]

@@ -1,0 +1,170 @@
+"""Asks a fresh process to load an export, and judges what it found."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors.numpy import save_file
+
+from simex.core.errors import UserError
+from simex.hf import verify
+from simex.models import transformer
+from simex.models.config import ModelConfig
+from simex.tokens.chat import render
+from simex.tokens.tokenizer import Tokenizer
+
+MAX_LOGIT_DIFFERENCE = 1e-4  # absolute, float32 on both sides
+TIMEOUT_SECS = 900.0
+NUM_ROWS, NUM_POSITIONS = 2, 64
+_CHATS = (("Print 7.", "print(7)"), (" a\n\n  b ", "\n    x = 1\n"), ("", ""))
+
+
+def verify_export(
+    folder: pathlib.Path,
+    params: Mapping[str, Any],
+    *,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+) -> dict[str, Any]:
+    """Compares ids, decoded text, chats and logits of the export with simex's own.
+
+    Args:
+        folder: the export.
+        params: as they were stored, i.e. rounded to the stored dtype.
+        config: the model's shape.
+        tokenizer: whose files are in the export.
+        texts: the corpus; texts that UTF-8 cannot hold are not allowed.
+
+    Returns the findings for export_report.json; ``status`` is "verified", or "not
+    verified: …" with what is not installed.
+
+    Raises UserError when anything differs or cannot be loaded.
+    """
+    if not importlib.util.find_spec("transformers"):
+        return {"status": "not verified: transformers is not installed"}
+    with tempfile.TemporaryDirectory(prefix="simex-export-") as name:
+        reference = pathlib.Path(name)
+        _save_reference(reference, tokenizer, texts)
+        tokens_BT, logits_BTV = reference_logits(params, config, tokenizer.vocab_size)
+        tensors = {"tokens": tokens_BT, "logits": logits_BTV}
+        save_file(tensors, reference / "logits.safetensors")
+        findings = _run(folder, reference)
+    if faults := _faults(findings):
+        raise UserError(
+            "transformers must compute from an export what simex computes; "
+            f"{'; '.join(faults)}. Nothing was exported; please report it."
+        )
+    if reason := findings.get("logits_not_verified"):
+        return {"status": f"ids verified; logits not verified: {reason}", **findings}
+    return {"status": "verified", **findings}
+
+
+def reference_logits(
+    params: Mapping[str, Any], config: ModelConfig, vocab_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens [B, T] int32 below `vocab_size`, simex's logits [B, T, V] float32)."""
+    num_positions = min(NUM_POSITIONS, config.max_positions)
+    rng = np.random.default_rng(0)
+    size = (NUM_ROWS, num_positions)
+    tokens_BT = rng.integers(vocab_size, size=size, dtype=np.int32)
+    positions_BT = np.broadcast_to(np.arange(num_positions, dtype=np.int32), size)
+    exact = dataclasses.replace(config, compute_dtype="float32")
+
+    @jax.jit
+    def compute(params: Any) -> jax.Array:
+        hidden_BTD = transformer.forward(
+            exact,
+            params,
+            tokens_BT=jnp.asarray(tokens_BT),
+            segment_ids_BT=jnp.ones(size, jnp.int32),
+            positions_BT=jnp.asarray(positions_BT),
+        )
+        return transformer.logits(exact, params, hidden_BTD)
+
+    # Accelerators would otherwise round the inputs of a float32 product.
+    with jax.default_matmul_precision("highest"):
+        return tokens_BT, np.asarray(compute(dict(params)), dtype=np.float32)
+
+
+def _save_reference(
+    folder: pathlib.Path, tokenizer: Tokenizer, texts: Sequence[str]
+) -> None:
+    chats = []
+    for prompt, completion in _CHATS:
+        rendered = render(tokenizer, prompt, completion)
+        chats.append(
+            {
+                "prompt": prompt,
+                "completion": completion,
+                "ids": rendered.ids.tolist(),
+                "mask": rendered.loss_mask.astype(int).tolist(),
+            }
+        )
+    content = {"texts": [[t, tokenizer.encode(t)] for t in texts], "chats": chats}
+    (folder / "reference.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _run(folder: pathlib.Path, reference: pathlib.Path) -> dict[str, Any]:
+    offline = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUDA_VISIBLE_DEVICES": "",  # the trainer may own the accelerator
+    }
+    # -P: the script's folder, with names such as `names`, stays off the import path.
+    command = [sys.executable, "-P", verify.__file__, str(folder), str(reference)]
+    try:
+        process = subprocess.run(
+            command,
+            env=os.environ | offline,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECS,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"transformers must load the export within {TIMEOUT_SECS:.0f} s; it did "
+            "not. Nothing was exported; run the stage again on a quieter machine."
+        ) from None
+    if process.returncode:
+        raise UserError(
+            "transformers must be able to load the export; it failed with:\n"
+            f"{process.stderr[-2000:]}"
+        )
+    return json.loads((reference / "findings.json").read_text(encoding="utf-8"))
+
+
+def _faults(findings: Mapping[str, Any]) -> list[str]:
+    faults = [
+        f"{findings[f'num_{what}_differences']} of {findings[f'num_{unit}']} {unit} "
+        f"differ in their {name}"
+        for what, unit, name in (
+            ("id", "texts", "ids"),
+            ("decode", "texts", "decoded text"),
+            ("chat", "chats", "ids or mask"),
+        )
+        if findings[f"num_{what}_differences"]
+    ]
+    if faults:
+        faults.append(f"first: {json.dumps(findings['differences'][0])[:400]}")
+    for kind in ("missing_tensors", "unexpected_tensors"):
+        if findings.get(kind):
+            faults.append(f"{kind.replace('_', ' ')}: {', '.join(findings[kind])}")
+    difference = findings.get("max_logit_difference", 0.0)
+    if not difference <= MAX_LOGIT_DIFFERENCE:  # NaN is a fault, too
+        faults.append(
+            f"logits differ by up to {difference:.3g}, more than {MAX_LOGIT_DIFFERENCE}"
+        )
+    return faults

@@ -1,0 +1,1 @@
+"""What gin binds: one job, or one set of shared settings, a file."""

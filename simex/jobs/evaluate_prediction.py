@@ -1,0 +1,91 @@
+"""Job: how many stdouts does each checkpoint predict, on what it never saw?"""
+
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import gin
+
+from simex.core.files import read_jsonl, write_jsonl
+from simex.evals.output_prediction import predict_calls, predict_outputs
+from simex.jobs.setup import Setup
+from simex.problems.sources import cruxeval
+from simex.sampling.methods import SamplingMethod
+from simex.tasks.predict_output import PredictionItem
+
+
+@gin.configurable
+def evaluate_prediction(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    setup: Setup,
+    seed: int,
+    checkpoints: Sequence[str],
+    num_programs: int | None = None,
+    functions_from: str = "train_rl",
+    num_functions: int = 300,
+    cruxeval_path: str = "../shared/data/eval/cruxeval.jsonl",
+    num_cruxeval: int = 800,
+) -> None:
+    """Writes <checkpoint>.jsonl, functions.jsonl and cruxeval.jsonl of predictions.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      setup: model and devices.
+      seed: of the samples; prediction is greedy, so it matters to nothing else.
+      checkpoints: stages whose last checkpoint predicts the held-out programs.
+      num_programs: how many (program, stdin) pairs; None: all.
+      functions_from: the checkpoint that predicts real functions and CRUXEval.
+      num_functions: held-out calls of real functions.
+      cruxeval_path: CRUXEval's own file; without it that part is left out.
+      num_cruxeval: how many of its items.
+    """
+    mesh = setup.make_mesh()
+    greedy = SamplingMethod(temperature=0.0)
+
+    def predict(
+        name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], items: Any
+    ) -> None:
+        path = stage_dir / f"{name.replace('/', '_')}.jsonl"
+        if path.exists():
+            return
+        params = setup.load_params(workdir, checkpoint, mesh=mesh)
+        policy = setup.make_policy(workdir, params, mesh=mesh, method=greedy)
+        write_jsonl(path, run(policy, items, seed=seed, label=f"predict/{name}"))
+
+    programs = list(_load_programs(workdir, num_programs))
+    for checkpoint in checkpoints:
+        predict(checkpoint, checkpoint, predict_outputs, programs)
+    calls = list(itertools.islice(_load_functions(workdir), num_functions))
+    predict("functions", functions_from, predict_calls, calls)
+    benchmark = cruxeval.find_items(pathlib.Path(cruxeval_path))
+    if benchmark is not None:
+        items = [_as_call(item) for item in benchmark[:num_cruxeval]]
+        predict("cruxeval", functions_from, predict_calls, items)
+
+
+def _load_programs(
+    workdir: pathlib.Path, count: int | None
+) -> Iterator[PredictionItem]:
+    records = read_jsonl(workdir / "run_programs" / "test.jsonl")
+    return (PredictionItem(**record) for record in itertools.islice(records, count))
+
+
+def _load_functions(workdir: pathlib.Path) -> Iterator[dict[str, Any]]:
+    for record in read_jsonl(workdir / "harvest_functions" / "functions.jsonl"):
+        if record["split"] == "test":
+            source = record["program"].rsplit("\nprint(", 1)[0]
+            yield {**record, "source": source}
+
+
+def _as_call(item: cruxeval.CruxItem) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "group": item.id,
+        "source": item.code,
+        "call": f"f({item.input})",
+        "stdout": item.output,
+    }

@@ -1,0 +1,254 @@
+"""Job: real functions out of a folder of Python code, with calls and their values."""
+
+import collections
+import dataclasses
+import itertools
+import json
+import pathlib
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import gin
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import InfraError, UserError
+from simex.core.files import read_jsonl, write_atomically, write_jsonl
+from simex.core.progress import progress
+from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Limits
+from simex.problems.sources.functions import (
+    FunctionCase,
+    HarvestLimits,
+    SelectedCase,
+    harvest,
+    is_held_out,
+    parse_probe,
+    render_probe,
+    render_program,
+    select_cases,
+)
+from simex.sandbox.outcome import RunOutcome, RunRequest
+from simex.sandbox.pool import SandboxPool
+
+DEFAULT_LIMITS = HarvestLimits()
+DEFAULT_SANDBOX = SandboxConfig()
+PROBE_LIMITS = Limits(cpu_secs=3.0, memory_mib=512)
+CASE_LIMITS = Limits(cpu_secs=1.0, memory_mib=512)
+NUM_VERIFYING_RUNS = 2
+NUM_CANDIDATES_PER_FUNCTION = 2  # about two thirds of the candidates can be kept
+SMALL_CHARS = 600  # programs of at most so many characters are counted in the report
+
+
+@gin.configurable
+def harvest_functions(
+    workdir: pathlib.Path,
+    root: str | None = None,
+    *,
+    max_functions: int = 600,
+    inputs_per_function: int = 3,
+    held_out_fraction: float = 0.3,
+    seed: int = 0,
+    license: str = "unknown",
+    limits: HarvestLimits = DEFAULT_LIMITS,
+    sandbox: SandboxConfig = DEFAULT_SANDBOX,
+) -> None:
+    """Writes harvest_functions/functions.jsonl and report.json.
+
+    A line of functions.jsonl is one call: id, group, entry, module, license, origin,
+    program, call, stdout, split ("train" or "test", by group), num_chars, num_lines.
+    Functions come in the order of their length. report.json counts what was kept and,
+    by reason, what was dropped.
+
+    First all candidate calls of a function run in one probe program. The chosen calls
+    then run again, twice, each as the program that is kept; all runs must agree.
+
+    Args:
+      workdir: of the run.
+      root: A folder of Python code; the interpreter's standard library if None.
+      max_functions: Keep the shortest so many.
+      inputs_per_function: Keep at most so many calls of a function.
+      held_out_fraction: Share of the module files whose functions are for testing.
+      seed: Of the split.
+      license: Of the code below `root`.
+      limits: Bounds on programs, and how many calls are tried.
+      sandbox: How to open the sandbox.
+
+    Raises:
+      UserError: `root` is no folder, a number is impossible, or nothing was found.
+    """
+    _check(max_functions, inputs_per_function, held_out_fraction)
+    folder = workdir / "harvest_functions"
+    if (folder / "report.json").exists():
+        return
+    started = time.monotonic()
+    found = harvest(
+        pathlib.Path(root) if root is not None else None, limits=limits, license=license
+    )
+    candidates = found.functions[: max_functions * NUM_CANDIDATES_PER_FUNCTION]
+    with sandbox.open_pool() as pool:
+        probed = folder / "probed.jsonl"
+        continue_jsonl(
+            probed,
+            lambda start: _probe_all(pool, candidates[start:], inputs_per_function),
+        )
+        chosen = _read_chosen(probed, candidates, max_functions)
+        verified = folder / "verified.jsonl"
+        continue_jsonl(verified, lambda start: _verify_all(pool, chosen[start:]))
+    records = [
+        _make_record(
+            c, is_held_out(c.case.group, fraction=held_out_fraction, seed=seed)
+        )
+        for c, check in zip(chosen, read_jsonl(verified), strict=True)
+        if "dropped" not in check
+    ]
+    if not records:
+        raise UserError(
+            f"No function below {root or 'the standard library'} could be harvested; "
+            "at least one pure function that returns a value is needed. Name another "
+            "root, or raise HarvestLimits.max_chars and max_lines."
+        )
+    write_jsonl(folder / "functions.jsonl", records)
+    report = {
+        "python": platform.python_version(),
+        "seconds": round(time.monotonic() - started, 1),  # of the last attempt
+        **_count(records),
+        "functions_dropped_unread": found.dropped,
+        **_count_drops(list(read_jsonl(probed)), list(read_jsonl(verified))),
+    }
+    # Last: its presence says that the job is done.
+    with write_atomically(folder / "report.json") as file:
+        json.dump(report, file, indent=1)
+
+
+def _check(max_functions: int, inputs_per_function: int, fraction: float) -> None:
+    if max_functions < 1 or inputs_per_function < 1 or not 0 <= fraction < 1:
+        raise UserError(
+            "harvest_functions needs max_functions and inputs_per_function of at least "
+            "1 and held_out_fraction in [0, 1); got "
+            f"{max_functions}, {inputs_per_function} and {fraction}. Change the setting."
+        )
+
+
+def _probe_all(
+    pool: SandboxPool, functions: Sequence[tuple[FunctionCase, ...]], per_function: int
+) -> Iterator[dict]:
+    """One record a function: what its calls did, and which of them are chosen."""
+    requests = (
+        RunRequest(source=render_probe(cases), limits=PROBE_LIMITS)
+        for cases in functions
+    )
+    outcomes = pool.run_all(requests)
+    rows = zip(functions, outcomes, strict=True)
+    for cases, outcome in progress(
+        rows, total=len(functions), label="functions/probe", unit="function"
+    ):
+        calls = parse_probe(cases, _stdout_of(outcome))
+        findings = collections.Counter(call.finding.value for call in calls)
+        yield {
+            "function": _function_id(cases),
+            "findings": dict(findings),
+            "chosen": [
+                [c.case.id, c.stdout] for c in select_cases(calls, per_function)
+            ],
+        }
+
+
+def _stdout_of(outcome: RunOutcome | InfraError) -> str:
+    if isinstance(outcome, InfraError):
+        return ""  # the function is dropped; the pool counts the fault
+    return outcome.stdout.decode("utf-8", "replace")
+
+
+def _read_chosen(
+    probed: pathlib.Path,
+    functions: Sequence[tuple[FunctionCase, ...]],
+    max_functions: int,
+) -> list[SelectedCase]:
+    """The chosen calls of the first `max_functions` functions that have any."""
+    records = list(read_jsonl(probed))
+    if [r["function"] for r in records] != [_function_id(f) for f in functions]:
+        raise UserError(
+            f"{probed} must come from the same code and settings as this run; it lists "
+            "other functions. Delete its folder, or name another workdir."
+        )
+    by_id = {case.id: case for cases in functions for case in cases}
+    lists = (record["chosen"] for record in records if record["chosen"])
+    return [
+        SelectedCase(case=by_id[case_id], stdout=stdout)
+        for chosen in itertools.islice(lists, max_functions)
+        for case_id, stdout in chosen
+    ]
+
+
+def _function_id(cases: tuple[FunctionCase, ...]) -> str:
+    return cases[0].id.rpartition("#")[0]
+
+
+def _verify_all(pool: SandboxPool, chosen: Sequence[SelectedCase]) -> Iterator[dict]:
+    """One record a case; it holds "dropped" where a run did not print the value."""
+    requests = (
+        RunRequest(source=render_program(c.case), limits=CASE_LIMITS)
+        for c in chosen
+        for _ in range(NUM_VERIFYING_RUNS)
+    )
+    outcomes = pool.run_all(requests)
+    for c in progress(chosen, label="functions/verify", unit="case"):
+        runs = list(itertools.islice(outcomes, NUM_VERIFYING_RUNS))
+        record = {"id": c.case.id}
+        reasons = [r for r in (_fault(run, c.stdout) for run in runs) if r]
+        yield {**record, "dropped": reasons[0]} if reasons else record
+
+
+def _fault(outcome: RunOutcome | InfraError, stdout: str) -> str | None:
+    if isinstance(outcome, InfraError):
+        return "infra error"
+    if not outcome.status.is_ok:
+        return f"ends with {outcome.status.value} when it runs alone"
+    if outcome.stdout != stdout.encode():
+        return "prints something else when it runs alone"
+    return None
+
+
+def _make_record(chosen: SelectedCase, is_test: bool) -> dict:
+    case = chosen.case
+    fields = ("id", "group", "entry", "module", "license", "origin", "call")
+    values = dataclasses.asdict(case)
+    return {
+        **{field: values[field] for field in fields},
+        "program": render_program(case),
+        "stdout": chosen.stdout,
+        "split": "test" if is_test else "train",
+        "num_chars": case.num_chars,
+        "num_lines": case.num_lines,
+    }
+
+
+def _count(records: Sequence[Mapping]) -> dict:
+    """Functions and cases, in all, by split, and small ones."""
+
+    def functions(some: Iterable[Mapping]) -> int:
+        return len({(r["group"], r["entry"]) for r in some})
+
+    by_split = {s: [r for r in records if r["split"] == s] for s in ("train", "test")}
+    return {
+        "num_functions": functions(records),
+        "num_cases": len(records),
+        "num_functions_by_split": {s: functions(rs) for s, rs in by_split.items()},
+        "num_cases_by_split": {s: len(rs) for s, rs in by_split.items()},
+        f"num_functions_up_to_{SMALL_CHARS}_chars": functions(
+            r for r in records if r["num_chars"] <= SMALL_CHARS
+        ),
+    }
+
+
+def _count_drops(probed: Sequence[Mapping], checks: Sequence[Mapping]) -> dict:
+    calls: collections.Counter[str] = collections.Counter()
+    for record in probed:
+        calls.update(record["findings"])
+    cases = collections.Counter(c["dropped"] for c in checks if "dropped" in c)
+    return {
+        "functions_without_a_case": sum(not record["chosen"] for record in probed),
+        "calls_tried": dict(calls),
+        "cases_dropped": dict(cases),
+    }

@@ -1,0 +1,100 @@
+"""`simex run`: an experiment file, stage by stage."""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+from simex.core.config import Experiment, choose_stages, load_experiment
+from simex.core.progress import format_secs
+from simex.core.stages import Plan, plan_stages, run_experiment
+from simex.core.system import num_usable_cores
+
+HELP = "run an experiment, or go on where it stopped"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words that may follow `simex run`."""
+    parser.add_argument(
+        "experiment", help="a gin file, e.g. experiments/quickstart.gin"
+    )
+    parser.add_argument(
+        "--workdir",
+        type=pathlib.Path,
+        help="where everything is written (default: runs/ and the experiment's name)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting over the file's, e.g. 'train_sft.num_steps=100'; repeatable",
+    )
+    parser.add_argument(
+        "--only",
+        "--stages",
+        type=_split_names,
+        default=(),
+        metavar="STAGE[,STAGE]",
+        help="run these stages only; those before them must be done",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the experiment, say what would run, and stop",
+    )
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Runs, or with --dry-run describes, what the words ask for; the exit code."""
+    _register_jobs()
+    experiment = load_experiment(arguments.experiment, arguments.overrides)
+    workdir = arguments.workdir or pathlib.Path("runs") / experiment.name
+    choose_stages(experiment.stages, arguments.only)  # refused before anything is made
+    if arguments.dry_run:
+        plans = plan_stages(experiment, workdir)
+        print(render_plan(experiment, plans, workdir))
+        return 0
+    _prepare_devices(experiment, workdir)
+    run_experiment(experiment, workdir, only=arguments.only)
+    return 0
+
+
+def render_plan(
+    experiment: Experiment, plans: Sequence[Plan], workdir: pathlib.Path
+) -> str:
+    """What `--dry-run` prints: the stages, then the settings that are not defaults."""
+    lines = [f"{experiment.path} in {workdir}", "", "Stages"]
+    width = max(len(plan.stage.name) for plan in plans)
+    for plan in plans:
+        lines.append(f"  {plan.stage.name:{width}}  {_render_todo(plan)}")
+    lines += ["", "Settings that differ from their defaults"]
+    changed = [s for s in experiment.changed_settings if s.key != "run.stages"]
+    for setting in changed:
+        was = "" if setting.default is None else f"default {setting.default}; "
+        lines.append(f"  {setting.key} = {setting.text}  ({was}{setting.where})")
+    return "\n".join(lines if changed else [*lines, "  none"])
+
+
+def _render_todo(plan: Plan) -> str:
+    if plan.is_done and plan.stamp is not None:
+        return f"{plan.todo.value} ({format_secs(plan.stamp.seconds)})"
+    return plan.todo.value + (f": {plan.why}" if plan.why else "")
+
+
+def _register_jobs() -> None:
+    from simex.jobs.wiring import register  # imports every room, and so jax
+
+    register()
+
+
+def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
+    # Before any job: jax reads the number of devices once, when it starts.
+    from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
+
+    configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
+    configure_compile_cache(workdir / ".compile_cache")
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -1,0 +1,81 @@
+"""Job: what right and wrong programs really print, for prediction."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+
+import gin
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import InfraError
+from simex.core.files import read_jsonl
+from simex.core.progress import progress
+from simex.jobs.sandbox import SandboxConfig
+from simex.problems.records import from_record
+from simex.sandbox.outcome import RunRequest
+from simex.sandbox.pool import SandboxPool
+
+SPLITS = ("rl", "validation", "test")
+
+
+@gin.configurable
+def run_programs(
+    workdir: pathlib.Path,
+    *,
+    inputs_per_program: int = 1,
+    sandbox: SandboxConfig = SandboxConfig(),
+) -> None:
+    """Writes run_programs/{rl,validation,test}.jsonl, a PredictionItem a line.
+
+    One right and one wrong program of each problem, on its first public tests. A run
+    that does not end well has no stdout to predict and is left out.
+    """
+    with sandbox.open_pool() as pool:
+        for split in SPLITS:
+            path = workdir / "make_problems" / f"{split}.jsonl"
+            runs = list(_list_runs(path, inputs_per_program))
+            continue_jsonl(
+                workdir / "run_programs" / f"{split}.all.jsonl",
+                lambda start, runs=runs, split=split: _run(pool, runs[start:], split),
+            )
+            _keep_finished(workdir / "run_programs", split)
+
+
+def _list_runs(path: pathlib.Path, inputs_per_program: int) -> Iterator[dict]:
+    for record in read_jsonl(path):
+        item = from_record(record)
+        programs = [("right", s) for s in item.right_programs[:1]]
+        programs += [("wrong", s) for s in item.wrong_programs[:1]]
+        tests = list(enumerate(item.problem.public_tests))[:inputs_per_program]
+        for (role, source), (index, test) in itertools.product(programs, tests):
+            yield {
+                "id": f"{item.problem.id}/{role}/{index}",
+                "group": item.problem.composition,
+                "role": role,
+                "source": source,
+                "stdin": test.stdin,
+                "checker": item.problem.checker,
+            }
+
+
+def _run(pool: SandboxPool, runs: list[dict], split: str) -> Iterator[dict]:
+    outcomes = pool.run_all(
+        RunRequest(source=run["source"], stdin=run["stdin"]) for run in runs
+    )
+    shown = progress(outcomes, total=len(runs), label=f"runs/{split}", unit="run")
+    for run, outcome in zip(runs, shown, strict=True):
+        if isinstance(outcome, InfraError):
+            yield {**run, "dropped": f"infra error: {outcome}"}
+        elif not outcome.status.is_ok:
+            yield {**run, "dropped": outcome.status.value}
+        else:
+            yield {**run, "stdout": outcome.stdout.decode(errors="replace")}
+
+
+def _keep_finished(folder: pathlib.Path, split: str) -> None:
+    def records_from(start: int) -> Iterator[dict]:
+        records = read_jsonl(folder / f"{split}.all.jsonl")
+        kept = (record for record in records if "dropped" not in record)
+        return itertools.islice(kept, start, None)
+
+    continue_jsonl(folder / f"{split}.jsonl", records_from)

@@ -1,0 +1,22 @@
+"""Shared settings: how jobs open the sandbox."""
+
+import dataclasses
+
+from simex.sandbox.pool import SandboxPool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """How many workers, and which jail."""
+
+    num_workers: int | None = None  # None: one for each usable core
+    backend: str = "auto"  # the strongest that this machine can do
+    allow_unsafe: bool = False  # accept a machine that has no jail at all
+
+    def open_pool(self) -> SandboxPool:
+        """A pool of workers; use it as a context manager."""
+        return SandboxPool(
+            num_workers=self.num_workers,
+            backend=self.backend,
+            allow_unsafe=self.allow_unsafe,
+        )

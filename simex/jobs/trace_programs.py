@@ -1,0 +1,97 @@
+"""Job: run programs under the tracer in the sandbox and keep what they did."""
+
+import itertools
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import gin
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import InfraError
+from simex.core.files import read_jsonl
+from simex.core.progress import progress
+from simex.jobs.sandbox import SandboxConfig
+from simex.problems.records import from_record
+from simex.sandbox.pool import SandboxPool
+from simex.traces import records
+from simex.traces.collect import TraceFailure, collect_traces
+
+
+@gin.configurable
+def trace_programs(
+    workdir: pathlib.Path,
+    *,
+    max_events: int = 2_000,
+    max_functions: int = 1_000,
+    sandbox: SandboxConfig = SandboxConfig(),
+) -> None:
+    """Writes trace_programs/{curriculum,functions}.jsonl, one record a run.
+
+    Curriculum: a right and a wrong program of each training problem on its public
+    tests. Functions: the harvested calls of the training side. A run that cannot be
+    traced keeps its place, with the reason.
+    """
+    folder = workdir / "trace_programs"
+    with sandbox.open_pool() as pool:
+        items = list(_list_curriculum(workdir / "make_problems" / "train.jsonl"))
+        _trace_all(pool, items, folder / "curriculum.jsonl", max_events)
+        functions = workdir / "harvest_functions" / "functions.jsonl"
+        if functions.exists():
+            calls = itertools.islice(_list_functions(functions), max_functions)
+            _trace_all(pool, list(calls), folder / "functions.jsonl", max_events)
+
+
+def _trace_all(
+    pool: SandboxPool, items: list[dict], path: pathlib.Path, max_events: int
+) -> None:
+    def records_from(start: int) -> Iterator[dict]:
+        runs = [(item["source"], item["stdin"]) for item in items[start:]]
+        traces = collect_traces(pool, runs, max_events=max_events)
+        shown = progress(
+            traces, total=len(runs), label=f"traces/{path.stem}", unit="run"
+        )
+        for item, trace in zip(items[start:], shown, strict=True):
+            yield _make_record(item, trace)
+
+    continue_jsonl(path, records_from)
+
+
+def _make_record(item: dict, trace: object) -> dict:
+    if isinstance(trace, TraceFailure):
+        return {**item, "dropped": trace.reason}
+    if isinstance(trace, InfraError):
+        return {**item, "dropped": f"infra error: {trace}"}
+    return {**item, "trace": records.to_record(trace)}  # type: ignore[arg-type]
+
+
+def _list_curriculum(path: pathlib.Path) -> Iterator[dict]:
+    for record in read_jsonl(path):
+        item = from_record(record)
+        problem = item.problem
+        programs = [("right", item.right_programs[:1])]
+        programs += [("wrong", item.wrong_programs[:1])]
+        for role, sources in programs:
+            for source, (index, test) in itertools.product(
+                sources, enumerate(problem.public_tests)
+            ):
+                yield {
+                    "id": f"{problem.id}/{role}/{index}",
+                    "group": problem.composition,
+                    "role": role,
+                    "problem_id": problem.id,
+                    "source": source,
+                    "stdin": test.stdin,
+                }
+
+
+def _list_functions(path: pathlib.Path) -> Iterable[dict]:
+    for record in read_jsonl(path):
+        if record["split"] == "train":
+            yield {
+                "id": record["id"],
+                "group": record["group"],
+                "role": "function",
+                "call": record["call"],
+                "source": record["program"],
+                "stdin": "",
+            }

@@ -1,0 +1,90 @@
+"""Job: on-policy RL from the SFT checkpoint, on every objective of the experiment."""
+
+import pathlib
+from collections.abc import Sequence
+
+import gin
+
+from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.setup import Setup
+from simex.rl.loop import RlConfig, run_rl
+from simex.rl.loss import PolicyLossConfig
+from simex.rollouts.objective import Objective
+from simex.sampling.methods import SamplingMethod
+from simex.train.optimizer import OptimizerConfig
+
+
+@gin.configurable
+def train_rl(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    setup: Setup,
+    objectives: Sequence[Objective],
+    seed: int,
+    num_steps: int,
+    rollouts_per_step: int,
+    learning_rate: float,
+    warmup_steps: int = 0,
+    optimizer: str = "adamw",
+    clip_norm: float = 0.1,
+    temperature: float = 1.0,
+    advantage: str = "length_weighted_mean",
+    loss: PolicyLossConfig = PolicyLossConfig(),
+    rows: int = 32,
+    steps_between_saves: int = 5,
+    init_from: str = "nlex/train_sft",
+    sandbox: SandboxConfig = SandboxConfig(),
+) -> None:
+    """Writes checkpoints/, metrics.jsonl and rollouts/.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      setup: model and devices.
+      objectives: what is trained, e.g. output prediction and solving.
+      seed: of items and samples.
+      num_steps: train steps; each samples anew.
+      rollouts_per_step: of all objectives together.
+      learning_rate: after the warm-up, constant.
+      warmup_steps: train steps until then.
+      optimizer: "muon" or "adamw".
+      clip_norm: global gradient norm.
+      temperature: of the policy while it is sampled and trained.
+      advantage: a name in rl.advantage.ADVANTAGES.
+      loss: clipping and normaliser.
+      rows: of a micro-batch, on all devices.
+      steps_between_saves: how much work an interruption may cost.
+      init_from: the stage whose checkpoint to begin from.
+      sandbox: where programs are judged.
+    """
+    tokenizer = setup.load_tokenizer(workdir)
+    mesh = setup.make_mesh()
+    method = SamplingMethod(temperature=temperature)
+    with sandbox.open_pool() as pool:
+        run_rl(
+            stage_dir,
+            [(objective, objective.load_items(workdir)) for objective in objectives],
+            make_policy=lambda params: setup.make_policy(
+                workdir, params, mesh=mesh, method=method
+            ),
+            pool=pool,
+            config=RlConfig(
+                num_steps=num_steps,
+                rollouts_per_step=rollouts_per_step,
+                advantage=advantage,
+                loss=loss,
+                rows=rows,
+                steps_between_saves=steps_between_saves,
+            ),
+            model=setup.decoder.fit(tokenizer),
+            optimizer=OptimizerConfig(
+                name=optimizer,
+                learning_rate=learning_rate,
+                warmup_steps=warmup_steps,
+                clip_norm=clip_norm,
+            ),
+            mesh=mesh,
+            params=setup.load_params(workdir, init_from, mesh=mesh),
+            seed=seed,
+        )

@@ -1,0 +1,1 @@
+"""The decoder: pure functions of params and token ids."""

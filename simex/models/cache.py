@@ -1,0 +1,133 @@
+"""Keys and values that decoding remembers, as a plain pytree.
+
+Decoding reads two places. The prefix holds everything before the current chunk and is
+only read, so XLA never copies it inside the decode loop. The recent buffer holds the
+positions of the current chunk; every row writes the same column at the same step,
+which is one in-place slice. When the chunk ends, `merge_recent` appends the buffer to
+each row's prefix, whose lengths differ.
+
+Keys are stored with positions innermost: scores then vectorise over positions, which
+is nearly twice as fast on a CPU as a dot over the head width (B=64, S=256, H=64).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from simex.models.config import ModelConfig
+
+
+class LayerCache(NamedTuple):
+    """One layer's keys and values."""
+
+    k_BKHS: jax.Array
+    v_BKSH: jax.Array
+
+
+Cache = tuple[LayerCache, ...]  # one entry a layer
+
+
+def make_cache(
+    config: ModelConfig, num_rows: int, num_positions: int, *, dtype: str = "float32"
+) -> Cache:
+    """An empty cache: zeros."""
+    kv, width = config.num_kv_heads, config.head_dim
+    return tuple(
+        LayerCache(
+            jnp.zeros((num_rows, kv, width, num_positions), dtype),
+            jnp.zeros((num_rows, kv, num_positions, width), dtype),
+        )
+        for _ in range(config.num_layers)
+    )
+
+
+def slice_cache(cache: Cache, num_positions: int) -> Cache:
+    """The first `num_positions` positions of every row."""
+    return jax.tree.map(
+        lambda layer: LayerCache(
+            layer.k_BKHS[..., :num_positions], layer.v_BKSH[:, :, :num_positions]
+        ),
+        cache,
+        is_leaf=lambda node: isinstance(node, LayerCache),
+    )
+
+
+def write_column(
+    cache: LayerCache, k_B1KH: jax.Array, v_B1KH: jax.Array, column: jax.Array
+) -> LayerCache:
+    """Writes one position of all rows at the same column."""
+    k_BKH1 = k_B1KH.transpose(0, 2, 3, 1).astype(cache.k_BKHS.dtype)
+    v_BK1H = v_B1KH.transpose(0, 2, 1, 3).astype(cache.v_BKSH.dtype)
+    return LayerCache(
+        jax.lax.dynamic_update_slice_in_dim(cache.k_BKHS, k_BKH1, column, axis=3),
+        jax.lax.dynamic_update_slice_in_dim(cache.v_BKSH, v_BK1H, column, axis=2),
+    )
+
+
+def from_projections(k_BTKH: jax.Array, v_BTKH: jax.Array) -> LayerCache:
+    """The cache of rows whose keys and values were all computed at once."""
+    return LayerCache(k_BTKH.transpose(0, 2, 3, 1), v_BTKH.transpose(0, 2, 1, 3))
+
+
+def merge_recent(cache: Cache, recent: Cache, lengths_B: jax.Array) -> Cache:
+    """Writes the recent buffer behind each row's first `lengths_B` positions.
+
+    The cache must have room for a whole buffer behind the longest row: a write that
+    does not fit would be moved left, over older positions.
+    """
+    width = recent[0].v_BKSH.shape[2]
+    rows = jnp.arange(lengths_B.shape[0], dtype=jnp.int32)
+    zeros = jnp.zeros_like(lengths_B)
+    return copy_spans(
+        cache, recent, width, num_spans=lengths_B.shape[0],
+        sources=(rows, zeros), targets=(rows, lengths_B),
+    )  # fmt: skip
+
+
+def copy_spans(
+    target: Cache,
+    source: Cache,
+    span: int,
+    *,
+    num_spans: int | jax.Array,
+    sources: tuple[jax.Array, jax.Array],
+    targets: tuple[jax.Array, jax.Array],
+) -> Cache:
+    """Copies the first `num_spans` of a list of spans of positions between caches.
+
+    Args:
+        target: is written; a donated target is updated in place.
+        source: is read.
+        span: how many positions each copy moves.
+        num_spans: may be traced, so that one program serves any number.
+        sources: rows and first positions in `source`, two int32 arrays.
+        targets: rows and first positions in `target`.
+    """
+
+    def copy_one(i: jax.Array, target: Cache) -> Cache:
+        zero = jnp.int32(0)
+        (row, start), (to_row, to_start) = (
+            (rows[i], starts[i]) for rows, starts in (sources, targets)
+        )
+
+        def copy_layer(to: LayerCache, come: LayerCache) -> LayerCache:
+            _, kv, width, _ = come.k_BKHS.shape
+            k = jax.lax.dynamic_slice(
+                come.k_BKHS, (row, zero, zero, start), (1, kv, width, span)
+            )
+            v = jax.lax.dynamic_slice(
+                come.v_BKSH, (row, zero, start, zero), (1, kv, span, width)
+            )
+            return LayerCache(
+                jax.lax.dynamic_update_slice(
+                    to.k_BKHS, k.astype(to.k_BKHS.dtype), (to_row, zero, zero, to_start)
+                ),
+                jax.lax.dynamic_update_slice(
+                    to.v_BKSH, v.astype(to.v_BKSH.dtype), (to_row, zero, to_start, zero)
+                ),
+            )
+
+        return tuple(map(copy_layer, target, source))
+
+    return jax.lax.fori_loop(0, num_spans, copy_one, target)

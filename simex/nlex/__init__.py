@@ -1,0 +1,1 @@
+"""Natural-language execution explanations (NLEX): a trace told in words."""

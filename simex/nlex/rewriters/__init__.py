@@ -1,0 +1,15 @@
+"""From trace to explanation. A rewriter is one function and one line here."""
+
+from collections.abc import Callable, Mapping
+
+from simex.nlex.explanation import Explanation
+from simex.nlex.rewriters.compact import rewrite_compact
+from simex.nlex.rewriters.prose import rewrite_prose
+from simex.traces.trace import Trace
+
+Rewriter = Callable[[Trace], Explanation]
+
+REWRITERS: Mapping[str, Rewriter] = {
+    "compact": rewrite_compact,
+    "prose": rewrite_prose,
+}

@@ -1,0 +1,134 @@
+"""CRUXEval: 800 short functions, each with one input and its output.
+
+The record form is that of the benchmark's own file, one JSON object a line:
+``{"code": "def f(n): ...", "input": "3", "output": "4", "id": "sample_0"}``. `input` is
+the text between the brackets of the call, so it may hold several arguments.
+
+It is an evaluation set: nothing here may be trained on.
+"""
+
+import ast
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+
+from simex.core.errors import UserError
+from simex.core.files import read_jsonl
+from simex.problems.problem import Limits
+
+# The benchmark gives a check three seconds.
+LIMITS = Limits(cpu_secs=3.0)
+MAX_ANSWER_CHARS = 10_000
+_FIELDS = ("id", "code", "input", "output")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CruxItem:
+    """One function `f`, one call and the text of its value."""
+
+    id: str
+    code: str
+    input: str
+    output: str
+
+    @property
+    def call(self) -> str:
+        """The call whose value is asked for."""
+        return f"f({self.input})"
+
+
+def load_items(path: pathlib.Path) -> tuple[CruxItem, ...]:
+    """Reads a CRUXEval file.
+
+    Raises:
+        UserError: the file is missing, or a line is not a CRUXEval record.
+    """
+    return tuple(
+        _parse_item(record, f"{path}: record {number}")
+        for number, record in enumerate(read_jsonl(path), start=1)
+    )
+
+
+def find_items(path: pathlib.Path) -> tuple[CruxItem, ...] | None:
+    """As `load_items`, but None where there is no such file.
+
+    For evaluations that go on without the benchmark and say so.
+    """
+    return load_items(path) if path.exists() else None
+
+
+def answer_program(item: CruxItem) -> str:
+    """A program that prints the repr of the value that is asked for."""
+    return f"{item.code}\nprint(repr({item.call}))\n"
+
+
+def check_program(item: CruxItem, answer: str) -> str:
+    """The benchmark's check of an answer: right if this program ends without error.
+
+    Formula: METHOD.md section 7. Any expression is let through, and so is an equal
+    value of another type; `is_strictly_right` is the stricter reading.
+    """
+    return f"{item.code}\nassert {item.output} == {answer}"
+
+
+def is_rejected(item: CruxItem, answer: str) -> bool:
+    """Does the answer hold the call itself, instead of its value?
+
+    The benchmark's scorer leaves such a generation out of the count, so that a model
+    which only repeats the call is scored on fewer generations. Whoever scores strictly
+    counts it as wrong.
+    """
+    return item.call in answer
+
+
+def is_strictly_right(item: CruxItem, answer: str) -> bool:
+    """Is the answer a literal of the same value and type as the output, all through?
+
+    ``1`` is not ``True``, ``-0.0`` is not ``0.0`` and ``nan`` can not be written at
+    all. Nothing is executed.
+    """
+    if len(answer) > MAX_ANSWER_CHARS:
+        return False
+    try:
+        given = ast.literal_eval(answer.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return _is_same(given, ast.literal_eval(item.output))
+
+
+def _is_same(one: object, other: object) -> bool:
+    if type(one) is not type(other):
+        return False
+    match one, other:
+        case (list() | tuple(), list() | tuple()):
+            pairs = zip(one, other)
+            return len(one) == len(other) and all(_is_same(a, b) for a, b in pairs)
+        case (dict(), dict()):
+            return _is_same_set(one.items(), other.items())
+        case (set(), set()):
+            return _is_same_set(one, other)
+        case (float() | complex(), float() | complex()):
+            return repr(one) == repr(other)
+    return one == other
+
+
+def _is_same_set(ones: Iterable[object], others: Iterable[object]) -> bool:
+    """Is there, for each of the ones, one of the others that is the same?"""
+    left = list(others)
+    for one in ones:
+        twin = next((i for i, o in enumerate(left) if _is_same(one, o)), None)
+        if twin is None:
+            return False
+        left.pop(twin)
+    return not left
+
+
+def _parse_item(record: dict[str, object], where: str) -> CruxItem:
+    values = {field: record.get(field) for field in _FIELDS}
+    wrong = [field for field, value in values.items() if not isinstance(value, str)]
+    if wrong:
+        raise UserError(
+            f"{where}: a CRUXEval record must hold texts under {', '.join(_FIELDS)}; "
+            f"got none under {', '.join(wrong)}. Use the benchmark's own file."
+        )
+    return CruxItem(**{field: str(value) for field, value in values.items()})

@@ -1,0 +1,1 @@
+"""A generated curriculum of stdin/stdout problems in real Python."""

@@ -1,0 +1,168 @@
+"""Drawing problems from the grammar: specs, inputs, and plausible wrong programs."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from simex.core.prng import host_rng
+from simex.problems.sources.curriculum.program import STYLES, render_program
+from simex.problems.sources.curriculum.spec import (
+    ARRANGEMENTS,
+    CONSTANTS,
+    FEEDS,
+    FILTERS,
+    MAPS,
+    REDUCERS,
+    Spec,
+    Step,
+)
+from simex.problems.sources.curriculum.statement import render_statement
+
+_SPLIT_OF_BUCKET = {0: "test", 1: "test", 2: "validation"}  # of 10; the rest train
+_FEED_WEIGHTS = {"list": 0.7, "digits": 0.15, "range": 0.15}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProblemDraft:
+    """A problem before anything ran: its expected outputs are not known yet."""
+
+    id: str
+    statement: str
+    composition: str
+    split: str
+    public_inputs: tuple[str, ...]
+    hidden_inputs: tuple[str, ...]
+    right_program: str  # what the statement asks; its outputs define the tests
+    wrong_programs: tuple[str, ...]  # meant to be wrong; the judge decides
+
+
+def find_split(composition: str) -> str:
+    """The split of a composition, by its hash: the same in every run and seed."""
+    digest = hashlib.sha256(composition.encode()).digest()
+    return _SPLIT_OF_BUCKET.get(digest[0] % 10, "train")
+
+
+def draw_drafts(
+    seed: int,
+    split: str,
+    *,
+    num_problems: int,
+    num_public: int,
+    num_hidden: int,
+    num_wrong: int,
+) -> Iterator[ProblemDraft]:
+    """`num_problems` distinct drafts whose compositions belong to `split`."""
+    seen: set[tuple[Spec, str]] = set()
+    attempt = 0
+    while len(seen) < num_problems:
+        rng = host_rng(seed, "curriculum", split, attempt)
+        attempt += 1
+        spec = _draw_spec(rng)
+        statement = render_statement(spec, rng)
+        if find_split(spec.composition) != split or (spec, statement) in seen:
+            continue
+        seen.add((spec, statement))
+        inputs = _draw_inputs(spec.feed, num_public + num_hidden, rng)
+        style = str(rng.choice(STYLES))
+        right = render_program(spec, style)
+        yield ProblemDraft(
+            id=f"{split}/{len(seen) - 1:05d}",
+            statement=statement,
+            composition=spec.composition,
+            split=split,
+            public_inputs=tuple(inputs[:num_public]),
+            hidden_inputs=tuple(inputs[num_public:]),
+            right_program=right,
+            wrong_programs=_draw_wrong(spec, style, right, num_wrong, rng),
+        )
+
+
+def _draw_spec(rng: np.random.Generator) -> Spec:
+    feed = str(rng.choice(list(FEEDS), p=[_FEED_WEIGHTS[name] for name in FEEDS]))
+    arrangement = "none"
+    if feed == "list" and rng.random() < 0.6:
+        arrangement = str(rng.choice(list(ARRANGEMENTS)[1:]))
+    num_steps = int(rng.choice([1, 2], p=[0.4, 0.6]))
+    names: list[str] = []
+    while len(names) < num_steps:
+        table = FILTERS if rng.random() < 0.5 else MAPS
+        name = str(rng.choice(list(table)))
+        if name not in names:
+            names.append(name)
+    steps = tuple(_draw_step(name, rng) for name in names)
+    return Spec(
+        feed=feed,
+        arrangement=arrangement,
+        steps=steps,
+        reducer=str(rng.choice(list(REDUCERS))),
+    )
+
+
+def _draw_step(name: str, rng: np.random.Generator) -> Step:
+    constants = CONSTANTS.get(name)
+    constant = int(rng.choice(constants)) if constants else None
+    return Step(name=name, constant=constant)
+
+
+def _draw_inputs(feed: str, count: int, rng: np.random.Generator) -> list[str]:
+    inputs: list[str] = []
+    while len(inputs) < count:
+        if feed == "list":
+            length = int(rng.integers(3, 6))
+            text = " ".join(str(v) for v in rng.integers(0, 10, size=length))
+        elif feed == "digits":
+            text = str(rng.integers(100, 100_000))
+        else:
+            text = str(rng.integers(2, max(10, 2 + count)))
+        if text + "\n" not in inputs:
+            inputs.append(text + "\n")
+    return inputs
+
+
+def _draw_wrong(
+    spec: Spec, style: str, right: str, count: int, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """Programs of specs that differ from `spec` in one place, as a slip would."""
+    wrong: list[str] = []
+    while len(wrong) < count:
+        slips = (_slip_constant, _slip_step, _slip_order, _slip_reducer, _slip_feed)
+        slip = slips[int(rng.choice(len(slips), p=[0.3, 0.3, 0.1, 0.15, 0.15]))]
+        program = render_program(slip(spec, rng), style)
+        if program != right and program not in wrong:
+            wrong.append(program)
+    return tuple(wrong)
+
+
+def _replace_step(spec: Spec, index: int, steps: Sequence[Step]) -> Spec:
+    kept = (*spec.steps[:index], *steps, *spec.steps[index + 1 :])
+    return dataclasses.replace(spec, steps=kept)
+
+
+def _slip_constant(spec: Spec, rng: np.random.Generator) -> Spec:
+    index = int(rng.integers(len(spec.steps)))
+    step = _draw_step(spec.steps[index].name, rng)
+    return _replace_step(spec, index, [step])
+
+
+def _slip_step(spec: Spec, rng: np.random.Generator) -> Spec:
+    index = int(rng.integers(len(spec.steps)))
+    if rng.random() < 0.25:
+        return _replace_step(spec, index, [])
+    table = FILTERS if spec.steps[index].is_filter else MAPS
+    return _replace_step(spec, index, [_draw_step(str(rng.choice(list(table))), rng)])
+
+
+def _slip_order(spec: Spec, rng: np.random.Generator) -> Spec:
+    return dataclasses.replace(spec, steps=spec.steps[::-1])
+
+
+def _slip_reducer(spec: Spec, rng: np.random.Generator) -> Spec:
+    return dataclasses.replace(spec, reducer=str(rng.choice(list(REDUCERS))))
+
+
+def _slip_feed(spec: Spec, rng: np.random.Generator) -> Spec:
+    if spec.feed != "list":
+        return _slip_reducer(spec, rng)
+    return dataclasses.replace(spec, arrangement=str(rng.choice(list(ARRANGEMENTS))))

@@ -1,0 +1,114 @@
+"""One HTML page for a run: opens from a disk, needs no network, no server, no script.
+
+Everything on it that a model or a dataset wrote is untrusted text. It is escaped, and a
+content security policy forbids scripts and requests should an escape ever be missing.
+"""
+
+import dataclasses
+import importlib.resources
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from simex.core.files import write_atomically
+from simex.report import headlines
+from simex.report.content import Plot, Report
+from simex.report.plots import colour_of, render_svg
+
+MAX_CHARS = 6000  # of one text of a sample; the rest is counted, not shown
+# Control characters and halves of surrogate pairs, neither of which HTML can hold.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def write_report(out: pathlib.Path, report: Report) -> None:
+    """Writes the page to the file `out`, whole or not at all.
+
+    The same report gives the same bytes. Raises UserError when the disk is full.
+    """
+    with write_atomically(out) as file:
+        file.write(render_page(report))
+
+
+def render_page(report: Report) -> str:
+    """The page's HTML."""
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        report=report,
+        style=Markup(_read("page.css")),
+        tables=list(headlines.tables(report.results)),
+        self_rlef=headlines.SELF_RLEF,
+        self_rlef_rows=headlines.rows_of(headlines.SELF_RLEF, report.results),
+    )
+
+
+def printable(text: Any) -> Any:
+    r"""Text in which control characters are written out: "a\x00b" reads a\x00b."""
+    if not isinstance(text, str) or isinstance(text, Markup):
+        return text
+    return _UNPRINTABLE.sub(_written_out, text)
+
+
+def clipped(text: str, max_chars: int = MAX_CHARS) -> str:
+    """The text, or its beginning and how many characters follow."""
+    if len(text) <= max_chars:
+        return text
+    return f"{text[:max_chars]}\n… and {len(text) - max_chars:,} more characters"
+
+
+def duration(secs: float) -> str:
+    """Seconds as a person reads them: "41 s", "3 min 12 s", "2 h 05 min"."""
+    if secs < 10:
+        return f"{secs:.1f} s"
+    whole = round(secs)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _environment() -> jinja2.Environment:
+    names = ("page.html.j2", "macros.html.j2")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({name: _read(name) for name in names}),
+        autoescape=True,  # jinja2's own choice by file name would leave .j2 unescaped
+        undefined=jinja2.StrictUndefined,
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clipped": clipped,
+        "colour": colour_of,
+        "duration": duration,
+        "share_of_longest": _share_of_longest,
+        "svg": _svg,
+    }
+    return environment
+
+
+def _read(name: str) -> str:
+    folder = importlib.resources.files("simex.report")
+    return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+def _svg(plot: Plot, is_wide: bool = False) -> Markup:
+    width, height = (7.2, 3.4) if is_wide else (4.6, 2.7)
+    plot = dataclasses.replace(
+        plot, title=printable(plot.title), x_label=printable(plot.x_label)
+    )
+    return Markup(render_svg(plot, width_inches=width, height_inches=height))
+
+
+def _share_of_longest(secs: float, seconds: Mapping[str, float]) -> float:
+    longest = max(seconds.values(), default=0.0)
+    return 100 * secs / longest if longest > 0 else 0.0
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

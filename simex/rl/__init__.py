@@ -1,0 +1,1 @@
+"""On-policy reinforcement learning: advantages, loss, batches and the loop."""

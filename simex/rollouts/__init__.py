@@ -1,0 +1,1 @@
+"""Where policy, tasks and judge meet: turns, rollouts and groups."""

@@ -1,0 +1,81 @@
+"""The policy as rollouts and evaluations see it: prompts in, turns out."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simex.rollouts.rollout import Turn
+from simex.sampling.methods import SamplingMethod
+from simex.sampling.sampler import Sampler
+from simex.sampling.samples import Sample, SampleRequest, Stop
+from simex.tokens.chat import render_prompt
+from simex.tokens.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Query:
+    """One prompt to complete."""
+
+    task: str  # a name in tasks.TASKS
+    prompt: str
+    seed_path: tuple[int, ...]
+    """Names the sample, e.g. (seed, train step, item, sample): the same path gives the
+    same completion whatever else is asked at the same time."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Params with the sampler and tokenizer to use them."""
+
+    sampler: Sampler
+    params: Any
+    tokenizer: Tokenizer
+    method: SamplingMethod
+    max_new_tokens: int
+
+    def complete(self, queries: Sequence[Query]) -> list[Turn]:
+        """One turn for each query, in order.
+
+        A prompt that leaves no room for `max_new_tokens` is not sampled from: its turn
+        is empty and counts as truncated.
+        """
+        prompts = [tuple(render_prompt(self.tokenizer, q.prompt)) for q in queries]
+        max_len = self.sampler.max_total_len
+        fitting = [i for i, ids in enumerate(prompts) if len(ids) <= self.sampler.max_prompt_len]
+        requests = [
+            SampleRequest(
+                prompt_ids=prompts[i],
+                max_new_tokens=min(self.max_new_tokens, max_len - len(prompts[i])),
+                seed_path=queries[i].seed_path,
+            )
+            for i in fitting
+        ]
+        samples = self.sampler.sample(self.params, requests, self.method)
+        by_index = dict(zip(fitting, samples, strict=True))
+        return [
+            self._make_turn(query, prompts[i], by_index.get(i))
+            for i, query in enumerate(queries)
+        ]
+
+    def _make_turn(self, query: Query, prompt_ids: tuple[int, ...], sample: Sample | None) -> Turn:
+        if sample is None:
+            return Turn(
+                task=query.task,
+                prompt_ids=prompt_ids,
+                completion_ids=(),
+                sampler_logprobs=np.zeros(0, np.float32),
+                stop=Stop.LENGTH,
+                text="",
+            )
+        ids = tuple(int(i) for i in sample.ids)
+        shown = ids[:-1] if sample.stop is Stop.STOP_ID else ids
+        return Turn(
+            task=query.task,
+            prompt_ids=prompt_ids,
+            completion_ids=ids,
+            sampler_logprobs=np.asarray(sample.logprobs, np.float32),
+            stop=sample.stop,
+            text=self.tokenizer.decode(shown),
+        )

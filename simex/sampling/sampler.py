@@ -1,0 +1,133 @@
+"""Continuous batching: slots are refilled as their rows finish."""
+
+from collections.abc import Callable, Sequence
+
+from jax.sharding import Mesh
+
+from simex.core.errors import UserError
+from simex.models.config import ModelConfig
+from simex.models.transformer import Params
+from simex.sampling.methods import SamplingMethod
+from simex.sampling.programs import COPY_SPAN, Programs
+from simex.sampling.run import SamplingRun
+from simex.sampling.samples import Sample, SampleRequest, SamplingStats
+from simex.sharding.mesh import num_batch_shards
+
+
+class Sampler:
+    """Samples completions with a fixed number of slots.
+
+    Example:
+        sampler = Sampler(config, mesh, num_slots=64, max_prompt_len=200,
+                          max_total_len=256, stop_ids=(4,))
+        samples = sampler.sample(params, requests, SamplingMethod(temperature=0.7))
+
+    A sample depends on its prompt, its seed path, the method and the params. Neighbours,
+    the number of slots and the chunk length change at most the rounding of sums.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        mesh: Mesh,
+        *,
+        num_slots: int,
+        max_prompt_len: int,
+        max_total_len: int,
+        stop_ids: Sequence[int] = (),
+        chunk_steps: int = 8,
+        prefill_rows: int = 4,
+        span_multiple: int = 128,
+        cache_dtype: str = "float32",
+    ) -> None:
+        """Checks the sizes; programs compile when first needed.
+
+        Args:
+            config: of the decoder.
+            mesh: slots are divided over its data and fsdp axes.
+            num_slots: rows that decode together, on all devices.
+            max_prompt_len: longest prompt, in tokens.
+            max_total_len: longest prompt and completion together.
+            stop_ids: a sample ends with the first of these; it is part of the sample.
+            chunk_steps: decode steps between two looks of the host.
+            prefill_rows: packed rows of a prefill, on each device.
+            span_multiple: attention reads as many cache positions as the longest
+                running row needs, rounded up to this; each span compiles once.
+            cache_dtype: of keys and values; float32 decodes faster on a CPU.
+        """
+        shards = num_batch_shards(mesh)
+        if num_slots < 1 or num_slots % shards:
+            raise UserError(
+                f"num_slots must be a positive multiple of {shards}, the number of "
+                f"devices that hold rows, but it is {num_slots}."
+            )
+        if not 0 < max_prompt_len < max_total_len <= config.max_positions:
+            raise UserError(
+                "A sampler needs 0 < max_prompt_len < max_total_len <= "
+                f"ModelConfig.max_positions, but they are {max_prompt_len}, "
+                f"{max_total_len} and {config.max_positions}."
+            )
+        self.config, self.mesh, self.num_slots = config, mesh, num_slots
+        self.max_prompt_len, self.max_total_len = max_prompt_len, max_total_len
+        self.stop_ids, self.chunk_steps = tuple(map(int, stop_ids)), chunk_steps
+        self.prefill_rows, self.span_multiple = prefill_rows, span_multiple
+        self.stats = SamplingStats()
+        self.prefill_width = _round_up(max_prompt_len, COPY_SPAN)
+        # A chunk is appended behind the longest row, and a prompt comes in whole spans.
+        longest = max(max_total_len + chunk_steps, self.prefill_width)
+        self.num_positions = _round_up(longest, 16)
+        self.programs = Programs(
+            config,
+            mesh,
+            chunk_steps=chunk_steps,
+            stop_ids=self.stop_ids,
+            num_positions=self.num_positions,
+            cache_dtype=cache_dtype,
+        )
+
+    def sample(
+        self,
+        params: Params,
+        requests: Sequence[SampleRequest],
+        method: SamplingMethod,
+        *,
+        on_done: Callable[[int, Sample], None] | None = None,
+    ) -> list[Sample]:
+        """One sample a request, in the order of requests.
+
+        Args:
+            params: plain nested dict, sharded like those of training.
+            requests: any number; requests with the same prompt share its prefill.
+            method: for all requests.
+            on_done: called as on_done(index, sample) as soon as a request is finished,
+                between chunks, so that judging overlaps with decoding.
+
+        Raises:
+            UserError: a prompt is empty or too long, or nothing is to be sampled.
+        """
+        for index, request in enumerate(requests):
+            self._check(index, request)
+        run = SamplingRun(self, params, requests, method)
+        while run.advance():
+            for index, sample in run.take_finished():
+                if on_done is not None:
+                    on_done(index, sample)
+        self.stats = run.stats
+        return run.samples()
+
+    def _check(self, index: int, request: SampleRequest) -> None:
+        length = len(request.prompt_ids)
+        if not 0 < length <= self.max_prompt_len:
+            raise UserError(
+                f"A prompt must have 1 to {self.max_prompt_len} tokens, but prompt "
+                f"{index} has {length}. Raise max_prompt_len or shorten the prompt."
+            )
+        if request.max_new_tokens < 1:
+            raise UserError(
+                f"max_new_tokens must be at least 1, but request {index} asks for "
+                f"{request.max_new_tokens}."
+            )
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -1,0 +1,1 @@
+"""Untrusted programs, run on CPUs and judged where they cannot reach."""

@@ -1,0 +1,117 @@
+"""The supervised loop: batches in, checkpoints and metrics out."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from simex.core.metrics import MetricsLog, mean_values
+from simex.core.progress import progress
+from simex.models.config import ModelConfig
+from simex.sft.loss import cross_entropy
+from simex.sharding.mesh import put_batch
+from simex.train.checkpoint import Checkpoints
+from simex.train.logprobs import token_logprobs
+from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from simex.train.state import abstract_train_state, make_train_state, state_shardings
+from simex.train.step import make_train_step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SftConfig:
+    """How long, and how often things are written."""
+
+    num_steps: int
+    steps_between_saves: int = 100
+    steps_between_logs: int = 10
+
+
+def run_sft(
+    folder: pathlib.Path,
+    batches: Any,
+    *,
+    config: SftConfig,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    mesh: Mesh,
+    key: jax.Array,
+) -> None:
+    """Trains to `config.num_steps`, from the latest checkpoint in `folder` if any.
+
+    Args:
+      folder: gets ``checkpoints/`` and ``metrics.jsonl``.
+      batches: a grain iterator of packed batches; its position is in the checkpoint.
+      config: lengths and intervals.
+      model: the decoder.
+      optimizer: its `num_steps` should be that of `config`.
+      mesh: the devices.
+      key: of the initial params.
+    """
+    tx = make_optimizer(optimizer)
+
+    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
+        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
+        mask_BT = batch["loss_mask"]
+        loss, weight = cross_entropy(logprobs_BT, mask_BT)
+        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
+
+    step_fn = make_train_step(
+        loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
+    )
+    checkpoints = Checkpoints(folder / "checkpoints")
+    found = checkpoints.restore(
+        {"state": abstract_train_state(model, tx, mesh), "data": batches}
+    )
+    if found is None:
+        state = make_train_state(model, tx, mesh, key=key)
+    else:
+        state, batches = found.items["state"], found.items["data"]
+    first_step = 0 if found is None else found.step
+    log = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
+    recorder = _Recorder(log, make_schedule(optimizer), config)
+    steps = range(first_step, config.num_steps)
+    for step in progress(steps, label=folder.name, unit="step"):
+        state, metrics = step_fn(state, put_batch(next(batches), mesh))
+        recorder.record(step, metrics)
+        done = step + 1
+        if done % config.steps_between_saves == 0 or done == config.num_steps:
+            checkpoints.save(done, {"state": state, "data": batches})
+    checkpoints.close()
+
+
+class _Recorder:
+    """Averages metrics between two lines of the log."""
+
+    def __init__(self, log: MetricsLog, schedule: Any, config: SftConfig):
+        self._log, self._schedule, self._config = log, schedule, config
+        self._pending: list[dict] = []
+        self._started = time.monotonic()
+
+    def record(self, step: int, metrics: dict) -> None:
+        self._pending.append(metrics)
+        done = step + 1
+        is_last = done == self._config.num_steps
+        if done % self._config.steps_between_logs and not is_last:
+            return
+        sums: dict = {}
+        for name in metrics:
+            pairs = [pending[name] for pending in self._pending]
+            sums[name] = (sum(float(t) for t, _ in pairs), sum(float(w) for _, w in pairs))
+        secs = time.monotonic() - self._started
+        values = mean_values(sums) | {
+            "learning_rate": float(self._schedule(step)),
+            "steps_per_sec": len(self._pending) / secs,
+            "target_tokens_per_sec": sums["loss"][1] / secs,
+        }
+        self._log.write(step, values)
+        self._pending.clear()
+        self._started = time.monotonic()
+
+
+def read_steps(metrics: Iterator[dict], name: str) -> list[tuple[int, float]]:
+    """(step, value) of one metric of a log."""
+    return [(record["step"], record[name]) for record in metrics if name in record]

@@ -1,0 +1,1 @@
+"""Device meshes, and how named array axes map onto them."""

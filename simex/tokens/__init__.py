@@ -1,0 +1,1 @@
+"""Text to token ids and back, chats as ids with a loss mask, and packed rows."""

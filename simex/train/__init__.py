@@ -1,0 +1,1 @@
+"""One optimizer update: state, optimizer, logprobs, step, checkpoint."""

@@ -1,0 +1,271 @@
+"""Checkpoints by orbax: the newest whole one is restored exactly, torn ones are passed.
+
+Everything of a step lies in one directory that appears by a rename, so a kill leaves
+either the whole step or none of it. This module is the only one that knows orbax.
+"""
+
+import json
+import logging
+import pathlib
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+from orbax.checkpoint import v1 as ocp
+
+from simex.core.errors import UserError
+from simex.models.config import ModelConfig
+from simex.models.transformer import Params, init_params
+from simex.sharding.mesh import make_shardings
+from simex.train.state import TrainState
+
+# What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+
+
+class Restored(NamedTuple):
+    """The step that was found, and its items under the names they were saved with."""
+
+    step: int
+    items: dict[str, Any]
+
+
+class Checkpoints:
+    """Numbered checkpoints in one directory.
+
+    Example:
+        checkpoints = Checkpoints(workdir / "checkpoints", keep_last=2)
+        checkpoints.save(step, {"state": state, "data": iterator, "extra": {"seed": 0}})
+        found = checkpoints.restore(
+            {"state": abstract_train_state(config, tx, mesh), "data": iterator,
+             "extra": None})
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        *,
+        keep_last: int = 2,
+        best_metric: str | None = None,
+        keep_best: int = 1,
+    ) -> None:
+        """Opens or creates `directory`.
+
+        Args:
+            directory: holds one subdirectory a step.
+            keep_last: how many of the newest steps survive; an old one is deleted only
+                after a newer one is complete.
+            best_metric: keep also the steps with the largest value of this metric.
+            keep_best: how many of those.
+        """
+        policies: list[Any] = [
+            ocp.training.preservation_policies.LatestN(max(1, keep_last))
+        ]
+        if best_metric is not None:
+            policies.append(
+                ocp.training.preservation_policies.BestN(
+                    get_metric_fn=lambda metrics: metrics[best_metric],
+                    n=keep_best,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        _quiet_orbax()
+        self._best_metric = best_metric
+        self._checkpointer = ocp.training.Checkpointer(
+            directory.absolute(),
+            save_decision_policy=_AlwaysSave(),
+            preservation_policy=(
+                ocp.training.preservation_policies.AnyPreservationPolicy(policies)
+            ),
+        )
+
+    def save(
+        self,
+        step: int,
+        items: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Writes one step and waits until it is on disk; overwrites the same step.
+
+        Args:
+            step: number of updates done.
+            items: each is a TrainState (its params can later be loaded alone), a pytree
+                of arrays and keys, an iterator with a position (grain), or JSON data.
+            metrics: plain numbers, among them `best_metric` where one was named.
+
+        Raises:
+            UserError: the disk refused.
+        """
+        checkpointables: dict[str, Any] = {}
+        for name, item in items.items():
+            if isinstance(item, TrainState):
+                rest = {"opt_state": item.opt_state, "step": item.step}
+                checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
+            elif _is_iterator(item) or _has_arrays(item):
+                checkpointables[name] = item
+            else:
+                checkpointables[name] = {"json": json.dumps(item)}
+        try:
+            self._checkpointer.save_checkpointables(
+                step,
+                checkpointables,
+                overwrite=True,
+                metrics=None if metrics is None else dict(metrics),
+            )
+        except OSError as error:
+            raise UserError(
+                f"The checkpoint of step {step} cannot be written to "
+                f"{self._checkpointer.directory}: {error}. Make room or choose another "
+                "directory; earlier checkpoints are untouched."
+            ) from error
+
+    def restore(self, targets: Mapping[str, Any]) -> Restored | None:
+        """The newest step that can be read, or None when there is no step at all.
+
+        Args:
+            targets: for each item its abstract form: `abstract_train_state(...)`, a
+                tree of `jax.ShapeDtypeStruct` with shardings, the iterator whose
+                position is to be set, or None for JSON data. Items that are not named
+                are not read.
+
+        Raises:
+            UserError: there are steps, and none can be read into `targets`.
+        """
+        errors = []
+        for step in self._steps():
+            try:
+                return Restored(step, self._load(step, targets))
+            except _DAMAGE as error:
+                first_line = (str(error) or type(error).__name__).splitlines()[0]
+                errors.append(f"step {step}: {first_line}")
+                warnings.warn(
+                    f"The checkpoint of step {step} in {self._checkpointer.directory} "
+                    f"cannot be read ({first_line}); trying the one before it.",
+                    stacklevel=2,
+                )
+        if errors:
+            raise UserError(
+                f"No checkpoint in {self._checkpointer.directory} can be read: "
+                f"{'; '.join(errors)}. If the model or the optimizer was changed, start "
+                "in a new work directory."
+            )
+        return None
+
+    def latest_step(self) -> int | None:
+        """The number of the newest step on disk, or None."""
+        return next(self._steps(), None)
+
+    def best_step(self) -> int | None:
+        """The step with the largest `best_metric` that is still on disk, or None."""
+        scored = [
+            (found.metrics[self._best_metric], found.step)
+            for found in self._checkpointer.checkpoints
+            if found.metrics and self._best_metric in found.metrics
+        ]
+        return max(scored)[1] if scored else None
+
+    def close(self) -> None:
+        """Ends background threads."""
+        self._checkpointer.close()
+
+    def _steps(self) -> Iterator[int]:
+        self._checkpointer.reload()
+        return iter(
+            sorted(
+                (found.step for found in self._checkpointer.checkpoints), reverse=True
+            )
+        )
+
+    def _load(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
+        abstract: dict[str, Any] = {}
+        for name, target in targets.items():
+            if isinstance(target, TrainState):
+                rest = {"opt_state": target.opt_state, "step": target.step}
+                abstract |= {f"{name}.params": target.params, f"{name}.rest": rest}
+            else:
+                abstract[name] = target
+        # One by one, since orbax leaves the rest un-awaited when one fails, and
+        # iterators last: they are set in place, only once all else could be read.
+        loaded: dict[str, Any] = {}
+        for name in sorted(abstract, key=lambda name: _is_iterator(abstract[name])):
+            one = {name: abstract[name]}
+            loaded |= self._checkpointer.load_checkpointables(step, one)
+        items: dict[str, Any] = {}
+        for name, target in targets.items():
+            if isinstance(target, TrainState):
+                params = loaded[f"{name}.params"]
+                items[name] = TrainState(params=params, **loaded[f"{name}.rest"])
+            elif target is None:
+                items[name] = json.loads(loaded[name]["json"])
+            else:
+                items[name] = loaded[name]
+        return items
+
+
+def load_params(
+    directory: pathlib.Path,
+    config: ModelConfig,
+    *,
+    mesh: Mesh,
+    step: int | None = None,
+    item: str = "state",
+) -> Params:
+    """Only the params of a saved TrainState, placed on `mesh`.
+
+    `step` defaults to the newest. Raises UserError when there is no such step or its
+    shapes are not those of `config`.
+    """
+    if not directory.is_dir():
+        raise UserError(
+            f"There is no checkpoint directory {directory}. Run the job that trains "
+            "this model first, or correct the path."
+        )
+    boxed = jax.eval_shape(lambda: init_params(config, jax.random.key(0), boxed=True))
+    shardings = make_shardings(boxed, mesh)
+    shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+    abstract = jax.tree.map(
+        lambda shape, sharding: jax.ShapeDtypeStruct(
+            shape.shape, shape.dtype, sharding=sharding
+        ),
+        shapes,
+        shardings,
+    )
+    checkpoints = Checkpoints(directory)
+    name = f"{item}.params"
+    try:
+        if step is None:
+            found = checkpoints.restore({name: abstract})
+            if found is None:
+                raise UserError(f"There is no checkpoint in {directory}.")
+            return found.items[name]
+        return checkpoints._load(step, {name: abstract})[name]
+    except _DAMAGE as error:
+        raise UserError(
+            f"The params of step {step} in {directory} cannot be read: {error}"
+        ) from error
+    finally:
+        checkpoints.close()
+
+
+class _AlwaysSave:
+    """Saves whenever asked: when to save is the caller's decision."""
+
+    def should_save(self, *args: Any, **kwargs: Any) -> bool:
+        del args, kwargs
+        return True
+
+
+def _is_iterator(item: Any) -> bool:
+    return hasattr(item, "save") and hasattr(item, "load")
+
+
+def _has_arrays(item: Any) -> bool:
+    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(item))
+
+
+def _quiet_orbax() -> None:
+    # It logs several lines a save at INFO and WARNING that ask nothing of the reader.
+    logging.getLogger("absl").setLevel(logging.ERROR)

@@ -1,0 +1,96 @@
+"""What the policy thinks of each token: logprob and entropy, without [B, T, V]."""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from simex.models.config import ModelConfig
+from simex.models.transformer import Params, forward, logits
+
+MAX_CHUNK_LOGITS = 16 * 2**20  # numbers of one [B, T/chunks, V] block: 64 MiB
+
+
+def token_logprobs(
+    config: ModelConfig,
+    params: Params,
+    batch: Mapping[str, jax.Array],
+    *,
+    temperature: jax.Array | float = 1.0,
+    max_chunk_logits: int = MAX_CHUNK_LOGITS,
+) -> tuple[jax.Array, jax.Array]:
+    """Logprob of every token given its segment's past, and the entropy it came from.
+
+    Args:
+        config: of the decoder.
+        params: plain nested dict.
+        batch: tokens, segment_ids, positions, each int32 [B, T].
+        temperature: logits are divided by it; must be positive.
+        max_chunk_logits: positions are taken in chunks so that no block of logits is
+            larger; with several chunks the backward pass computes logits again.
+
+    Returns:
+        (logprobs_BT, entropy_BT), float32, aligned with tokens: element t belongs to
+        tokens[t], and is 0 at the first token of a segment and at padding.
+    """
+    tokens_BT, segments_BT = batch["tokens"], batch["segment_ids"]
+    hidden_BTD = forward(
+        config,
+        params,
+        tokens_BT=tokens_BT,
+        segment_ids_BT=segments_BT,
+        positions_BT=batch["positions"],
+    )
+    targets_BT = jnp.roll(tokens_BT, -1, axis=1)
+    next_logprobs_BT, next_entropy_BT = _next_token(
+        config, params, hidden_BTD, targets_BT, temperature, max_chunk_logits
+    )
+    continues_BT = (segments_BT == jnp.roll(segments_BT, 1, axis=1)) & (segments_BT > 0)
+    continues_BT = continues_BT.at[:, 0].set(False)
+
+    def align(values_BT: jax.Array) -> jax.Array:
+        return jnp.where(continues_BT, jnp.roll(values_BT, 1, axis=1), 0.0)
+
+    return align(next_logprobs_BT), align(next_entropy_BT)
+
+
+def _next_token(
+    config: ModelConfig,
+    params: Params,
+    hidden_BTD: jax.Array,
+    targets_BT: jax.Array,
+    temperature: jax.Array | float,
+    max_chunk_logits: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Logprob of targets_BT and entropy, both from the hidden state at the same t."""
+
+    def score(hidden: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        scaled = logits(config, params, hidden) / temperature
+        log_total = jax.nn.logsumexp(scaled, axis=-1)
+        chosen = jnp.take_along_axis(scaled, targets[..., None], axis=-1)[..., 0]
+        mean = jnp.sum(jax.nn.softmax(scaled, axis=-1) * scaled, axis=-1)
+        return chosen - log_total, log_total - mean
+
+    B, T = targets_BT.shape
+    num_chunks = _num_chunks(B * T * config.vocab_size, T, max_chunk_logits)
+    if num_chunks == 1:
+        return score(hidden_BTD, targets_BT)
+
+    def split(x: jax.Array) -> jax.Array:  # [B, T, ...] -> [chunks, B, T/chunks, ...]
+        return jnp.moveaxis(x.reshape(B, num_chunks, -1, *x.shape[2:]), 1, 0)
+
+    # Checkpointed, so that the backward pass keeps no logits of earlier chunks.
+    body = jax.checkpoint(lambda _, chunk: (None, score(*chunk)))
+    _, scores = jax.lax.scan(body, None, (split(hidden_BTD), split(targets_BT)))
+    logprobs, entropy = (jnp.moveaxis(x, 0, 1).reshape(B, T) for x in scores)
+    return logprobs, entropy
+
+
+def _num_chunks(num_logits: int, num_positions: int, max_chunk_logits: int) -> int:
+    """The fewest chunks of equal length that stay within the limit."""
+    least = max(1, math.ceil(num_logits / max_chunk_logits))
+    return next(
+        (n for n in range(least, num_positions) if num_positions % n == 0),
+        num_positions,
+    )

@@ -1,0 +1,124 @@
+"""The optimizer: Muon or AdamW behind a warm-up, a decay and a clip."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import optax
+import optax.contrib
+
+from simex.core.errors import UserError
+
+NAMES = ("muon", "adamw")
+SCHEDULES = ("constant", "cosine", "linear")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How gradients become updates.
+
+    Example: `OptimizerConfig(num_steps=600, warmup_steps=30)` climbs to the learning
+    rate in 30 updates and falls along a cosine to 0 at update 600.
+    """
+
+    name: str = "muon"
+    learning_rate: float = 3e-3
+    warmup_steps: int = 0
+    schedule: str = "constant"  # after the warm-up
+    num_steps: int = 0  # where a decay ends; unused by "constant"
+    final_fraction: float = 0.0  # of the learning rate, at the end of a decay
+    weight_decay: float = 0.0  # of kernels only, times the learning rate
+    clip_norm: float = 1.0  # global gradient norm
+    beta1: float = 0.9
+    beta2: float = 0.95
+    muon_beta: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Raises UserError for an unknown name or an impossible number."""
+        for field, known in (("name", NAMES), ("schedule", SCHEDULES)):
+            if getattr(self, field) not in known:
+                raise UserError(
+                    f"OptimizerConfig.{field} must be one of {', '.join(known)}, but "
+                    f"it is {getattr(self, field)!r}."
+                )
+        for field in ("learning_rate", "clip_norm"):
+            if not getattr(self, field) > 0:
+                raise UserError(
+                    f"OptimizerConfig.{field} must be positive, but it is "
+                    f"{getattr(self, field)}."
+                )
+        if self.schedule != "constant" and self.num_steps <= self.warmup_steps:
+            raise UserError(
+                f"A {self.schedule} schedule must end after its warm-up, but num_steps "
+                f"is {self.num_steps} and warmup_steps is {self.warmup_steps}. Set "
+                "OptimizerConfig.num_steps to the number of train steps."
+            )
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Clip, then Muon or AdamW.
+
+    Muon (Jordan 2024, "Muon: an optimizer for hidden layers") updates the kernels of
+    attention and feed-forward; embeddings, the head, norms and biases get AdamW. Muon's
+    updates are scaled to 0.2 sqrt(max(in, out)) (Liu et al. 2025, arXiv 2502.16982), so
+    that one learning rate fits both.
+    """
+    schedule = make_schedule(config)
+    if config.name == "adamw":
+        update = optax.adamw(
+            schedule,
+            b1=config.beta1,
+            b2=config.beta2,
+            weight_decay=config.weight_decay,
+            mask=lambda params: _map_kernels(params, lambda is_kernel: is_kernel),
+        )
+    else:
+        update = optax.contrib.muon(
+            schedule,
+            beta=config.muon_beta,
+            adam_b1=config.beta1,
+            adam_b2=config.beta2,
+            weight_decay=config.weight_decay,
+            consistent_rms=0.2,
+            muon_weight_dimension_numbers=_muon_dimensions,
+        )
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+
+
+def make_schedule(config: OptimizerConfig) -> optax.Schedule:
+    """Learning rate by update: linear warm-up, then as named.
+
+    Update 0 already moves: the warm-up climbs from 1/warmup_steps of the rate.
+    """
+    rate = config.learning_rate
+    decay_steps = config.num_steps - config.warmup_steps
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(
+            rate, decay_steps, alpha=config.final_fraction
+        )
+    elif config.schedule == "linear":
+        after = optax.linear_schedule(rate, rate * config.final_fraction, decay_steps)
+    else:
+        after = optax.constant_schedule(rate)
+    if not config.warmup_steps:
+        return after
+    climb = optax.linear_schedule(
+        rate / config.warmup_steps, rate, config.warmup_steps - 1
+    )
+    return optax.join_schedules([climb, after], [config.warmup_steps])
+
+
+def _muon_dimensions(params: Any) -> Any:
+    dimensions = optax.contrib.MuonDimensionNumbers(reduction_axis=0, output_axis=1)
+    return _map_kernels(params, lambda is_kernel: dimensions if is_kernel else None)
+
+
+def _map_kernels(params: Any, choose: Any) -> Any:
+    """choose(is a hidden kernel) for every leaf; also works on boxed params."""
+
+    def visit(path: Any, leaf: Any) -> Any:
+        del leaf
+        names = [getattr(entry, "key", None) for entry in path]
+        return choose("kernel" in names and "head" not in names)
+
+    return jax.tree_util.tree_map_with_path(visit, params)

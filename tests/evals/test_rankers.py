@@ -1,0 +1,107 @@
+"""The rankers of best@k on a problem small enough to count by hand."""
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+
+from simex.core.errors import UserError
+from simex.evals.rankers import RANKERS, Candidate, program_vote
+
+
+def candidate(is_right, *, passed=0, predicted=(0,), num_tokens=1, vote="a"):
+    return Candidate(
+        is_right=is_right,
+        passed_public=passed,
+        predicted_public=predicted,
+        num_tokens=num_tokens,
+        vote=vote,
+    )
+
+
+FOUR = [
+    candidate(True, passed=2, predicted=(2, 0), num_tokens=9, vote="a"),
+    candidate(False, passed=2, predicted=(1, 1), num_tokens=4, vote="b"),
+    candidate(False, passed=0, predicted=(0, 0), num_tokens=5, vote="b"),
+    candidate(False, passed=1, predicted=(0, 0), num_tokens=7, vote="c"),
+]
+
+
+@pytest.mark.parametrize(
+    "name,expected",
+    [
+        ("oracle", 0.5),  # two pass both public tests, one of them is right
+        ("simulate", 0.5),  # (round 1: the right one leads, 1) + (round 2: it does not)
+        ("simulate_vote", 0.5),  # summed 2, 2, 0, 0: a tie of right and wrong
+        ("shortest", 0.0),  # the shortest is wrong
+        ("majority", 0.0),  # "b" has two votes and is wrong
+        ("random", 0.25),  # one of four
+    ],
+)
+def test_rankers_choose_among_all_four(name, expected):
+    assert RANKERS[name](FOUR, 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_every_ranker_is_blind_at_k_1(name):
+    assert RANKERS[name](FOUR, 1) == pytest.approx(0.25)
+
+
+def test_simulate_and_its_vote_differ_where_rounds_disagree():
+    pair = [candidate(True, predicted=(3, 0)), candidate(False, predicted=(1, 1))]
+    # rounds: 3 > 1 right, 0 < 1 wrong: mean 1/2; summed 3 > 2: right
+    assert RANKERS["simulate"](pair, 2) == pytest.approx(0.5)
+    assert RANKERS["simulate_vote"](pair, 2) == pytest.approx(1.0)
+
+
+def majority_by_counting(candidates, k):
+    values = []
+    for draw in itertools.combinations(candidates, k):
+        votes = Counter(c.vote for c in draw)
+        winners = [v for v, count in votes.items() if count == max(votes.values())]
+        shares = []
+        for winner in winners:
+            group = [c.is_right for c in draw if c.vote == winner]
+            shares.append(sum(group) / len(group))
+        values.append(sum(shares) / len(shares))
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_majority_equals_the_count_over_all_draws(seed):
+    rng = random.Random(seed)
+    group = [
+        candidate(rng.random() < 0.5, vote=rng.choice("aaabbcde"))
+        for _ in range(rng.randint(1, 9))
+    ]
+    k = rng.randint(1, len(group))
+    expected = majority_by_counting(group, k)
+    assert RANKERS["majority"](group, k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_unequal_rounds_of_prediction_are_refused():
+    pair = [candidate(True, predicted=(1, 1)), candidate(False, predicted=(1,))]
+    with pytest.raises(UserError, match=r"got \[1, 2\]"):
+        RANKERS["simulate"](pair, 1)
+    with pytest.raises(UserError, match=r"got \[0\]"):
+        RANKERS["simulate"]([candidate(True, predicted=())], 1)
+
+
+@pytest.mark.parametrize("name", sorted(RANKERS))
+def test_every_ranker_but_random_refuses_k_above_the_candidates(name):
+    if name == "random":
+        assert RANKERS[name](FOUR, 5) == 0.25
+        return
+    with pytest.raises(UserError, match="k=5"):
+        RANKERS[name](FOUR, 5)
+
+
+def test_layout_and_comments_do_not_split_a_vote():
+    assert program_vote("x=1 # one\n") == program_vote("x = 1")
+    assert program_vote("x = 1") != program_vote("x = 2")
+
+
+@pytest.mark.parametrize("source", ["def (", "a\0b", "(" * 5000 + ")" * 5000])
+def test_text_that_does_not_parse_votes_as_text(source):
+    assert program_vote(source + "\n") == source

@@ -1,0 +1,205 @@
+"""Packing, causality, the cache and the mesh never change what the decoder computes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simex.core.errors import UserError
+from simex.models.cache import make_cache, merge_recent
+from simex.models.config import ModelConfig
+from simex.models.transformer import (
+    decode,
+    forward,
+    init_params,
+    logits,
+    prefill,
+)
+from simex.sharding.mesh import MeshConfig, batch_sharding, make_mesh, make_shardings
+
+CONFIG = ModelConfig(
+    vocab_size=32,
+    d_model=16,
+    num_layers=2,
+    num_query_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    d_ff=24,
+)
+QWEN2_LIKE = ModelConfig(
+    **{
+        **vars(CONFIG),
+        "qk_norm": False,
+        "qkv_bias": True,
+        "tie_embeddings": False,
+        "num_kv_heads": 1,
+    }
+)
+
+
+@functools.cache
+def _params(config: ModelConfig):
+    return init_params(config, jax.random.key(0))
+
+
+def _row(*lengths: int, width: int, seed: int = 0) -> dict[str, jax.Array]:
+    """One packed row of random segments, padded to `width`."""
+    rng = np.random.default_rng(seed)
+    tokens, segments, positions = (np.zeros((1, width), np.int32) for _ in range(3))
+    start = 0
+    for segment, length in enumerate(lengths, start=1):
+        span = slice(start, start + length)
+        tokens[0, span] = rng.integers(5, 32, length)
+        segments[0, span], positions[0, span] = segment, np.arange(length)
+        start += length
+    return {
+        "tokens_BT": jnp.array(tokens),
+        "segment_ids_BT": jnp.array(segments),
+        "positions_BT": jnp.array(positions),
+    }
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(config: ModelConfig, params, row) -> jax.Array:
+    return logits(config, params, forward(config, params, **row))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _hidden(config: ModelConfig, params, row) -> jax.Array:
+    return forward(config, params, **row)
+
+
+_decode = jax.jit(decode, static_argnums=0)
+_prefill = jax.jit(prefill, static_argnums=0)
+
+
+@pytest.mark.parametrize("config", [CONFIG, QWEN2_LIKE])
+def test_packed_sequences_give_the_logits_they_have_alone(config) -> None:
+    packed = _row(5, 3, 6, width=16)
+    together = _logits(config, _params(config), packed)
+    for start, length in ((0, 5), (5, 3), (8, 6)):
+        span = slice(start, start + length)
+        alone = {
+            "tokens_BT": packed["tokens_BT"][:, span],
+            "segment_ids_BT": jnp.ones((1, length), jnp.int32),
+            "positions_BT": jnp.arange(length, dtype=jnp.int32)[None],
+        }
+        np.testing.assert_allclose(
+            together[:, span], _logits(config, _params(config), alone), atol=1e-5
+        )
+
+
+def test_no_gradient_flows_from_the_future_or_from_another_segment() -> None:
+    row = _row(4, 4, width=10)
+    params = _params(CONFIG)
+
+    def hidden_of(embedding: jax.Array, position: int) -> jax.Array:
+        changed = {**params, "embedder": {"embedding": embedding}}
+        return jnp.sum(_hidden(CONFIG, changed, row)[0, position])
+
+    # Every position its own token, so that embedding rows stand for positions.
+    row["tokens_BT"] = jnp.arange(10, dtype=jnp.int32)[None]
+    for position, allowed in ((1, {0, 1}), (3, {0, 1, 2, 3}), (5, {4, 5})):
+        grad = jax.grad(hidden_of)(params["embedder"]["embedding"], position)
+        touched = set(np.flatnonzero(np.abs(grad).sum(1)).tolist())
+        assert touched == allowed
+
+
+@pytest.mark.parametrize("config", [CONFIG, QWEN2_LIKE])
+def test_decoding_from_a_cache_gives_the_full_forward(config) -> None:
+    # Rows of 6 and 3 positions are prefilled; two chunks of 2 steps follow.
+    params, tokens = _params(config), np.random.default_rng(1).integers(5, 32, (2, 10))
+    whole = _row(10, width=10)
+    whole = {name: jnp.repeat(x, 2, axis=0) for name, x in whole.items()}
+    whole["tokens_BT"] = jnp.array(tokens, jnp.int32)
+    expected = _hidden(config, params, whole)
+
+    lengths = np.array([6, 3], np.int32)
+    empty = make_cache(config, 2, 12)
+    cache = jax.tree.map(
+        lambda to, come: jax.lax.dynamic_update_slice(to, come, (0, 0, 0, 0)),
+        empty,
+        _prefill(config, params, **whole),
+    )  # positions behind `lengths` are there too, and must not be looked at
+    for _ in range(2):
+        recent = make_cache(config, 2, 2)
+        for column in range(2):
+            at = lengths + column
+            hidden, recent = _decode(
+                config,
+                params,
+                tokens_B=jnp.array(tokens[[0, 1], at], jnp.int32),
+                prefix=cache,
+                lengths_B=jnp.array(lengths),
+                recent=recent,
+                column=jnp.int32(column),
+            )
+            np.testing.assert_allclose(hidden, expected[[0, 1], at], atol=1e-5)
+        cache = merge_recent(cache, recent, jnp.array(lengths))
+        lengths = lengths + 2
+
+
+def test_sharded_params_give_the_logits_and_gradients_of_one_device() -> None:
+    row = {name: jnp.repeat(x, 8, axis=0) for name, x in _row(5, 7, width=16).items()}
+    row["tokens_BT"] = jax.random.randint(jax.random.key(1), (8, 16), 5, 32)
+
+    def loss(params, row) -> jax.Array:
+        return jnp.mean(jnp.square(_logits(CONFIG, params, row)))
+
+    expected = jax.jit(jax.value_and_grad(loss))(_params(CONFIG), row)
+    for sizes in ({"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}):
+        mesh = make_mesh(MeshConfig(**sizes))
+        boxed = jax.eval_shape(
+            lambda: init_params(CONFIG, jax.random.key(0), boxed=True)
+        )
+        params = jax.device_put(_params(CONFIG), make_shardings(boxed, mesh))
+        rows = jax.device_put(row, batch_sharding(mesh))
+        got = jax.jit(jax.value_and_grad(loss))(params, rows)
+        for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(got)):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_matmuls_stay_near_float32_forwards_and_backwards() -> None:
+    mixed = ModelConfig(**{**vars(CONFIG), "compute_dtype": "bfloat16"})
+    row = _row(12, width=12)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    @jax.value_and_grad
+    def loss(params, config) -> jax.Array:
+        return jnp.mean(jnp.square(_logits(config, params, row)))
+
+    exact, exact_grad = loss(_params(CONFIG), CONFIG)
+    near, near_grad = loss(_params(CONFIG), mixed)
+    assert 0 < abs(near - exact) < 0.02 * exact  # bfloat16 has 8 bits: 2^-8 = 0.4 %
+    up = ("layer_0", "feed_forward", "up", "kernel")
+    a, b = (functools.reduce(dict.get, up, g) for g in (exact_grad, near_grad))
+    cosine = jnp.sum(a * b) / jnp.linalg.norm(a) / jnp.linalg.norm(b)
+    assert b.dtype == jnp.float32 and cosine > 0.999
+
+
+def test_the_parameter_count_is_what_init_makes() -> None:
+    for config in (CONFIG, QWEN2_LIKE):
+        count = sum(leaf.size for leaf in jax.tree.leaves(_params(config)))
+        assert count == config.num_params
+
+
+def test_flops_of_a_token_are_twice_its_multiply_adds() -> None:
+    # Kernels of CONFIG in a layer: q, o 16x32, k, v 16x16, three 16x24 -> 2688.
+    # 10 visible positions: scores and values 2 x 10 x 32 = 640. Output 32 x 16 = 512.
+    assert CONFIG.matmul_flops_per_token(10) == 2 * (2 * (2688 + 640) + 512)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_kv_heads": 3}, "multiple of num_kv_heads"),
+        ({"head_dim": 7}, "even"),
+        ({"compute_dtype": "float16"}, "float32, bfloat16"),
+        ({"vocab_size": 0}, "vocab_size must be positive"),
+    ],
+)
+def test_an_impossible_shape_is_refused(change, message) -> None:
+    with pytest.raises(UserError, match=message):
+        ModelConfig(**{**vars(CONFIG), **change})

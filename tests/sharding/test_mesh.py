@@ -1,0 +1,79 @@
+"""Meshes multiply to the devices, and axes that do not divide are replicated."""
+
+import subprocess
+import sys
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from simex.core.errors import UserError
+from simex.sharding.cpu import configure_cpu_devices
+from simex.sharding.mesh import (
+    DECODE_RULES,
+    MeshConfig,
+    make_mesh,
+    make_shardings,
+    num_batch_shards,
+    put_batch,
+)
+
+
+def test_minus_one_takes_the_devices_that_are_left() -> None:
+    assert dict(make_mesh(MeshConfig(fsdp=4)).shape) == {
+        "data": 2,
+        "fsdp": 4,
+        "tensor": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "config",
+    [MeshConfig(fsdp=3), MeshConfig(fsdp=-1), MeshConfig(data=0), MeshConfig(data=4)],
+)
+def test_sizes_that_do_not_fit_the_devices_are_refused(config) -> None:
+    with pytest.raises(UserError, match="Mesh sizes must"):
+        make_mesh(config)
+
+
+def test_axes_shard_by_rule_where_their_size_divides() -> None:
+    mesh = make_mesh(MeshConfig(fsdp=2, tensor=2))
+    boxed = {
+        "up": nn.LogicallyPartitioned(np.zeros((4, 6)), ("embed", "mlp")),
+        "odd": nn.LogicallyPartitioned(np.zeros((4, 3)), ("embed", "kv_heads")),
+        "step": np.zeros(()),
+    }
+    specs = jax.tree.map(lambda s: s.spec, make_shardings(boxed, mesh))
+    assert specs == {
+        "up": PartitionSpec("fsdp", "tensor"),
+        "odd": PartitionSpec("fsdp", None),
+        "step": PartitionSpec(),
+    }
+    decode = make_shardings(boxed, mesh, rules=DECODE_RULES)
+    assert decode["up"].spec == PartitionSpec(None, "tensor")
+
+
+def test_rows_of_a_batch_divide_over_data_and_fsdp() -> None:
+    mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    assert num_batch_shards(mesh) == 4
+    batch = put_batch({"tokens": np.zeros((8, 3), np.int32)}, mesh)
+    assert batch["tokens"].addressable_shards[0].data.shape == (2, 3)
+    with pytest.raises(UserError, match="`tokens` has 6 rows"):
+        put_batch({"tokens": np.zeros((6, 3), np.int32)}, mesh)
+
+
+def test_cpu_devices_are_made_before_jax_starts_and_not_after() -> None:
+    code = (
+        "from simex.sharding.cpu import configure_cpu_devices as c; c(3); import jax;"
+        "print(len(jax.devices())); c(3); c(2)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "3"
+    assert "already started with 3" in done.stderr
+
+
+def test_no_devices_at_all_are_refused() -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        configure_cpu_devices(0)

@@ -1,0 +1,138 @@
+"""launch/local, with an environment that is there, missing, or half made."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import pytest
+
+LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
+
+# Stands where a Python stands: says what it was called with.
+FAKE_PYTHON = '#!/bin/sh\necho "$@"\n'
+# Makes an environment as uv does; its second step fails while the file "broken" exists.
+FAKE_UV = """#!/bin/sh
+echo "uv $1" >>calls.txt
+if [ "$1" = venv ]; then
+  for folder; do :; done
+  mkdir -p "$folder/bin" site
+  printf '#!/bin/sh\\ncase "$2" in *sysconfig*) echo site;; *) echo "$@";; esac\\n' \\
+    >"$folder/bin/python"
+  chmod +x "$folder/bin/python"
+else
+  test ! -e broken
+fi
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> pathlib.Path:
+    """A folder with launch/ and a PATH that begins with bin/."""
+    shutil.copytree(LAUNCH, tmp_path / "launch")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHON", raising=False)
+    return tmp_path
+
+
+def write_script(path: pathlib.Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def install_fake(checkout: pathlib.Path) -> None:
+    write_script(checkout / ".venv/bin/python", FAKE_PYTHON)
+    shutil.copy(checkout / "launch/requirements.lock", checkout / ".venv/simex.lock")
+
+
+def launch(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["launch/local", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_an_installed_environment_is_used_at_once(checkout):
+    install_fake(checkout)
+    secs = []
+    for _ in range(3):
+        begin = time.monotonic()
+        ended = launch("run", "x.gin", "--set", "a.b='c d'")
+        secs.append(time.monotonic() - begin)
+    assert ended.stdout == "-P -m simex.main run x.gin --set a.b='c d'\n"
+    # Measured: 0.01 s. The bound leaves room for a busy machine.
+    assert min(secs) < 0.1
+
+
+def test_test_runs_pytest_with_the_words_after_it(checkout):
+    install_fake(checkout)
+    assert launch("test", "-k", "a b").stdout == "-m pytest -k a b\n"
+
+
+def test_the_exit_code_is_that_of_the_command(checkout):
+    install_fake(checkout)
+    write_script(checkout / ".venv/bin/python", "#!/bin/sh\nexit 130\n")
+    assert launch("run", "x.gin").returncode == 130
+
+
+def test_a_first_call_installs_and_a_second_does_not(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)
+    assert launch("--version").stdout == "-P -m simex.main --version\n"
+    assert launch("--version").returncode == 0
+    assert (checkout / "calls.txt").read_text() == "uv venv\nuv pip\n"
+    assert (checkout / "site/simex.pth").read_text() == f"{checkout}\n"
+    assert os.access(checkout / ".venv/bin/simex", os.X_OK)
+
+
+def test_an_installation_that_failed_is_made_anew(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)
+    (checkout / "broken").touch()
+    assert launch("--version").returncode != 0
+    (checkout / ".venv/half-installed").touch()
+    (checkout / "broken").unlink()
+    assert launch("--version").stdout == "-P -m simex.main --version\n"
+    assert not (checkout / ".venv/half-installed").exists()
+
+
+def test_a_changed_lock_installs_anew(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)
+    install_fake(checkout)
+    with open(checkout / "launch/requirements.lock", "a") as lock:
+        lock.write("# changed\n")
+    launch("--version")
+    assert (checkout / "calls.txt").read_text() == "uv venv\nuv pip\n"
+
+
+def test_no_recent_python_is_a_sentence(checkout, monkeypatch):
+    for name in ("bash", "dirname", "env", "cmp", "flock"):
+        (checkout / "bin" / name).symlink_to(shutil.which(name))
+    write_script(checkout / "bin/python3", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PATH", str(checkout / "bin"))
+    ended = launch("--version")
+    assert ended.returncode == 2
+    assert "simex needs Python 3.11 or newer; none of" in ended.stderr
+
+
+def test_a_named_python_that_is_too_old_is_refused(checkout, monkeypatch):
+    write_script(checkout / "bin/old", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PYTHON", "old")
+    ended = launch("--version")
+    assert ended.returncode == 2
+    assert "PYTHON must be Python 3.11 or newer; old is not." in ended.stderr
+
+
+def test_the_lock_pins_everything_with_hashes_and_has_no_addresses():
+    text = (LAUNCH / "requirements.lock").read_text()
+    assert "://" not in text
+    packages = [
+        block
+        for block in text.replace("\\\n", " ").splitlines()
+        if block and not block.startswith("#")
+    ]
+    assert len(packages) > 50
+    for package in packages:
+        assert "==" in package.split()[0]
+        assert "--hash=sha256:" in package

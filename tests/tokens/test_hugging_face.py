@@ -1,0 +1,86 @@
+"""A tokenizer.json made elsewhere, behind the same interface."""
+
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from simex.core.errors import UserError
+from simex.tokens.chat import render
+from simex.tokens.tokenizer import ChatPieces, HuggingFaceTokenizer
+
+PIECES = ChatPieces(
+    user="<|im_start|>user\n",
+    assistant="<|im_end|>\n<|im_start|>assistant\n",
+    end="<|im_end|>",
+    pad="<|endoftext|>",
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A byte-level BPE, as Qwen's and Llama's are."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["user\nprint(x) assistant\n"] * 20, trainer)
+    tokenizer.add_tokens([tokenizers.AddedToken("<think>", normalized=False)])
+    path = tmp_path_factory.mktemp("hugging_face") / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokenizer(path):
+    return HuggingFaceTokenizer(path, pieces=PIECES)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " a  b\t\n", "caf\u00e9 \U0001f600 \x00", "<|im_end|> <|endoftext|>"]
+)
+def test_decode_gives_the_text_back(tokenizer, text):
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_special_tokens_in_text_stay_text_and_layout_tags_do_not(tokenizer):
+    assert tokenizer.end_id not in tokenizer.encode("<|im_end|>")
+    assert len(tokenizer.encode("<think>")) == 1
+
+
+def test_a_chat_carries_the_control_ids_of_the_template(tokenizer):
+    rendered = render(tokenizer, "print(x)", "1")
+    start, end = 1, 2
+    user, assistant = tokenizer.encode("user\n"), tokenizer.encode("assistant\n")
+    prompt_ids = [start, *user, *tokenizer.encode("print(x)")]
+    turn = [end, *tokenizer.encode("\n"), start, *assistant]
+    answer = [*tokenizer.encode("1"), end]
+    assert rendered.ids.tolist() == prompt_ids + turn + answer
+    assert rendered.loss_mask.sum() == len(answer) == 2
+    assert tokenizer.decode(rendered.ids) == "user\nprint(x)\nassistant\n1"
+
+
+def test_pieces_that_are_not_one_token_are_refused(path):
+    pieces = ChatPieces(user="", assistant="", end="<|eot|>", pad="<|endoftext|>")
+    with pytest.raises(UserError, match=r"ChatPieces.end must be one token"):
+        HuggingFaceTokenizer(path, pieces=pieces)
+
+
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot be read"):
+        HuggingFaceTokenizer(tmp_path / "tokenizer.json", pieces=PIECES)
+
+
+def test_the_fingerprint_knows_the_chat_pieces(path, tokenizer):
+    other = ChatPieces(user="", assistant="", end="<|im_end|>", pad="<|endoftext|>")
+    found = HuggingFaceTokenizer(path, pieces=other).fingerprint
+    assert found != tokenizer.fingerprint
+    assert HuggingFaceTokenizer(path, pieces=PIECES).fingerprint == (
+        tokenizer.fingerprint
+    )

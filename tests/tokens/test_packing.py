@@ -1,0 +1,109 @@
+"""Packing, with numbers small enough to do by hand."""
+
+import numpy as np
+import pytest
+
+from simex.tokens.chat import Rendered
+from simex.tokens.packing import first_fit_decreasing, pack
+
+
+def sequences_of(*lengths: int) -> list[Rendered]:
+    """Sequence i has the ids 10 i, 10 i + 1, ...; its first token is the prompt."""
+    return [
+        Rendered.from_ids([10 * i], range(10 * i + 1, 10 * i + n), id=f"s{i}")
+        for i, n in enumerate(lengths)
+    ]
+
+
+def test_first_fit_takes_the_longest_first():
+    # Rows of 7. The 5 opens row 0 and the 4 row 1; 3 fits row 1 (4 + 3 = 7), 2 row 0.
+    rows, starts, segments = first_fit_decreasing(np.array([3, 5, 2, 4]), 7)
+    assert rows.tolist() == [1, 0, 0, 1]
+    assert starts.tolist() == [4, 0, 5, 0]
+    assert segments.tolist() == [2, 1, 2, 1]
+
+
+def test_all_arrays_of_a_packed_batch():
+    packed = pack(sequences_of(2, 3), 6, pad_id=99)
+    assert packed.arrays["tokens"].tolist() == [[10, 11, 12, 0, 1, 99]]
+    assert packed.arrays["segment_ids"].tolist() == [[1, 1, 1, 2, 2, 0]]
+    assert packed.arrays["positions"].tolist() == [[0, 1, 2, 0, 1, 0]]
+    assert packed.arrays["loss_mask"].tolist() == [[0, 1, 1, 0, 1, 0]]
+    assert packed.fill_share == 5 / 6
+    assert {k: v.dtype.name for k, v in packed.arrays.items()} == {
+        "tokens": "int32",
+        "segment_ids": "int32",
+        "positions": "int32",
+        "loss_mask": "float32",
+    }
+
+
+def test_extras_lie_beside_their_tokens_and_come_back():
+    sequences = sequences_of(2, 4, 3)
+    advantages = [np.full(len(s), 0.5 * i) for i, s in enumerate(sequences)]
+    versions = [np.full(len(s), 7 + i) for i, s in enumerate(sequences)]
+    packed = pack(
+        sequences, 5, extras={"advantages": advantages, "policy_version": versions}
+    )
+    # Rows of 5: the 4 alone (4 + 2 > 5), then 3 + 2.
+    assert packed.arrays["advantages"].tolist() == [
+        [0.5, 0.5, 0.5, 0.5, 0.0],
+        [1.0, 1.0, 1.0, 0.0, 0.0],
+    ]
+    assert packed.arrays["advantages"].dtype == np.float32
+    assert packed.arrays["policy_version"].tolist()[1] == [9, 9, 9, 7, 7]
+    assert packed.arrays["policy_version"].dtype.kind == "i"
+    for name, given in (("advantages", advantages), ("policy_version", versions)):
+        for back, vector in zip(packed.unpack(packed.arrays[name]), given, strict=True):
+            np.testing.assert_array_equal(back, vector)
+
+
+def test_no_sequence_is_ever_split_lost_or_overlapped():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        lengths = rng.integers(1, 33, size=rng.integers(1, 40))
+        sequences = [
+            Rendered.from_ids([], np.full(n, i + 1)) for i, n in enumerate(lengths)
+        ]
+        packed = pack(sequences, 32)
+        for sequence, back in zip(
+            sequences, packed.unpack(packed.arrays["tokens"]), strict=True
+        ):
+            np.testing.assert_array_equal(back, sequence.ids)
+        # Nothing overlaps: as many positions are taken as there are tokens.
+        assert (packed.arrays["segment_ids"] > 0).sum() == lengths.sum()
+        assert packed.fill_share == lengths.sum() / packed.arrays["tokens"].size
+
+
+def test_the_rows_are_filled_up_to_a_fixed_number():
+    packed = pack(sequences_of(3), 4, num_rows=3)
+    assert packed.arrays["tokens"].shape == (3, 4)
+    assert packed.arrays["segment_ids"].sum(axis=1).tolist() == [3, 0, 0]
+    assert packed.fill_share == 3 / 12
+
+
+def test_no_sequences_make_no_rows():
+    assert pack([], 4).arrays["tokens"].shape == (0, 4)
+    assert pack([], 4).fill_share == 0.0
+
+
+def test_too_long_sequences_are_named_and_never_cut():
+    with pytest.raises(ValueError, match=r"1 to 4 tokens; 's1' \(number 1\) has 5"):
+        pack(sequences_of(4, 5, 6), 4)
+    with pytest.raises(ValueError, match=r"'empty' \(number 0\) has 0"):
+        pack([Rendered.from_ids([], [], id="empty")], 4)
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(ValueError, match="need 2 rows of 4 tokens; num_rows is 1"):
+        pack(sequences_of(3, 3), 4, num_rows=1)
+
+
+def test_extras_of_another_length_or_name_are_refused():
+    sequences = sequences_of(3)
+    with pytest.raises(ValueError, match=r"of 's0' must have shape \(3,\)"):
+        pack(sequences, 4, extras={"advantages": [np.zeros(2)]})
+    with pytest.raises(ValueError, match="one vector a sequence, 1; got 0"):
+        pack(sequences, 4, extras={"advantages": []})
+    with pytest.raises(ValueError, match="must not be called 'tokens'"):
+        pack(sequences, 4, extras={"tokens": [np.zeros(3)]})
