@@ -103,13 +103,19 @@ def find_experiment(
     candidates = [first, EXPERIMENTS / path]
     for candidate in candidates:
         if candidate.is_file():
-            return candidate
+            return _as_shown(candidate)
     looked = " and ".join(str(c) for c in candidates)
     known = ", ".join(sorted(p.name for p in EXPERIMENTS.glob("*.gin"))) or "none"
     raise UserError(
         f"There is no experiment file {str(path)!r}; looked for {looked}. "
         f"Files in experiments/: {known}."
     )
+
+
+def _as_shown(path: pathlib.Path) -> pathlib.Path:
+    """`path` as seen from the current folder, where it lies inside that."""
+    here = pathlib.Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _read_file(

@@ -130,7 +130,7 @@ class Resolver:
         if isinstance(binding.value, Macro):
             macro = self._macros.get(binding.value.name)
             if macro is not None:
-                return f"{binding.where} (%{macro.key} from {macro.where})"
+                return f"{binding.where}, %{macro.key} from {macro.where}"
         return binding.where
 
     def _expand(

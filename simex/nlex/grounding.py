@@ -7,6 +7,7 @@ model wrote as well as for our own.
 """
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Sequence
 
@@ -46,20 +47,19 @@ class Grounding:
 def check_grounding(explanation: Explanation, facts: Sequence[Fact]) -> Grounding:
     """Looks every statement of a compact explanation up in `facts`, in order.
 
-    A statement is true when a fact with the same content follows the facts that were
-    matched before it; a false one moves nothing, so one slip blames one statement.
+    Statements and facts are aligned as two sequences; a statement without a partner of
+    the same content is false. So one slip blames one statement, not all that follow.
     """
     statements = parse_statements(explanation.text)
-    false_statements: list[Statement] = []
-    position = 0
-    for statement in statements:
-        found = _find_fact(statement, facts, position)
-        if found is None:
-            false_statements.append(statement)
-        else:
-            position = found + 1
+    aligned = difflib.SequenceMatcher(
+        a=[_content(s.kind, s.name, s.value) for s in statements],
+        b=[_content(f.kind, f.name, f.value) for f in facts],
+        autojunk=False,
+    ).get_matching_blocks()
+    true = {block.a + offset for block in aligned for offset in range(block.size)}
     return Grounding(
-        num_statements=len(statements), false_statements=tuple(false_statements)
+        num_statements=len(statements),
+        false_statements=tuple(s for i, s in enumerate(statements) if i not in true),
     )
 
 
@@ -110,13 +110,6 @@ def _read_value(text: str, start: int) -> str:
     return text[start:position]
 
 
-def _find_fact(
-    statement: Statement, facts: Sequence[Fact], position: int
-) -> int | None:
-    for index in range(position, len(facts)):
-        fact = facts[index]
-        same = fact.kind is statement.kind and fact.value == statement.value
-        has_name = statement.kind in (FactKind.RETURN, FactKind.RAISE)
-        if same and (has_name or fact.name == statement.name):
-            return index
-    return None
+def _content(kind: FactKind, name: str, value: str) -> tuple[FactKind, str, str]:
+    # What returns or raises is not named in the text.
+    return kind, "" if kind in (FactKind.RETURN, FactKind.RAISE) else name, value

@@ -177,7 +177,7 @@ class SamplingRun:
         tokens, logprobs, log_kept, valid = map(np.asarray, chunk)
         self.stats.num_chunks += 1
         self.stats.slot_steps += valid.size
-        for slot in np.flatnonzero(self._owner >= 0):
+        for slot in np.flatnonzero(self._owner >= 0).tolist():
             count = int(valid[:, slot].sum())
             part = tuple(x[:count, slot] for x in (tokens, logprobs, log_kept))
             self._collect(slot, part)

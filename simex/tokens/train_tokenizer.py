@@ -6,8 +6,9 @@ Settings, and what each is for:
   text comes back exactly;
 * single digits: "137" and "138" share pieces, so arithmetic can be learned;
 * a newline with its indentation is one piece: layout costs one id a line;
-* pieces end at a space, at a change of script and at digits, so punctuation and words
-  stay apart (the space before a word may belong to it);
+* pieces end at a space and at digits (the space before a word may belong to it), but
+  may join words with punctuation, as in "x=" or "print(": a study on the curriculum's
+  programs counted 100 tokens an example instead of 122;
 * BPE rather than unigram: only BPE can be exported with the very same ids.
 """
 
@@ -80,7 +81,8 @@ _SETTINGS: dict[str, Any] = {
     "model_type": "bpe",
     "byte_fallback": True,
     "split_digits": True,
-    "split_by_unicode_script": True,
+    # Merged into short programs' own words ("x=", "t +="): a fifth fewer tokens.
+    "split_by_unicode_script": False,
     "split_by_whitespace": True,
     "split_by_number": True,
     "allow_whitespace_only_pieces": True,

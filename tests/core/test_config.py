@@ -195,7 +195,7 @@ ERRORS = {
     "a wrong value from a macro": (
         "build.speed = %speed\nspeed = 'fast'",
         (
-            "farm.gin:4 (%speed from farm.gin:5): build.speed must be float; "
+            "farm.gin:4, %speed from farm.gin:5: build.speed must be float; "
             "got 'fast' (str)."
         ),
     ),

@@ -7,8 +7,6 @@ import pytest
 
 from simex.sandbox.outcome import RunStatus
 
-REFUSED = (RunStatus.RUNTIME_ERROR, RunStatus.BLOCKED)
-
 
 def says(run, source: str) -> str:
     outcome = run(source)

@@ -79,7 +79,7 @@ def test_tags_newlines_with_indentation_and_digits_are_one_piece_each(tokenizer)
     assert pieces_of(tokenizer, "1024") == ["1", "0", "2", "4"]
 
 
-def test_no_learned_piece_spans_a_word_border(tokenizer):
+def test_no_learned_piece_spans_a_space_or_holds_a_digit_with_others(tokenizer):
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
     for i in range(tokenizer.vocab_size):
         if processor.is_control(i) or processor.is_unknown(i) or processor.is_byte(i):
@@ -89,8 +89,6 @@ def test_no_learned_piece_spans_a_word_border(tokenizer):
         if piece.startswith(("\n", "[", "<think>")):
             continue  # symbols and newlines
         assert "\u2581" not in word, piece
-        kinds = {"letter" if c.isalpha() else "other" for c in word}
-        assert len(kinds) <= 1, piece
         assert not any(c.isdigit() for c in word) or len(piece) == 1, piece
 
 

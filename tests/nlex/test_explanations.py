@@ -1,0 +1,171 @@
+"""From a trace to an explanation, and back to what it states."""
+
+import pytest
+
+from simex.nlex.explanation import Explanation
+from simex.nlex.facts import Fact, FactKind, collect_facts
+from simex.nlex.grounding import check_grounding, parse_statements
+from simex.nlex.rewriters import REWRITERS
+from simex.traces.trace import Event, EventKind, Trace
+
+SOURCE = """\
+t = 0
+b = []
+for x in [4, 7]:
+    if x < 5:
+        t += x
+        b.append(x)
+print(t)
+"""
+
+
+def line(number, **changed):
+    return Event(
+        kind=EventKind.LINE, line=number, function="<module>", depth=0, changed=changed
+    )
+
+
+def make_trace(source, events, stdout=""):
+    return Trace(
+        source=source,
+        stdin="",
+        stdout=stdout,
+        events=tuple(events),
+        is_truncated=False,
+        python_version="3.11.7",
+    )
+
+
+@pytest.fixture
+def loop_trace():
+    return make_trace(
+        SOURCE,
+        [
+            line(1),
+            line(2, t="0"),
+            line(3, b="[]"),
+            line(4, x="4"),
+            line(5),
+            line(6, t="4"),
+            line(3, b="[4]"),
+            line(4, x="7"),
+            line(3),
+            line(7),
+        ],
+        stdout="4\n",
+    )
+
+
+def test_the_compact_style_gives_an_iteration_a_line(loop_trace):
+    explanation = REWRITERS["compact"](loop_trace)
+    assert explanation.text == "t=0\nb=[]\nx=4 yes t=4 b+=4\nx=7 no"
+    assert explanation.claimed_output == "4"
+
+
+def test_the_prose_style_names_each_line(loop_trace):
+    text = REWRITERS["prose"](loop_trace).text
+    assert text.splitlines()[2] == (
+        "On line 3, x becomes 4. The condition on line 4 holds. "
+        "On line 5, t becomes 4. On line 6, 4 is appended to b."
+    )
+
+
+def test_calls_and_returns_are_told_and_frames_do_not_mix():
+    source = "def f(n):\n    m = n + 1\n    return m\nprint(f(2))\n"
+
+    def inner(kind, number, value=None, **changed):
+        return Event(
+            kind=kind, line=number, function="f", depth=1, changed=changed, value=value
+        )
+
+    trace = make_trace(
+        source,
+        [
+            line(4),
+            inner(EventKind.CALL, 1, n="2"),
+            inner(EventKind.LINE, 2),
+            inner(EventKind.LINE, 3, m="3"),
+            inner(EventKind.RETURN, 3, value="3"),
+        ],
+        stdout="3\n",
+    )
+    assert REWRITERS["compact"](trace).text == "call f\nn=2\nm=3\nreturn 3"
+
+
+def test_a_frame_left_by_an_exception_is_closed():
+    source = "def f(n):\n    return 1 // n\ntry:\n    f(0)\nexcept ZeroDivisionError:\n    y = 1\n"
+    failed = Event(
+        kind=EventKind.EXCEPTION,
+        line=2,
+        function="f",
+        depth=1,
+        changed={},
+        value="ZeroDivisionError: integer division or modulo by zero",
+    )
+    call = Event(
+        kind=EventKind.CALL, line=1, function="f", depth=1, changed={"n": "0"}
+    )
+    trace = make_trace(source, [line(3), line(4), call, failed, line(5), line(6)])
+    facts = collect_facts(trace)
+    assert [f.kind for f in facts] == [FactKind.CALL, FactKind.SET, FactKind.RAISE]
+    assert facts[-1].line == 1 or facts[-1].line == 2
+
+
+def test_own_explanations_are_wholly_grounded(loop_trace):
+    grounding = check_grounding(
+        REWRITERS["compact"](loop_trace), collect_facts(loop_trace)
+    )
+    # t=0, b=[], x=4, yes, t=4, b+=4, x=7, no
+    assert grounding.num_statements == 8
+    assert grounding.score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("told", "lie"),
+    [("t=4", "t=5"), ("x=7", "x=8"), ("yes", "no"), ("b+=4", "b+=3")],
+)
+def test_a_changed_value_is_found_with_its_place(loop_trace, told, lie):
+    explanation = REWRITERS["compact"](loop_trace)
+    text = explanation.text.replace(told, lie)
+    grounding = check_grounding(
+        Explanation(text=text, claimed_output="4", style="compact"),
+        collect_facts(loop_trace),
+    )
+    assert [s.start for s in grounding.false_statements] == [text.index(lie)]
+    assert grounding.score == 7 / 8
+
+
+def test_an_explanation_that_states_nothing_has_score_0(loop_trace):
+    empty = Explanation(text="hm", claimed_output="4", style="compact")
+    assert check_grounding(empty, collect_facts(loop_trace)).score == 0.0
+
+
+def test_values_with_blanks_brackets_and_quotes_are_read_whole():
+    statements = parse_statements("a=[1, (2, 3)] s='x y=3' t=4")
+    assert [(s.name, s.value) for s in statements] == [
+        ("a", "[1, (2, 3)]"),
+        ("s", "'x y=3'"),
+        ("t", "4"),
+    ]
+
+
+def test_a_list_that_grows_by_one_is_an_append_and_others_are_not():
+    source = "a = [1]\na.append(2)\na.extend([3, 4])\na.append([5, 6])\n"
+    trace = make_trace(
+        source,
+        [
+            line(1),
+            line(2, a="[1]"),
+            line(3, a="[1, 2]"),
+            line(4, a="[1, 2, 3, 4]"),
+            line(4, a="[1, 2, 3, 4, [5, 6]]"),
+        ],
+    )
+    facts = collect_facts(trace)
+    assert [(f.kind, f.value) for f in facts] == [
+        (FactKind.SET, "[1]"),
+        (FactKind.APPEND, "2"),
+        (FactKind.SET, "[1, 2, 3, 4]"),
+        (FactKind.SET, "[1, 2, 3, 4, [5, 6]]"),
+    ]
+    assert all(isinstance(fact, Fact) for fact in facts)

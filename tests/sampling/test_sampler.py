@@ -1,0 +1,195 @@
+"""The sampler says what the trainer says, whatever else is in the batch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simex.core.errors import UserError
+from simex.models.config import ModelConfig
+from simex.models.transformer import forward, init_params, logits
+from simex.sampling.methods import SamplingMethod
+from simex.sampling.sampler import Sampler
+from simex.sampling.samples import SampleRequest, Stop
+from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.train.logprobs import token_logprobs
+
+CONFIG = ModelConfig(
+    vocab_size=32,
+    d_model=16,
+    num_layers=2,
+    num_query_heads=2,
+    num_kv_heads=1,
+    head_dim=8,
+    d_ff=24,
+)
+STOP_ID = 4
+MAX_TOTAL = 72
+
+
+@functools.cache
+def _params():
+    params = init_params(CONFIG, jax.random.key(0))
+    params["embedder"]["embedding"] *= 20  # peaked, so that a wrong cache shows
+    return params
+
+
+@functools.cache
+def _sampler(
+    num_slots: int = 16, num_devices: int = 2, chunk_steps: int = 4
+) -> Sampler:
+    mesh = make_mesh(MeshConfig(), devices=jax.devices()[:num_devices])
+    return Sampler(
+        CONFIG,
+        mesh,
+        num_slots=num_slots,
+        max_prompt_len=40,
+        max_total_len=MAX_TOTAL,
+        stop_ids=(STOP_ID,),
+        chunk_steps=chunk_steps,
+    )
+
+
+def _requests(num_prompts: int = 5, group: int = 4) -> list[SampleRequest]:
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(5, 32, length).tolist() for length in (1, 3, 33, 17, 40)][
+        :num_prompts
+    ]
+    return [
+        SampleRequest(
+            prompt_ids=prompt, max_new_tokens=7 + 3 * g, seed_path=(0, 9, p, g)
+        )
+        for p, prompt in enumerate(prompts)
+        for g in range(group)
+    ]
+
+
+@functools.cache
+def _samples(method: SamplingMethod, **sampler):
+    return _sampler(**sampler).sample(_params(), _requests(), method)
+
+
+WARM = SamplingMethod(temperature=0.7)
+
+
+@functools.partial(jax.jit, static_argnames="temperature")
+def _trainer_logprobs(params, batch, temperature):
+    return token_logprobs(CONFIG, params, batch, temperature=temperature)[0]
+
+
+@pytest.mark.parametrize(
+    "method", [WARM, SamplingMethod(temperature=0.7, top_p=0.9), SamplingMethod()]
+)
+def test_sampler_logprobs_are_trainer_logprobs(method) -> None:
+    requests, samples = _requests(), _samples(method)
+    rows = np.zeros((len(requests), MAX_TOTAL), np.int32)
+    for row, request, sample in zip(rows, requests, samples):
+        whole = [*request.prompt_ids, *sample.ids]
+        row[: len(whole)] = whole
+    batch = {
+        "tokens": jnp.array(rows),
+        "segment_ids": jnp.ones_like(rows),
+        "positions": jnp.tile(jnp.arange(MAX_TOTAL, dtype=jnp.int32), (len(rows), 1)),
+    }
+    expected = _trainer_logprobs(_params(), batch, method.temperature)
+    for row, request, sample in zip(np.asarray(expected), requests, samples):
+        start = len(request.prompt_ids)
+        np.testing.assert_allclose(
+            sample.logprobs, row[start : start + len(sample.ids)], atol=1e-5
+        )
+
+
+def test_greedy_samples_are_those_of_the_uncached_forward() -> None:
+    samples = _samples(SamplingMethod(temperature=0.0))
+
+    @jax.jit
+    def next_token(ids, length):
+        hidden = forward(
+            CONFIG,
+            _params(),
+            tokens_BT=ids,
+            segment_ids_BT=jnp.ones_like(ids),
+            positions_BT=jnp.arange(MAX_TOTAL, dtype=jnp.int32)[None],
+        )
+        return jnp.argmax(logits(CONFIG, _params(), hidden)[0, length - 1])
+
+    for request, sample in list(zip(_requests(), samples))[::4]:
+        ids = list(request.prompt_ids)
+        for expected in sample.ids:
+            padded = jnp.array([ids + [0] * (MAX_TOTAL - len(ids))], jnp.int32)
+            assert int(next_token(padded, len(ids))) == expected
+            ids.append(int(expected))
+
+
+def test_a_sample_ends_at_a_stop_id_or_at_its_length() -> None:
+    stops = set()
+    for request, sample in zip(_requests(), _samples(SamplingMethod(temperature=2.0))):
+        assert len(sample.ids) == len(sample.logprobs) == len(sample.log_kept)
+        assert STOP_ID not in sample.ids[:-1]
+        stops.add(sample.stop)
+        if sample.stop is Stop.STOP_ID:
+            assert sample.ids[-1] == STOP_ID
+        else:
+            room = MAX_TOTAL - len(request.prompt_ids)
+            assert len(sample.ids) == min(request.max_new_tokens, room)
+    assert stops == {Stop.STOP_ID, Stop.LENGTH}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"num_slots": 2}, {"chunk_steps": 3}, {"num_slots": 8, "num_devices": 8}],
+)
+def test_slots_chunks_and_devices_do_not_change_samples(other) -> None:
+    for a, b in zip(_samples(WARM), _samples(WARM, **other)):
+        np.testing.assert_array_equal(a.ids, b.ids)
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
+
+
+def test_neighbours_do_not_change_a_sample() -> None:
+    alone = _sampler().sample(_params(), _requests()[7:8], WARM)
+    np.testing.assert_array_equal(alone[0].ids, _samples(WARM)[7].ids)
+
+
+def test_samples_of_a_group_differ_and_are_told_as_they_finish() -> None:
+    told = {}
+    samples = _sampler().sample(_params(), _requests(), WARM, on_done=told.__setitem__)
+    assert [told[i] for i in range(len(samples))] == samples
+    group = samples[8:12]
+    assert len({tuple(sample.ids[:5].tolist()) for sample in group}) > 1
+
+
+def test_a_prompt_is_prefilled_once_for_its_group() -> None:
+    sampler = _sampler()
+    sampler.sample(_params(), _requests(num_prompts=1, group=8), WARM)
+    # Eight requests on two devices: the prompt of one token once on each.
+    assert sampler.stats.num_prefills == 1
+    assert sampler.stats.kept_tokens > 0
+    assert 0 < sampler.stats.kept_fraction <= 1
+
+
+def test_a_second_call_with_another_method_compiles_nothing() -> None:
+    sampler = _sampler()
+    sampler.sample(_params(), _requests(), WARM)
+    with jax.no_tracing():
+        sampler.sample(_params(), _requests(), SamplingMethod(top_p=0.5, top_k=3))
+
+
+def test_bad_requests_are_refused_by_number() -> None:
+    bad = SampleRequest(prompt_ids=[5] * 41, max_new_tokens=1, seed_path=(0,))
+    with pytest.raises(UserError, match="1 to 40 tokens, but prompt 1 has 41"):
+        _sampler().sample(_params(), [*_requests()[:1], bad], WARM)
+    with pytest.raises(UserError, match="multiple of 2"):
+        Sampler(
+            CONFIG,
+            make_mesh(devices=jax.devices()[:2]),
+            num_slots=3,
+            max_prompt_len=4,
+            max_total_len=8,
+        )
+
+
+def test_a_stop_has_no_truth_value() -> None:
+    with pytest.raises(TypeError):
+        bool(Stop.LENGTH)

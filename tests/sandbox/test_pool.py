@@ -1,0 +1,190 @@
+"""Every request is answered once, whatever happens to workers and drivers."""
+
+import itertools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from simex.core.errors import InfraError, UserError
+from simex.problems.problem import Limits
+from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
+from simex.sandbox.pool import MAX_ATTEMPTS, SandboxPool
+
+SLEEPER = RunRequest(source="import time\ntime.sleep(3)\nprint('slept')")
+
+
+def descendants(pid: int) -> list[int]:
+    """All living processes below `pid`, as the host numbers them."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def wait_until(condition, *, timeout_secs: float = 20) -> bool:
+    deadline = time.monotonic() + timeout_secs
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return False
+    return state[0] != "Z"
+
+
+def test_results_come_in_order_though_runs_do_not(best_pool):
+    sources = [f"import time\ntime.sleep({0.1 * (i % 2)})\nprint({i})" for i in range(8)]
+    outcomes = best_pool.run_all(RunRequest(source=s) for s in sources)
+    assert [o.stdout for o in outcomes] == [b"%d\n" % i for i in range(8)]
+
+
+def test_an_endless_stream_of_requests_is_read_only_so_far_ahead(best_pool):
+    taken = itertools.count()
+    requests = (RunRequest(source=f"print({next(taken)})") for _ in itertools.count())
+    results = best_pool.run_all(requests)
+    first = [next(results).stdout for _ in range(5)]
+    results.close()
+    assert first == [b"0\n", b"1\n", b"2\n", b"3\n", b"4\n"]
+    # 16 in flight for each of 2 workers, 5 handed out, and some margin.
+    assert next(taken) <= 2 * 16 + 5 + 1
+
+
+def test_a_killed_worker_costs_a_retry_and_no_verdict():
+    with SandboxPool(1) as pool:
+        pool.submit(RunRequest(source="print(1)")).result()
+        future = pool.submit(SLEEPER)
+        time.sleep(0.5)
+        (pid,) = pool.worker_pids()
+        os.kill(pid, signal.SIGKILL)
+        outcome = future.result(timeout=30)
+        assert (outcome.status, outcome.stdout) == (RunStatus.OK, b"slept\n")
+        counters = pool.counters
+        assert (counters.num_runs, counters.num_retries) == (2, 1)
+        assert counters.num_recycled_workers == 1
+        assert counters.num_infra_errors == 0
+
+
+def test_a_worker_that_always_dies_gives_an_infra_error_and_nothing_else(monkeypatch):
+    with SandboxPool(1) as pool:
+
+        def kill_at_once(slot):
+            worker = SandboxPool._worker(pool, slot)
+            worker.kill()
+            return worker
+
+        monkeypatch.setattr(pool, "_worker", kill_at_once)
+        (result,) = pool.run_all([RunRequest(source="print(1)")])
+        assert isinstance(result, InfraError)
+        assert f"after {MAX_ATTEMPTS} attempts" in str(result)
+        monkeypatch.undo()
+        (result,) = pool.run_all([RunRequest(source="print(1)")])
+        assert isinstance(result, RunOutcome) and result.stdout == b"1\n"
+        assert pool.counters.num_infra_errors == 1
+        assert pool.counters.num_runs == 1
+
+
+def test_workers_killed_at_random_lose_and_double_nothing():
+    """Twelve kills over eighty runs; each answer is its own program's."""
+    source = "import time\nn = int(input())\ntime.sleep(0.02)\nprint(n * n)"
+    with SandboxPool(2) as pool:
+        futures = [
+            pool.submit(RunRequest(source=source, stdin=str(n))) for n in range(80)
+        ]
+        for n in range(12):
+            assert wait_until(lambda: len(pool.worker_pids()) > n % 2)
+            for pid in pool.worker_pids()[:1]:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.15)
+        for n, future in enumerate(futures):
+            try:
+                assert future.result(timeout=60).stdout == b"%d\n" % (n * n)
+            except InfraError:
+                pass  # three kills in a row may hit one run: counted, never scored
+        counters = pool.counters
+        assert counters.num_runs + counters.num_infra_errors == 80
+
+
+def test_leaving_the_pool_ends_all_processes_and_running_work():
+    before = set(descendants(os.getpid()))
+    with SandboxPool(2) as pool:
+        future = pool.submit(RunRequest(source="import time\ntime.sleep(60)"))
+        assert wait_until(future.running) and wait_until(pool.worker_pids)
+        mine = set(descendants(os.getpid())) - before
+        assert mine
+    with pytest.raises(InfraError):
+        future.result(timeout=1)
+    assert wait_until(lambda: not any(map(is_alive, mine)))
+    with pytest.raises(UserError, match="closed"):
+        pool.submit(SLEEPER)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("backend", ["auto", "bare"])
+def test_a_driver_that_dies_leaves_no_orphan(end, backend):
+    script = (
+        "import time\n"
+        "from simex.sandbox.pool import SandboxPool\n"
+        "from simex.sandbox.outcome import RunRequest\n"
+        f"with SandboxPool(2, {backend!r}) as pool:\n"
+        "    for _ in range(2):\n"
+        "        pool.submit(RunRequest(source='import time\\ntime.sleep(60)'))\n"
+        "    while len(pool.worker_pids()) < 2: time.sleep(0.01)\n"
+        "    time.sleep(0.3)\n"
+        "    print('up', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    with driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"up\n"
+        children = descendants(driver.pid)
+        assert len(children) >= 4  # two workers with a program each
+        driver.send_signal(end)
+        driver.wait(timeout=20)
+    assert wait_until(lambda: not any(map(is_alive, children)))
+
+
+def test_many_runs_leave_no_descriptor_behind(best_pool):
+    list(best_pool.run_all([RunRequest(source="print(1)")] * 20))
+    before = len(os.listdir("/proc/self/fd"))
+    outcomes = list(best_pool.run_all([RunRequest(source="print(1)")] * 300))
+    assert [o.stdout for o in outcomes] == [b"1\n"] * 300
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_starved_run_is_not_a_time_limit(best_pool):
+    """Three times as many busy programs as cores: CPU time still decides."""
+    busy = "x = 0\nwhile x < 2_000_000: x += 1\nprint(x)"  # about 0.1 s of CPU
+    with SandboxPool(6) as pool:
+        outcomes = list(
+            pool.run_all(
+                RunRequest(source=busy, limits=Limits(cpu_secs=2)) for _ in range(12)
+            )
+        )
+    assert [o.status for o in outcomes] == [RunStatus.OK] * 12
+
+
+@pytest.mark.parametrize("num_workers", [0, -1])
+def test_a_pool_of_no_workers_is_refused(num_workers):
+    with pytest.raises(UserError, match="at least 1"):
+        SandboxPool(num_workers)
