@@ -141,5 +141,7 @@ def to_record(candidate: JudgedCandidate) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> JudgedCandidate:
     """The inverse of `to_record`."""
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-    return JudgedCandidate(**lists)
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in record.items()
+    }
+    return JudgedCandidate(**fields)

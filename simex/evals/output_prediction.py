@@ -1,5 +1,6 @@
 """Output prediction: what share of stdouts does a policy predict?"""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,7 @@ from simex.tasks.rewards import is_output_right
 BLOCK = 256  # queries between two progress lines
 
 
-def complete_all(
-    policy: Policy, queries: Sequence[Query], *, label: str
-) -> list[Turn]:
+def complete_all(policy: Policy, queries: Sequence[Query], *, label: str) -> list[Turn]:
     """The turns of all queries, with progress."""
     starts = range(0, len(queries), BLOCK)
     turns: list[Turn] = []
@@ -46,8 +45,8 @@ def predict_outputs(
         _make_record(
             turn,
             parse_completion(turn.text, is_truncated=turn.is_truncated),
-            lambda value, item=item: is_output_right(
-                value, item.stdout, checker=item.checker
+            functools.partial(
+                is_output_right, expected=item.stdout, checker=item.checker
             ),
             {
                 "id": item.id,
@@ -82,7 +81,7 @@ def predict_calls(
         _make_record(
             turn,
             explain.parse_completion(turn.text, is_truncated=turn.is_truncated),
-            lambda value, call=call: value == call["stdout"].rstrip("\n"),
+            call["stdout"].rstrip("\n").__eq__,
             {
                 "id": call["id"],
                 "group": call["group"],

@@ -106,9 +106,7 @@ def _make_fix(
         id=f"{problem.id}/{role}/submit_or_fix",
         task="submit_or_fix",
         prompt=submit_or_fix.render_prompt(problem.statement, source, tests, shown),
-        target=submit_or_fix.render_target(
-            submit_or_fix.render_thought(passed), fixed
-        ),
+        target=submit_or_fix.render_target(submit_or_fix.render_thought(passed), fixed),
         group=problem.composition,
         source=problem.source,
     )

@@ -1,5 +1,6 @@
 """Job: draw the curriculum and let the sandbox say what each program prints."""
 
+import functools
 import itertools
 import json
 import pathlib
@@ -66,15 +67,14 @@ def make_problems(
             )
             continue_jsonl(
                 folder / f"{name}.jsonl",
-                lambda start, drafts=drafts, name=name: _make_records(
-                    pool, drafts[start:], name
-                ),
+                functools.partial(_make_records, pool, drafts, name),
             )
 
 
 def _make_records(
-    pool: SandboxPool, drafts: Sequence[ProblemDraft], name: str
+    pool: SandboxPool, all_drafts: Sequence[ProblemDraft], name: str, start: int
 ) -> Iterator[dict]:
+    drafts = all_drafts[start:]
     requests = (
         RunRequest(source=d.right_program, stdin=stdin)
         for d in drafts

@@ -1,5 +1,6 @@
 """Job: what right and wrong programs really print, for prediction."""
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def run_programs(
             runs = list(_list_runs(path, inputs_per_program))
             continue_jsonl(
                 workdir / "run_programs" / f"{split}.all.jsonl",
-                lambda start, runs=runs, split=split: _run(pool, runs[start:], split),
+                functools.partial(_run_from, pool, runs, split),
             )
             _keep_finished(workdir / "run_programs", split)
 
@@ -58,7 +59,10 @@ def _list_runs(path: pathlib.Path, inputs_per_program: int) -> Iterator[dict]:
             }
 
 
-def _run(pool: SandboxPool, runs: list[dict], split: str) -> Iterator[dict]:
+def _run_from(
+    pool: SandboxPool, all_runs: list[dict], split: str, start: int
+) -> Iterator[dict]:
+    runs = all_runs[start:]
     outcomes = pool.run_all(
         RunRequest(source=run["source"], stdin=run["stdin"]) for run in runs
     )

@@ -52,9 +52,7 @@ def write_explanations(
     _write_report(folder)
 
 
-def _explain(
-    record: dict, style: str, min_grounding: float, max_chars: int
-) -> dict:
+def _explain(record: dict, style: str, min_grounding: float, max_chars: int) -> dict:
     kept = {key: value for key, value in record.items() if key != "trace"}
     if "dropped" in record:
         return kept

@@ -237,10 +237,11 @@ def _read_backend(workdir: pathlib.Path) -> str:
 def _find_warnings(backend: str) -> tuple[str, ...]:
     if backend.startswith("bubblewrap"):
         return ()
-    return (
+    warning = (
         f"Programs ran in the jail {backend!r}, the strongest that this machine could "
-        "do. With bubblewrap installed they run in namespaces of their own.",
+        "do. With bubblewrap installed they run in namespaces of their own."
     )
+    return (warning,)
 
 
 def _load_candidates(workdir: pathlib.Path) -> list[candidates.JudgedCandidate]:

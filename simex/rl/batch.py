@@ -85,9 +85,7 @@ def make_probe(
     )[0]
 
 
-def _weigh(
-    groups: Sequence[Group], advantage: str
-) -> Iterator[tuple[float, Rollout]]:
+def _weigh(groups: Sequence[Group], advantage: str) -> Iterator[tuple[float, Rollout]]:
     for group in groups:
         rollouts = group.valid_rollouts
         if group.is_flat:

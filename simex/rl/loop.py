@@ -150,9 +150,7 @@ def collect_groups(
     return groups
 
 
-def pick_items(
-    items: Sequence[Any], count: int, *, seed: int, step: int
-) -> list[Any]:
+def pick_items(items: Sequence[Any], count: int, *, seed: int, step: int) -> list[Any]:
     """The items of train step `step`: epochs of shuffled order, without gaps.
 
     A function of its arguments alone, so that resuming needs no stored position.

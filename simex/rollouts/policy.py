@@ -43,7 +43,11 @@ class Policy:
         """
         prompts = [tuple(render_prompt(self.tokenizer, q.prompt)) for q in queries]
         max_len = self.sampler.max_total_len
-        fitting = [i for i, ids in enumerate(prompts) if len(ids) <= self.sampler.max_prompt_len]
+        fitting = [
+            i
+            for i, ids in enumerate(prompts)
+            if len(ids) <= self.sampler.max_prompt_len
+        ]
         requests = [
             SampleRequest(
                 prompt_ids=prompts[i],
@@ -59,7 +63,9 @@ class Policy:
             for i, query in enumerate(queries)
         ]
 
-    def _make_turn(self, query: Query, prompt_ids: tuple[int, ...], sample: Sample | None) -> Turn:
+    def _make_turn(
+        self, query: Query, prompt_ids: tuple[int, ...], sample: Sample | None
+    ) -> Turn:
         if sample is None:
             return Turn(
                 task=query.task,

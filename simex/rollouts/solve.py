@@ -118,7 +118,7 @@ def judge_attempts(pool: SandboxPool, attempts: Sequence[Attempt]) -> list[Attem
     open_ = [a for a in attempts if a.judgement is None and a.source is not None]
     judgements = judge_all(
         pool,
-        ((a.problem.tests, a.problem.checker, a.source) for a in open_),
+        ((a.problem.tests, a.problem.checker, a.source or "") for a in open_),
         early_stop=False,
     )
     judged = {id(a): j for a, j in zip(open_, judgements, strict=True)}
@@ -191,11 +191,10 @@ def _executed_outputs(attempt: Attempt) -> list[str] | None:
         return None
     problem = attempt.problem
     return [
-        outcome.stdout.decode(errors="replace") if outcome.status.is_ok
+        outcome.stdout.decode(errors="replace")
+        if outcome.status.is_ok
         # A failed run has no output to compare; its kind is the feedback.
         else f"{outcome.status.value}"
-        for test, outcome in zip(
-            problem.tests, attempt.judgement.outcomes, strict=True
-        )
+        for test, outcome in zip(problem.tests, attempt.judgement.outcomes, strict=True)
         if test.visibility.value == "public" and outcome is not None
     ]

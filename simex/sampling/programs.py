@@ -138,6 +138,27 @@ class Programs:
         return self._decode[span](params, cache, rows)
 
 
+@functools.cache
+def make_programs(
+    config: ModelConfig,
+    mesh: Mesh,
+    *,
+    chunk_steps: int,
+    stop_ids: tuple[int, ...],
+    num_positions: int,
+    cache_dtype: str,
+) -> Programs:
+    """Programs, the same ones for samplers of the same sizes: they compile once."""
+    return Programs(
+        config,
+        mesh,
+        chunk_steps=chunk_steps,
+        stop_ids=stop_ids,
+        num_positions=num_positions,
+        cache_dtype=cache_dtype,
+    )
+
+
 def _cast_kernels(config: ModelConfig, params: Params) -> Params:
     """Kernels in the type that matmuls read, so that no decode step converts them."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from simex.models.transformer import Params
 from simex.sampling.keys import path_key
 from simex.sampling.methods import SamplingMethod
-from simex.sampling.programs import Rows, idle_rows
+from simex.sampling.programs import COPY_SPAN, Rows, idle_rows
 from simex.sampling.prompts import Ready, group_requests, pack_prompts
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats, Stop
 from simex.sharding.mesh import num_batch_shards
@@ -64,9 +64,8 @@ class SamplingRun:
         """Requests that finished since the last call, with their samples."""
         finished, self._finished = self._finished, []
         for index in finished:
-            sample = self._samples[index]
-            assert sample is not None
-            yield index, sample
+            if (sample := self._samples[index]) is not None:
+                yield index, sample
 
     def samples(self) -> list[Sample]:
         """All samples, in the order of requests."""
@@ -125,7 +124,7 @@ class SamplingRun:
             shard, local = divmod(slot, self._slots_per_shard)
             copies[shard].extend(ready.copies(local))
             self._start_row(slot, ready)
-        per_slot = -(-self._sampler.prefill_width // 32)
+        per_slot = self._sampler.prefill_width // COPY_SPAN
         table = np.zeros(
             (self._num_shards, self._slots_per_shard * per_slot, 4), np.int32
         )

@@ -8,7 +8,7 @@ from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
 from simex.sampling.methods import SamplingMethod
-from simex.sampling.programs import COPY_SPAN, Programs
+from simex.sampling.programs import COPY_SPAN, make_programs
 from simex.sampling.run import SamplingRun
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats
 from simex.sharding.mesh import num_batch_shards
@@ -37,7 +37,7 @@ class Sampler:
         stop_ids: Sequence[int] = (),
         chunk_steps: int = 8,
         prefill_rows: int = 4,
-        span_multiple: int = 128,
+        span_multiple: int = 256,
         cache_dtype: str = "float32",
     ) -> None:
         """Checks the sizes; programs compile when first needed.
@@ -76,7 +76,7 @@ class Sampler:
         # A chunk is appended behind the longest row, and a prompt comes in whole spans.
         longest = max(max_total_len + chunk_steps, self.prefill_width)
         self.num_positions = _round_up(longest, 16)
-        self.programs = Programs(
+        self.programs = make_programs(
             config,
             mesh,
             chunk_steps=chunk_steps,

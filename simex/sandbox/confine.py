@@ -13,9 +13,7 @@ import resource
 import signal
 from typing import NamedTuple
 
-import simex.sandbox.landlock as landlock
-import simex.sandbox.protocol as protocol
-import simex.sandbox.seccomp as seccomp
+from simex.sandbox import landlock, protocol, seccomp
 
 MAX_THREADS = 64
 MAX_DESCRIPTORS = 64

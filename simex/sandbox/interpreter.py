@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ BOX_FILES = (
     "simex/sandbox/__init__.py",
     "simex/sandbox/confine.py",
     "simex/sandbox/landlock.py",
+    "simex/sandbox/process_clock.py",
     "simex/sandbox/program.py",
     "simex/sandbox/protocol.py",
     "simex/sandbox/seccomp.py",
@@ -39,6 +41,7 @@ ENVIRONMENT = {
     "PYTHONIOENCODING": "utf-8:strict",
     "TZ": "UTC",
 }
+_NUM_FILES = "num_files"
 _LEFT_OUT = ("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip")
 
 
@@ -82,8 +85,11 @@ def stage_library(interpreter: Interpreter) -> pathlib.Path:
     Needed where programs run as another user and the interpreter lies in a private
     home. The copy is kept for the next time, in a folder that only we can write to.
     """
-    name = f"simex-python-{interpreter.version}-{os.geteuid()}"
+    origin = hashlib.sha256(os.fsencode(interpreter.stdlib)).hexdigest()[:8]
+    name = f"simex-python-{interpreter.version}-{origin}-{os.geteuid()}"
     target = pathlib.Path(tempfile.gettempdir()) / name
+    if _is_own_folder(target) and not _is_complete(target):
+        shutil.rmtree(target)
     if not _is_own_folder(target):
         work = pathlib.Path(tempfile.mkdtemp(prefix=name + "-"))
         os.chmod(work, 0o755)
@@ -92,11 +98,25 @@ def stage_library(interpreter: Interpreter) -> pathlib.Path:
             work / interpreter.stdlib.relative_to(interpreter.prefix),
             ignore=shutil.ignore_patterns(*_LEFT_OUT, "config-*"),
         )
+        (work / _NUM_FILES).write_text(str(_count_files(work)))
         try:
             os.rename(work, target)
         except OSError:  # somebody else was first, or the name is taken
             target = target if _is_own_folder(target) else work
     return target
+
+
+def _count_files(folder: pathlib.Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _is_complete(folder: pathlib.Path) -> bool:
+    """Whether nobody has tidied files away since the copy was made."""
+    try:
+        num_files = int((folder / _NUM_FILES).read_text())
+    except (OSError, ValueError):
+        return False
+    return _count_files(folder) == num_files + 1  # this very file
 
 
 def _is_own_folder(path: pathlib.Path) -> bool:

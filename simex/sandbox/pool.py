@@ -11,8 +11,8 @@ from typing import Self
 
 from simex.core.errors import InfraError, UserError
 from simex.sandbox.backends import choose_backend
-from simex.sandbox.interpreter import find_interpreter
 from simex.sandbox.in_order import in_order
+from simex.sandbox.interpreter import find_interpreter
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 from simex.sandbox.worker import Worker
 
@@ -146,7 +146,7 @@ class SandboxPool:
             num_runs += 1
             try:
                 outcome = self._run_with_retries(slot, job.request)
-            except BaseException as error:  # whoever waits gets it, as with any future
+            except BaseException as error:  # noqa: BLE001 (whoever waits gets it)
                 self._count("infra_errors")
                 job.future.set_exception(error)
             else:

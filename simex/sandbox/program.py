@@ -73,9 +73,10 @@ def _clear(namespace: dict[str, Any]) -> None:
     """Drop the module's names as the interpreter does, so that files get flushed."""
     for is_private in (True, False):
         for name in list(namespace):
-            if type(name) is str and name != "__builtins__":
-                if (name[:1] == "_" and name[1:2] != "_") is is_private:
-                    namespace[name] = None
+            if type(name) is not str or name == "__builtins__":
+                continue
+            if (name[:1] == "_" and name[1:2] != "_") is is_private:
+                namespace[name] = None
 
 
 def run_program(
@@ -100,7 +101,8 @@ def run_program(
         return stream is not None and not getattr(stream, "closed", False)
 
     def flush(*streams: Any) -> bool:
-        return all([attempt(s.flush) for s in streams if is_open(s)])
+        results = [attempt(s.flush) for s in streams if is_open(s)]
+        return all(results)  # of every one, even after a failure
 
     random.seed(0)
     sys.set_int_max_str_digits(0)

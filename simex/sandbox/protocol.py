@@ -87,6 +87,6 @@ def pack_reply(reply: Reply) -> bytes:
 
 
 def parse_reply(message: bytes) -> Reply:
-    run_id, reason, stage, *rest = _REPLY.unpack_from(message)
     detail = message[_REPLY.size :].decode("utf-8", "replace")
-    return Reply(run_id, EndReason(reason), ChildStage(stage), *rest, detail)
+    reply = Reply._make((*_REPLY.unpack_from(message), detail))
+    return reply._replace(reason=EndReason(reply.reason), stage=ChildStage(reply.stage))

@@ -11,7 +11,7 @@ References: Documentation/userspace-api/seccomp_filter.rst, seccomp(2).
 import ctypes
 import struct
 
-import simex.sandbox.syscalls as syscalls
+from simex.sandbox import syscalls
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -109,9 +109,7 @@ def _special_rules() -> dict[str, list[Instruction]]:
         "prlimit64": _own_process_or_zero(0),
         "sched_setaffinity": _own_process_or_zero(0),
         "setrlimit": _ALLOW,
-        "prctl": _argument_is(
-            0, (_PR_SET_NAME, _PR_GET_NAME), _ALLOW, _refuse(_EPERM)
-        ),
+        "prctl": _argument_is(0, (_PR_SET_NAME, _PR_GET_NAME), _ALLOW, _refuse(_EPERM)),
         "fcntl": _argument_is(1, _FCNTL_REFUSED, _refuse(_EPERM), _ALLOW),
         "ioctl": _argument_is(1, _IOCTL_ALLOWED, _ALLOW, _refuse(_ENOTTY)),
         "socketpair": _unix_stream_pair_only(),

@@ -7,11 +7,12 @@ FOLDER holds `program`; `stage` and `trace` are written there.
 
 import importlib
 import math
+import mmap
 import os
 import pathlib
 import resource
 import sys
-from typing import NoReturn
+from typing import Any
 
 
 def _limit(kind: int, value: int) -> None:
@@ -21,7 +22,7 @@ def _limit(kind: int, value: int) -> None:
         pass  # macOS refuses some of them; there is no jail here to weaken
 
 
-def main() -> NoReturn:
+def main() -> None:
     folder = pathlib.Path(sys.argv[1])
     cpu_secs, memory_mib, output_mib = map(float, sys.argv[2:5])
     root = str(pathlib.Path(__file__).resolve().parents[2])
@@ -31,7 +32,7 @@ def main() -> NoReturn:
     tracer = importlib.import_module("simex.traces.tracer")
     site = importlib.import_module("site")
     site.setquit()
-    execute = exec
+    execute: Any = exec
     if len(sys.argv) > 5:
         execute = _make_tracer(folder, tracer, protocol, program.FILE_NAME)
     sys.path.remove(root)
@@ -53,9 +54,9 @@ def main() -> NoReturn:
     )
 
 
-def _make_tracer(folder, tracer, protocol, file_name):  # type: ignore[no-untyped-def]
-    import mmap
-
+def _make_tracer(
+    folder: pathlib.Path, tracer: Any, protocol: Any, file_name: str
+) -> Any:
     max_events, max_bytes = int(sys.argv[5]), int(sys.argv[6])
     size = protocol.TRACE_HEADER.size + max_bytes
     descriptor = os.open(folder / "trace", os.O_RDWR | os.O_CREAT)

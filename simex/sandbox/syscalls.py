@@ -7,7 +7,7 @@ makes some of them abort.
 """
 
 # Harmless for a program that has no descriptor but 0, 1 and 2 and nothing to write to.
-ALLOWED = """
+_ALLOWED = """
 read write close fstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
 rt_sigreturn pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 access
 faccessat faccessat2 pipe pipe2 select pselect6 poll ppoll sched_yield mremap msync
@@ -26,12 +26,12 @@ timerfd_settime timerfd_gettime eventfd eventfd2 signalfd signalfd4 open openat
 get_robust_list set_robust_list splice tee copy_file_range getcpu getrandom
 membarrier rseq close_range sendto recvfrom sendmsg recvmsg shutdown getsockname
 getpeername setsockopt getsockopt wait4 waitid capget
-""".split()
+"""
 
 # Refused with EPERM, so that a program sees an ordinary PermissionError. Changing files
 # by path stands here as a second wall behind Landlock, which knows nothing of modes,
 # owners and times.
-REFUSED = """
+_REFUSED = """
 fork vfork execve execveat socket connect bind listen accept accept4 memfd_create
 memfd_secret setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid
 setfsgid setpgid setsid capset setpriority sched_setscheduler sched_setparam
@@ -40,17 +40,17 @@ chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimen
 futimesat truncate setxattr lsetxattr fsetxattr removexattr lremovexattr
 fremovexattr flock rename renameat renameat2 link linkat unlink unlinkat symlink
 symlinkat mkdir mkdirat rmdir mknod mknodat sethostname setdomainname syslog vhangup
-""".split()
+"""
 
 # Nobody calls these by accident: the process is killed and the verdict is "blocked".
-FATAL = """
+_FATAL = """
 ptrace process_vm_readv process_vm_writev mount umount2 pivot_root chroot unshare
 setns bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
 userfaultfd perf_event_open kexec_load kexec_file_load open_by_handle_at init_module
 finit_module delete_module reboot swapon swapoff iopl ioperm acct quotactl
 settimeofday clock_settime clock_adjtime adjtimex seccomp open_tree move_mount
 fsopen fsconfig fsmount fspick mount_setattr modify_ldt kcmp lookup_dcookie
-""".split()
+"""
 
 _X86_64 = """
 read:0 write:1 open:2 close:3 stat:4 fstat:5 lstat:6 poll:7 lseek:8 mmap:9
@@ -156,3 +156,5 @@ def _parse(table: str) -> dict[str, int]:
 
 
 NUMBERS = {"x86_64": _parse(_X86_64), "aarch64": _parse(_AARCH64)}
+
+ALLOWED, REFUSED, FATAL = _ALLOWED.split(), _REFUSED.split(), _FATAL.split()

@@ -1,13 +1,7 @@
-"""One fork server seen from the driver: start it, hand it runs, read what is left.
-
-Programs, stdin and outputs are memory files. That needs no threads to pump pipes, no
-pipe can fill up and deadlock, partial output survives a kill, and the kernel itself
-bounds the output.
-"""
+"""One fork server seen from the driver: start it, hand it runs, read what is left."""
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import math
 import os
@@ -20,16 +14,15 @@ from typing import Any, Protocol
 
 from simex.core.errors import InfraError
 from simex.sandbox import interpreter, protocol
+from simex.sandbox.memory_files import MemoryFiles
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 
 MIN_WALL_SECS = 5.0
 WALL_FACTOR = 5.0  # wall time over CPU time; it only ends programs that sleep
-STDERR_TAIL_BYTES = 2048
 _MIB = 1 << 20
 _START_SECS = 60.0
 _SPARE_SECS = 30.0  # what the fork server may take over the time of a run
 _STARVED_FACTOR = 6.0  # as in zygote.py: a starved run may last so much longer
-_MFD_SEAL = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
 
 
 class Worker(Protocol):
@@ -123,7 +116,7 @@ class ZygoteWorker:
         """Raises InfraError if the fork server fails; never for the program's fault."""
         self._num_runs += 1
         order = _make_order(request, self._num_runs)
-        with _MemoryFiles(request, order) as files:
+        with MemoryFiles(request, order) as files:
             try:
                 socket.send_fds(
                     self._socket, [protocol.pack_request(order)], files.descriptors
@@ -173,72 +166,8 @@ def _make_order(request: RunRequest, run_id: int) -> protocol.Request:
     )
 
 
-class _MemoryFiles:
-    """The descriptors of one run, in the order of `protocol`."""
-
-    def __init__(self, request: RunRequest, order: protocol.Request):
-        self.descriptors: list[int] = []
-        self._request, self._order = request, order
-
-    def __enter__(self) -> "_MemoryFiles":
-        try:
-            self._add_sealed("program", self._request.source)
-            self._add_sealed("stdin", self._request.stdin)
-            self._add_empty("stdout")
-            self._add_empty("stderr")
-            if self._request.is_traced:
-                os.ftruncate(self._add_empty("trace"), protocol.trace_room(self._order))
-        except OSError as error:
-            self.__exit__()
-            raise InfraError(f"No memory files: {error}.") from None
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-
-    def _add_empty(self, name: str) -> int:
-        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-        self.descriptors.append(os.memfd_create(name, flags))
-        return self.descriptors[-1]
-
-    def _add_sealed(self, name: str, text: str) -> None:
-        descriptor = self._add_empty(name)
-        # A lone surrogate is not text that any file holds; keep its bytes as they are.
-        data = memoryview(text.encode("utf-8", "surrogatepass"))
-        offset = 0
-        while offset < len(data):
-            offset += os.pwrite(descriptor, data[offset:], offset)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _MFD_SEAL)
-
-    def stdout(self) -> tuple[bytes, bool]:
-        """What was printed, and whether it reached the cap."""
-        return self._read_capped(self.descriptors[2])
-
-    def stderr_tail(self) -> tuple[str, bool]:
-        descriptor = self.descriptors[3]
-        size = min(os.fstat(descriptor).st_size, self._order.file_bytes)
-        start = max(0, size - STDERR_TAIL_BYTES)
-        tail = os.pread(descriptor, STDERR_TAIL_BYTES, start)
-        return tail.decode("utf-8", "replace"), size >= self._order.file_bytes
-
-    def trace(self) -> bytes | None:
-        if not self._request.is_traced:
-            return None
-        descriptor, header = self.descriptors[4], protocol.TRACE_HEADER
-        (length,) = header.unpack(os.pread(descriptor, header.size, 0))
-        return os.pread(
-            descriptor, min(length, self._order.max_trace_bytes), header.size
-        )
-
-    def _read_capped(self, descriptor: int) -> tuple[bytes, bool]:
-        # The size first: a program can make its output a sparse file of any length.
-        size = min(os.fstat(descriptor).st_size, self._order.file_bytes)
-        return os.pread(descriptor, size, 0), size >= self._order.file_bytes
-
-
 def _make_outcome(
-    request: RunRequest, reply: protocol.Reply, files: _MemoryFiles, backend: str
+    request: RunRequest, reply: protocol.Reply, files: MemoryFiles, backend: str
 ) -> RunOutcome:
     if reply.stage is protocol.ChildStage.NOT_READY:
         raise InfraError(f"The box could not be closed: {reply.detail or 'no reason'}.")
@@ -263,7 +192,9 @@ def _status_of(
     request: RunRequest, reply: protocol.Reply, *, is_full: bool
 ) -> RunStatus:
     reasons, stages = protocol.EndReason, protocol.ChildStage
-    exit_signal = os.WTERMSIG(reply.wait_status) if os.WIFSIGNALED(reply.wait_status) else 0
+    exit_signal = (
+        os.WTERMSIG(reply.wait_status) if os.WIFSIGNALED(reply.wait_status) else 0
+    )
     exit_code = os.WEXITSTATUS(reply.wait_status) if not exit_signal else -1
     memory_bytes = request.limits.memory_mib * _MIB
     if reply.cpu_secs > request.limits.cpu_secs or exit_signal == signal.SIGXCPU:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 _WARM_MODULES = """
 array bisect collections copy ctypes dataclasses datetime enum fractions functools
 heapq itertools math operator queue random re statistics string threading typing
-""".split()
+"""
 _STACK_BYTES = 1 << 29
 _TICK_SECS = 0.02
 # A run that waits for a CPU gets its wall clock extended, but not for ever.
@@ -54,14 +54,16 @@ def _start_again_with_big_stack(config: Config) -> None:
 
 def _warm_up() -> None:
     """Pay once for what every run would pay: imports and the first compilation."""
-    for name in _WARM_MODULES:
+    for name in _WARM_MODULES.split():
         importlib.import_module(name)
     import site
 
     site.setquit()
     site.setcopyright()
     site.sethelper()
-    sample = "import sys\nclass A:\n    x: int = 1\nprint([a for a in (1, 2)], f'{1}')\n"
+    sample = (
+        "import sys\nclass A:\n    x: int = 1\nprint([a for a in (1, 2)], f'{1}')\n"
+    )
     compile(sample, "sample", "exec", dont_inherit=True)
     try:
         compile("print(", "sample", "exec")
@@ -83,35 +85,6 @@ def _redirect_to_null() -> None:
     os.close(null)
 
 
-class _ProcessClock:
-    """CPU seconds, resident bytes and seconds spent waiting for a CPU of a child."""
-
-    def __init__(self, pid: int):
-        self._clock = (~pid << 3) | 2  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
-        self._folder = f"/proc/{pid}/"
-
-    def cpu_secs(self) -> float:
-        try:
-            return time.clock_gettime(self._clock)
-        except OSError:
-            return 0.0
-
-    def resident_bytes(self) -> int:
-        try:
-            with open(self._folder + "statm") as file:
-                return int(file.read().split()[1]) * mmap.PAGESIZE
-        except OSError:
-            return 0
-
-    def waiting_secs(self) -> float:
-        """Of the main thread; 0 where the kernel does not tell."""
-        try:
-            with open(self._folder + "schedstat") as file:
-                return int(file.read().split()[1]) / 1e9
-        except OSError:
-            return 0.0
-
-
 def _close_all_but(*kept: int) -> None:
     """Leave 0, 1, 2 and `kept`. Maps keep a descriptor that only this closes."""
     start = 3
@@ -119,14 +92,6 @@ def _close_all_but(*kept: int) -> None:
         os.closerange(start, descriptor)
         start = descriptor + 1
     os.closerange(start, 1 << 16)
-
-
-def _count_host_memory_kills() -> int:
-    try:
-        with open("/proc/vmstat") as file:
-            return int(file.read().split("oom_kill ")[1].split()[0])
-    except (OSError, IndexError):
-        return 0
 
 
 class ForkServer:
@@ -137,6 +102,7 @@ class ForkServer:
         self._protocol = importlib.import_module("simex.sandbox.protocol")
         self._program = importlib.import_module("simex.sandbox.program")
         self._tracer = importlib.import_module("simex.traces.tracer")
+        self._clock = importlib.import_module("simex.sandbox.process_clock")
         confine = importlib.import_module("simex.sandbox.confine")
         del sys.path[0]
         self._socket = socket.socket(fileno=config.socket_fd)
@@ -144,7 +110,7 @@ class ForkServer:
         self._is_pid_1 = os.getpid() == 1
         self._status_read, self._status_write = os.pipe()
         os.set_blocking(self._status_read, False)
-        self._num_memory_kills = _count_host_memory_kills()
+        self._num_memory_kills = self._clock.count_host_memory_kills()
 
     def prepare(self) -> None:
         libc = importlib.import_module("ctypes").CDLL(None)
@@ -169,7 +135,9 @@ class ForkServer:
             if not message:
                 return
             request = self._protocol.parse_request(message)
-            self._socket.send(self._protocol.pack_reply(self._run(request, descriptors)))
+            self._socket.send(
+                self._protocol.pack_reply(self._run(request, descriptors))
+            )
 
     def _run(self, request: Any, descriptors: list[int]) -> Any:
         start = time.monotonic()
@@ -183,9 +151,11 @@ class ForkServer:
         wall_secs = time.monotonic() - start
         self._reap_everything()
         stage, detail = self._read_stage()
-        if reason == self._protocol.EndReason.ENDED and os.WIFSIGNALED(wait_status):
-            if os.WTERMSIG(wait_status) == signal.SIGKILL and self._host_ran_out():
-                reason = self._protocol.EndReason.HOST_MEMORY
+        reasons = self._protocol.EndReason
+        # Nobody here killed it. (A program may kill itself, so ask the kernel too.)
+        is_killed = reason == reasons.ENDED and wait_status == signal.SIGKILL
+        if is_killed and self._host_ran_out():
+            reason = reasons.HOST_MEMORY
         return self._protocol.Reply(
             run_id=request.run_id,
             reason=reason,
@@ -204,7 +174,7 @@ class ForkServer:
         poll = select.poll()
         poll.register(process, select.POLLIN)
         poll.register(self._socket, 0)  # hang-up only
-        clock = _ProcessClock(pid)
+        clock = self._clock.ProcessClock(pid)
         reason = reasons.ENDED
         while True:
             ready = [fd for fd, _ in poll.poll(_TICK_SECS * 1000)]
@@ -219,7 +189,7 @@ class ForkServer:
             if reason != reasons.ENDED:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
 
-    def _find_excess(self, clock: _ProcessClock, request: Any, wall_secs: float) -> Any:
+    def _find_excess(self, clock: Any, request: Any, wall_secs: float) -> Any:
         reasons = self._protocol.EndReason
         if clock.cpu_secs() > request.cpu_secs:
             return reasons.CPU
@@ -263,7 +233,7 @@ class ForkServer:
     def _host_ran_out(self) -> bool:
         before, self._num_memory_kills = (
             self._num_memory_kills,
-            _count_host_memory_kills(),
+            self._clock.count_host_memory_kills(),
         )
         return self._num_memory_kills > before
 
@@ -274,7 +244,7 @@ class ForkServer:
         finally:
             leave(1)
 
-    def _become_program(self, request: Any, descriptors: list[int]) -> NoReturn:
+    def _become_program(self, request: Any, descriptors: list[int]) -> None:
         status = self._status_write
         protocol, program = self._protocol, self._program
         try:
@@ -292,7 +262,7 @@ class ForkServer:
         os.close(status)
         if code is None:
             os._exit(1)
-        program.run_program(
+        return program.run_program(
             code,
             source,
             execute=execute,

@@ -100,7 +100,10 @@ class _Recorder:
         sums: dict = {}
         for name in metrics:
             pairs = [pending[name] for pending in self._pending]
-            sums[name] = (sum(float(t) for t, _ in pairs), sum(float(w) for _, w in pairs))
+            sums[name] = (
+                sum(float(t) for t, _ in pairs),
+                sum(float(w) for _, w in pairs),
+            )
         secs = time.monotonic() - self._started
         values = mean_values(sums) | {
             "learning_rate": float(self._schedule(step)),

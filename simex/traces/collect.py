@@ -48,7 +48,8 @@ class _TraceJob:
         return all(run.done() for run in self._runs)
 
     def cancel(self) -> bool:
-        return all([run.cancel() for run in self._runs])
+        results = [run.cancel() for run in self._runs]
+        return all(results)
 
 
 def collect_traces(
@@ -142,7 +143,9 @@ def _parse_event(line: Any, count_characters: Any) -> Event:
     if not isinstance(line, list) or len(line) != 7:
         raise ValueError("an event has the wrong form")
     kind, number, function, depth, flat, value, stdout_bytes = line
-    are_ints = all(type(n) is int and n >= 0 for n in (kind, number, depth, stdout_bytes))
+    are_ints = all(
+        type(n) is int and n >= 0 for n in (kind, number, depth, stdout_bytes)
+    )
     are_texts = type(flat) is list and all(type(t) is str for t in (function, *flat))
     is_value = value is None or type(value) is str
     if not (are_ints and are_texts and is_value and kind < 4 and len(flat) % 2 == 0):

@@ -18,6 +18,12 @@ class Event:
     `changed` holds the variables of this frame whose text changed since the frame's
     previous event, as bounded Python text, e.g. ``{"t": "8", "a": "[1, 2]"}``. So a
     LINE event shows the effect of the line that ran before it in the same frame.
+    Names of modules, functions and classes are left out, a value that is too long ends
+    in "…", and an object of the program reads ``<Name field=value>``.
+
+    A function has a CALL and a RETURN, or, if an exception leaves it, an EXCEPTION and
+    no RETURN. A generator has a CALL each time it goes on and a RETURN at each yield.
+    The module has no CALL; its RETURN is the last event and shows the last effects.
     """
 
     kind: EventKind

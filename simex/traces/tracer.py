@@ -18,8 +18,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import simex.sandbox.protocol as protocol
-import simex.traces.values as values
+from simex.sandbox import protocol
+from simex.traces import values
 
 KINDS = ("line", "call", "return", "exception")
 _LINE, _CALL, _RETURN, _EXCEPTION = range(4)
@@ -29,11 +29,14 @@ _CLOSING_BYTES = 256
 
 _dict_items, _len, _type, _str, _id = dict.items, len, type, str, id
 _OSError, _ValueError = OSError, ValueError
-_quote: Callable[[str], str] = _json.encode_basestring_ascii  # type: ignore[attr-defined]
+_quote: Callable[[str], str] = _json.encode_basestring_ascii
 _settrace, _gettrace = sys.settrace, sys.gettrace
 _exception_arguments = BaseException.__dict__["args"].__get__
 _BaseException = BaseException
 _MISSING = object()
+_is_state, _render_value = values.is_state, values.render_value
+# Same object, nothing new. Nobody can notice that these live a little longer.
+_LASTING_TYPES = values.FROZEN_TYPES | {id(types.ModuleType), id(type)}
 
 LocalTrace = Callable[[types.FrameType, str, Any], Any]
 
@@ -44,7 +47,7 @@ class _Variables:
     __slots__ = ("_frozen", "_texts")
 
     def __init__(self) -> None:
-        self._frozen: dict[str, object] = {}  # immutable values, to be skipped fast
+        self._frozen: dict[str, object] = {}  # to be skipped fast while the same
         self._texts: dict[str, str] = {}
 
     def changes(self, frame: types.FrameType) -> str:
@@ -56,15 +59,13 @@ class _Variables:
             if _type(name) is not _str or frozen.get(name, _MISSING) is value:
                 continue
             kind = _id(_type(value))
-            if kind in values.FROZEN_TYPES:
-                if name[:2] == "__" or name[:1] == ".":
-                    continue
+            if kind in _LASTING_TYPES:
                 frozen[name] = value
-            elif name[:2] == "__" or name[:1] == "." or not values.is_state(value):
-                continue
             else:
-                frozen[name] = _MISSING
-            text = values.render_value(value)
+                frozen.pop(name, None)
+            if name[:2] == "__" or name[:1] == "." or not _is_state(value):
+                continue
+            text = _render_value(value)
             if texts.get(name) != text:
                 texts[name] = text
                 out += f",{_quote(name)},{_quote(text)}"
@@ -72,14 +73,14 @@ class _Variables:
 
 
 def _describe_exception(error: object) -> str:
-    """"Type: message", without calling any `__str__` of the program."""
-    name = values.render_value(error)[1:].partition(" ")[0].rstrip(">")
+    """ "Type: message", without calling any `__str__` of the program."""
+    name = _render_value(error)[1:].partition(" ")[0].rstrip(">")
     if not issubclass(_type(error), _BaseException):
         return name
     arguments = _exception_arguments(error)
     if _len(arguments) == 1 and _type(arguments[0]) is _str and name != "KeyError":
         return f"{name}: {arguments[0][: values.MAX_STRING_LENGTH]}"
-    texts = [values.render_value(argument) for argument in arguments]
+    texts = [_render_value(argument) for argument in arguments]
     return f"{name}: {', '.join(texts)}" if texts else name
 
 
@@ -124,9 +125,9 @@ class Tracer:
         if code.co_filename is not self._file_name:
             return None
         is_module = code.co_name == "<module>"
-        if not is_module:
-            if not code.co_flags & _FLAG_OPTIMIZED or code.co_name in _INLINE_FRAMES:
-                return None
+        is_function = code.co_flags & _FLAG_OPTIMIZED
+        if not is_module and (not is_function or code.co_name in _INLINE_FRAMES):
+            return None
         variables = self._variables_of(frame, code)
         self._depth += 1
         name = _quote(code.co_name)
@@ -159,7 +160,7 @@ class Tracer:
             elif event == "return":
                 # A frame that an exception leaves returns nothing.
                 if not is_unwinding:
-                    value = _quote(values.render_value(arg))
+                    value = _quote(_render_value(arg))
                     record(_RETURN, frame, name, variables, value)
                 self._depth -= 1
             return local_trace
@@ -196,7 +197,7 @@ class Tracer:
         closing = {
             "is_truncated": self._is_truncated,
             "is_lost": is_lost,
-            "python": "%d.%d.%d" % sys.version_info[:3],
+            "python": sys.version.split()[0],
         }
         self._parts.append(_dump(closing))
         data = "\n".join(self._parts).encode("ascii")

@@ -20,6 +20,7 @@ MAX_DEPTH = 5
 MAX_STRING_LENGTH = 240
 MAX_TEXT_LENGTH = 1000
 _MAX_INT_BITS = 1024
+_SMALL_INT = 1 << 60
 _MAX_NODES = 400  # work bound for one value
 
 _type, _id, _len, _repr, _map, _set = type, id, len, repr, map, set
@@ -60,8 +61,10 @@ def is_state(value: object) -> bool:
     return _id(kind) not in SKIPPED_TYPES and not _issubclass(kind, _type)
 
 
-def render_value(value: object) -> str:
+def render_value(value: Any) -> str:
     """At most about MAX_TEXT_LENGTH characters, in bounded time."""
+    if _type(value) is _int and -_SMALL_INT < value < _SMALL_INT:  # by far the most
+        return _repr(value)
     text = _render(value, 0, [_MAX_NODES])
     return text if _len(text) <= MAX_TEXT_LENGTH else text[:MAX_TEXT_LENGTH] + "…"
 
@@ -107,7 +110,7 @@ def _can_repr(values: Any) -> bool:
 def _join(values: Any, length: int, depth: int, budget: list[int]) -> str:
     if depth >= MAX_DEPTH:
         return "…"
-    parts = []
+    parts: list[str] = []
     for value in values:
         if _len(parts) >= MAX_ITEMS or budget[0] < 0:
             break
@@ -146,7 +149,7 @@ def _render_set(value: Any, depth: int, budget: list[int]) -> str:
 def _render_items(items: Any, length: int, depth: int, budget: list[int]) -> str:
     if depth >= MAX_DEPTH:
         return "…"
-    parts = []
+    parts: list[str] = []
     for key, value in items:
         if _len(parts) >= MAX_ITEMS or budget[0] < 0:
             break
@@ -190,7 +193,7 @@ def _render_object(value: object, depth: int, budget: list[int]) -> str:
     fields = _fields_of(value, kind)
     if not fields or depth >= MAX_DEPTH:
         return f"<{name}>"
-    parts = []
+    parts: list[str] = []
     for key, field in _dict_items(fields):
         if _type(key) is _str and _len(parts) < MAX_ITEMS and budget[0] >= 0:
             parts.append(f"{key}={_render(field, depth + 1, budget)}")

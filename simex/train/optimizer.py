@@ -5,9 +5,11 @@ from typing import Any
 
 import jax
 import optax
-import optax.contrib
+from jax.sharding import Mesh
 
 from simex.core.errors import UserError
+from simex.models.config import COMPUTE_DTYPES
+from simex.train.muon import scale_by_muon
 
 NAMES = ("muon", "adamw")
 SCHEDULES = ("constant", "cosine", "linear")
@@ -32,10 +34,15 @@ class OptimizerConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     muon_beta: float = 0.95
+    muon_dtype: str = "bfloat16"  # of the inputs of Muon's products
 
     def __post_init__(self) -> None:
         """Raises UserError for an unknown name or an impossible number."""
-        for field, known in (("name", NAMES), ("schedule", SCHEDULES)):
+        for field, known in (
+            ("name", NAMES),
+            ("schedule", SCHEDULES),
+            ("muon_dtype", COMPUTE_DTYPES),
+        ):
             if getattr(self, field) not in known:
                 raise UserError(
                     f"OptimizerConfig.{field} must be one of {', '.join(known)}, but "
@@ -55,13 +62,14 @@ class OptimizerConfig:
             )
 
 
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+def make_optimizer(
+    config: OptimizerConfig, mesh: Mesh | None = None
+) -> optax.GradientTransformation:
     """Clip, then Muon or AdamW.
 
-    Muon (Jordan 2024, "Muon: an optimizer for hidden layers") updates the kernels of
-    attention and feed-forward; embeddings, the head, norms and biases get AdamW. Muon's
-    updates are scaled to 0.2 sqrt(max(in, out)) (Liu et al. 2025, arXiv 2502.16982), so
-    that one learning rate fits both.
+    Muon updates the kernels of attention and feed-forward; embeddings, the head, norms
+    and biases get AdamW at the same learning rate. With a mesh, the devices that hold
+    different rows of a batch share Muon's work.
     """
     schedule = make_schedule(config)
     if config.name == "adamw":
@@ -73,14 +81,19 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             mask=lambda params: _map_kernels(params, lambda is_kernel: is_kernel),
         )
     else:
-        update = optax.contrib.muon(
-            schedule,
-            beta=config.muon_beta,
-            adam_b1=config.beta1,
-            adam_b2=config.beta2,
-            weight_decay=config.weight_decay,
-            consistent_rms=0.2,
-            muon_weight_dimension_numbers=_muon_dimensions,
+        muon = optax.chain(
+            scale_by_muon(beta=config.muon_beta, dtype=config.muon_dtype, mesh=mesh),
+            optax.add_decayed_weights(config.weight_decay),
+            optax.scale_by_learning_rate(schedule),
+        )
+        adamw = optax.adamw(
+            schedule, b1=config.beta1, b2=config.beta2, weight_decay=0.0
+        )
+        update = optax.partition(
+            {"muon": muon, "adamw": adamw},
+            lambda params: _map_kernels(
+                params, lambda is_kernel: "muon" if is_kernel else "adamw"
+            ),
         )
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
 
@@ -106,11 +119,6 @@ def make_schedule(config: OptimizerConfig) -> optax.Schedule:
         rate / config.warmup_steps, rate, config.warmup_steps - 1
     )
     return optax.join_schedules([climb, after], [config.warmup_steps])
-
-
-def _muon_dimensions(params: Any) -> Any:
-    dimensions = optax.contrib.MuonDimensionNumbers(reduction_axis=0, output_axis=1)
-    return _map_kernels(params, lambda is_kernel: dimensions if is_kernel else None)
 
 
 def _map_kernels(params: Any, choose: Any) -> Any:

@@ -59,7 +59,7 @@ def make_train_step(
         one = jnp.ones(())
         metrics |= {
             "loss": (loss, weight),
-            "grad_norm": (optax.global_norm(grads), one),
+            "grad_norm": (optax.tree.norm(grads), one),
         }
         return TrainState(params, opt_state, state.step + 1), metrics
 

@@ -102,9 +102,7 @@ def test_a_frame_left_by_an_exception_is_closed():
         changed={},
         value="ZeroDivisionError: integer division or modulo by zero",
     )
-    call = Event(
-        kind=EventKind.CALL, line=1, function="f", depth=1, changed={"n": "0"}
-    )
+    call = Event(kind=EventKind.CALL, line=1, function="f", depth=1, changed={"n": "0"})
     trace = make_trace(source, [line(3), line(4), call, failed, line(5), line(6)])
     facts = collect_facts(trace)
     assert [f.kind for f in facts] == [FactKind.CALL, FactKind.SET, FactKind.RAISE]

@@ -44,9 +44,7 @@ def batch_of(*groups):
 
 def test_every_turn_shares_the_return_and_prompts_have_no_loss():
     arrays = batch_of(MIXED).micro_batches[0]
-    by_token = dict(
-        zip(arrays["tokens"].flat, arrays["advantages"].flat, strict=True)
-    )
+    by_token = dict(zip(arrays["tokens"].flat, arrays["advantages"].flat, strict=True))
     assert by_token[7] == by_token[6] == 1.0  # 1 - mean(1, -1)
     trained = arrays["tokens"][arrays["loss_mask"] > 0].tolist()
     assert sorted(trained) == sorted([7, 4, 6, 5, 4, 5, 4])

@@ -1,10 +1,12 @@
 """The strongest jail that works is chosen; without one, nothing runs."""
 
+import os
+
 import pytest
 
 from simex.core.errors import UserError
 from simex.problems.problem import Limits
-from simex.sandbox import backends
+from simex.sandbox import backends, interpreter
 from simex.sandbox.outcome import RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
 
@@ -39,7 +41,9 @@ def test_unsafe_needs_to_be_allowed_even_by_name(only_unsafe_works):
 
 
 def test_an_unknown_backend_is_answered_with_the_known_ones():
-    with pytest.raises(UserError, match="auto, bubblewrap, .*bare, unsafe; got 'bwrap'"):
+    with pytest.raises(
+        UserError, match="auto, bubblewrap, .*bare, unsafe; got 'bwrap'"
+    ):
         SandboxPool(1, "bwrap")
 
 
@@ -69,3 +73,29 @@ def test_unsafe_gives_the_same_outcomes_on_harmless_programs(only_unsafe_works):
         assert [(o.status, o.stdout) for o in outcomes] == list(cases.values())
         traced = RunRequest(source="x = 1\nprint(x)", is_traced=True)
         assert b'"x","1"' in pool.submit(traced).result().trace
+
+
+def test_a_staged_library_that_lost_a_file_is_made_anew(monkeypatch, tmp_path):
+    """Folders for temporary files get tidied up, one old file at a time."""
+    stdlib = tmp_path / "private" / "lib" / "python3"
+    stdlib.mkdir(parents=True)
+    for name in ("os.py", "re.py"):
+        (stdlib / name).write_text("x = 1\n")
+    (stdlib / "test").mkdir()  # left out
+    python = interpreter.Interpreter(
+        executable=stdlib / "python3",
+        prefix=tmp_path / "private",
+        stdlib=stdlib,
+        version="3.0.0",
+    )
+    monkeypatch.setattr(interpreter.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(interpreter.tempfile, "tempdir", str(tmp_path))
+    stage = interpreter.stage_library.__wrapped__
+    first = stage(python)
+    assert stage(python) == first and first.parent == tmp_path
+    copy = first / "lib" / "python3"
+    assert sorted(p.name for p in copy.iterdir()) == ["os.py", "re.py"]
+    (copy / "re.py").unlink()
+    assert stage(python) == first and (copy / "re.py").exists()
+    os.chmod(first, 0o777)  # somebody else could have put anything there
+    assert stage(python) != first

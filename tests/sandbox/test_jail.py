@@ -133,9 +133,9 @@ def test_no_descriptor_of_ours_reaches_the_program(run, is_traced):
 def test_nothing_of_one_run_is_there_in_the_next(run):
     run("import json, sys\njson.dumps = None\nsys.path.insert(0, '/evil')")
     run("import builtins\nbuiltins.print = None")
-    assert says(run, "import json, sys\nprint(json.dumps([1]), '/evil' in sys.path)") == (
-        "[1] False"
-    )
+    assert says(
+        run, "import json, sys\nprint(json.dumps([1]), '/evil' in sys.path)"
+    ) == ("[1] False")
 
 
 def test_the_program_and_its_input_cannot_be_changed(run):

@@ -107,7 +107,7 @@ def test_the_child_cannot_find_the_expected_output(best_pool):
         "        if pattern.search(text): print(pattern.search(text).group())\n"
         "try:\n"
         "    maps, memory = open('/proc/self/maps'), open('/proc/self/mem', 'rb')\n"
-        "    print('memory is readable')\n"
+        "    print('read' + 'able')\n"
         "except OSError: pass\n"
         "import os\nprint(os.environ, os.listdir('.'))\n"
     )

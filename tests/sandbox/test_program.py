@@ -41,13 +41,25 @@ def test_descriptors_modules_and_text_are_ordinary(run, source, stdin, stdout):
         ("print(1)\nraise ValueError", b"1\n", RunStatus.RUNTIME_ERROR),
         ("import atexit\natexit.register(print, 2)\nprint(1)", b"1\n2\n", RunStatus.OK),
         (
-            "import threading, time\n"
-            "def f():\n    time.sleep(0.05); print(2)\n"
-            "threading.Thread(target=f).start()\nprint(1)",
+            (
+                "import threading, time\n"
+                "def f():\n    time.sleep(0.05); print(2)\n"
+                "threading.Thread(target=f).start()\nprint(1)"
+            ),
             b"1\n2\n",
             RunStatus.OK,
         ),
         ("f = open(1, 'w')\nf.write('kept')", b"kept", RunStatus.OK),
+        (
+            (
+                "import os, sys\nclass Fast:\n    text = ''\n"
+                "    def write(self, s): self.text += s\n"
+                "    def flush(self): os.write(1, self.text.encode())\n"
+                "sys.stdout = Fast()\nprint(1)"
+            ),
+            b"1\n",
+            RunStatus.OK,
+        ),
         ("import os\nprint(1)\nos._exit(0)", b"", RunStatus.OK),  # never flushed
         ("import os\nos.close(1)\nprint(1)", b"", RunStatus.RUNTIME_ERROR),
         ("print(1", b"", RunStatus.COMPILE_ERROR),
@@ -56,14 +68,18 @@ def test_descriptors_modules_and_text_are_ordinary(run, source, stdin, stdout):
         ("import os\nos._exit(213)", b"", RunStatus.MEMORY_LIMIT),
         ("def f(): return f()\nf()", b"", RunStatus.RUNTIME_ERROR),
         (
-            "import sys\nsys.setrecursionlimit(10 ** 6)\n"
-            "def f(n): return n and 1 + f(n - 1)\nprint(f(40000))",
+            (
+                "import sys\nsys.setrecursionlimit(10 ** 6)\n"
+                "def f(n): return n and 1 + f(n - 1)\nprint(f(40000))"
+            ),
             b"40000\n",
             RunStatus.OK,
         ),
         (
-            "import threading\nthreading.stack_size(1 << 26)\n"
-            "t = threading.Thread(target=print, args=(1,))\nt.start(); t.join()",
+            (
+                "import threading\nthreading.stack_size(1 << 26)\n"
+                "t = threading.Thread(target=print, args=(1,))\nt.start(); t.join()"
+            ),
             b"1\n",
             RunStatus.OK,
         ),
@@ -92,9 +108,11 @@ def test_two_runs_print_the_same(run):
     [
         ("while True: pass", RunStatus.TIME_LIMIT),
         (
-            "import threading\n"
-            "def f():\n    while True: pass\n"
-            "for _ in range(3): threading.Thread(target=f).start()",
+            (
+                "import threading\n"
+                "def f():\n    while True: pass\n"
+                "for _ in range(3): threading.Thread(target=f).start()"
+            ),
             RunStatus.TIME_LIMIT,
         ),
         ("x = bytearray(1 << 40)", RunStatus.MEMORY_LIMIT),

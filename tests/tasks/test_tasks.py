@@ -107,9 +107,7 @@ def test_submitting_is_one_word_alone_in_the_code_block():
 
 def test_functions_use_cruxevals_layout():
     prompt = explain.render_prompt("def f(n):\n    return n\n", "f(2)")
-    assert prompt == (
-        "[PYTHON]\ndef f(n):\n    return n\nassert f(2) == ??\n[/PYTHON]"
-    )
+    assert prompt == ("[PYTHON]\ndef f(n):\n    return n\nassert f(2) == ??\n[/PYTHON]")
     target = explain.render_target("n=2", "f(2)", "2\n")
     assert target == "[THOUGHT]n=2[/THOUGHT][ANSWER]assert f(2) == 2[/ANSWER]"
     assert explain.parse_completion(target).value == "2"

@@ -75,23 +75,26 @@ class SubprocessWorker:
         """The exit code, or None after the wall limit."""
         paths = [os.path.join(folder, n) for n in ("stdin", "stdout", "stderr")]
         wall_secs = max(_MIN_WALL_SECS, _WALL_FACTOR * request.limits.cpu_secs)
-        with open(paths[0], "rb") as stdin, open(paths[1], "wb") as stdout:
-            with open(paths[2], "wb") as stderr:
-                try:
-                    return subprocess.run(
-                        command,
-                        stdin=stdin,
-                        stdout=stdout,
-                        stderr=stderr,
-                        env=interpreter.ENVIRONMENT,
-                        cwd=folder,
-                        timeout=wall_secs,
-                        check=False,
-                    ).returncode
-                except subprocess.TimeoutExpired:
-                    return None
-                except OSError as error:
-                    raise InfraError(f"No interpreter: {error}.") from None
+        with (
+            open(paths[0], "rb") as stdin,
+            open(paths[1], "wb") as stdout,
+            open(paths[2], "wb") as stderr,
+        ):
+            try:
+                return subprocess.run(
+                    command,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=interpreter.ENVIRONMENT,
+                    cwd=folder,
+                    timeout=wall_secs,
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                return None
+            except OSError as error:
+                raise InfraError(f"No interpreter: {error}.") from None
 
     def _read(
         self,
@@ -109,7 +112,9 @@ class SubprocessWorker:
             raise InfraError(f"The interpreter broke: {stderr[-300:]!r}.")
         trace = None
         if request.is_traced:
-            room = _read_some(os.path.join(folder, "trace"), request.max_trace_bytes + 8)
+            room = _read_some(
+                os.path.join(folder, "trace"), request.max_trace_bytes + 8
+            )
             (length,) = protocol.TRACE_HEADER.unpack(room[:8].ljust(8, b"\0"))
             trace = room[8 : 8 + length]
         is_full = max(len(stdout), len(stderr)) >= cap

@@ -8,20 +8,10 @@ import numpy as np
 
 from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.program import STYLES, render_program
-from simex.problems.sources.curriculum.spec import (
-    ARRANGEMENTS,
-    CONSTANTS,
-    FEEDS,
-    FILTERS,
-    MAPS,
-    REDUCERS,
-    Spec,
-    Step,
-)
+from simex.problems.sources.curriculum.spec import CONSTANTS, Grammar, Spec, Step
 from simex.problems.sources.curriculum.statement import render_statement
 
 _SPLIT_OF_BUCKET = {0: "test", 1: "test", 2: "validation"}  # of 10; the rest train
-_FEED_WEIGHTS = {"list": 0.7, "digits": 0.15, "range": 0.15}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +38,7 @@ def draw_drafts(
     seed: int,
     split: str,
     *,
+    grammar: Grammar,
     num_problems: int,
     num_public: int,
     num_hidden: int,
@@ -59,7 +50,7 @@ def draw_drafts(
     while len(seen) < num_problems:
         rng = host_rng(seed, "curriculum", split, attempt)
         attempt += 1
-        spec = _draw_spec(rng)
+        spec = _draw_spec(grammar, rng)
         statement = render_statement(spec, rng)
         if find_split(spec.composition) != split or (spec, statement) in seen:
             continue
@@ -75,29 +66,34 @@ def draw_drafts(
             public_inputs=tuple(inputs[:num_public]),
             hidden_inputs=tuple(inputs[num_public:]),
             right_program=right,
-            wrong_programs=_draw_wrong(spec, style, right, num_wrong, rng),
+            wrong_programs=_draw_wrong(
+                spec, style, right, count=num_wrong, grammar=grammar, rng=rng
+            ),
         )
 
 
-def _draw_spec(rng: np.random.Generator) -> Spec:
-    feed = str(rng.choice(list(FEEDS), p=[_FEED_WEIGHTS[name] for name in FEEDS]))
-    arrangement = "none"
-    if feed == "list" and rng.random() < 0.6:
-        arrangement = str(rng.choice(list(ARRANGEMENTS)[1:]))
-    num_steps = int(rng.choice([1, 2], p=[0.4, 0.6]))
+def _draw_spec(grammar: Grammar, rng: np.random.Generator) -> Spec:
+    feed = _choose(grammar.feeds, rng)
+    # Half of the problems of the richest feed, so that none of the others is rare.
+    if "list" in grammar.feeds and rng.random() < 0.5:
+        feed = "list"
+    operations = (grammar.filters, grammar.maps)
     names: list[str] = []
+    num_steps = int(rng.integers(1, grammar.max_steps + 1))
     while len(names) < num_steps:
-        table = FILTERS if rng.random() < 0.5 else MAPS
-        name = str(rng.choice(list(table)))
+        name = _choose(operations[int(rng.integers(2))], rng)
         if name not in names:
             names.append(name)
-    steps = tuple(_draw_step(name, rng) for name in names)
     return Spec(
         feed=feed,
-        arrangement=arrangement,
-        steps=steps,
-        reducer=str(rng.choice(list(REDUCERS))),
+        arrangement=_choose(grammar.arrangements, rng) if feed == "list" else "none",
+        steps=tuple(_draw_step(name, rng) for name in names),
+        reducer=_choose(grammar.reducers, rng),
     )
+
+
+def _choose(names: Sequence[str], rng: np.random.Generator) -> str:
+    return names[int(rng.integers(len(names)))]
 
 
 def _draw_step(name: str, rng: np.random.Generator) -> Step:
@@ -111,7 +107,8 @@ def _draw_inputs(feed: str, count: int, rng: np.random.Generator) -> list[str]:
     while len(inputs) < count:
         if feed == "list":
             length = int(rng.integers(3, 6))
-            text = " ".join(str(v) for v in rng.integers(0, 10, size=length))
+            # Distinct, so that "the next one" has one meaning wherever a value stands.
+            text = " ".join(str(v) for v in rng.permutation(10)[:length])
         elif feed == "digits":
             text = str(rng.integers(100, 100_000))
         else:
@@ -122,14 +119,20 @@ def _draw_inputs(feed: str, count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _draw_wrong(
-    spec: Spec, style: str, right: str, count: int, rng: np.random.Generator
+    spec: Spec,
+    style: str,
+    right: str,
+    *,
+    count: int,
+    grammar: Grammar,
+    rng: np.random.Generator,
 ) -> tuple[str, ...]:
     """Programs of specs that differ from `spec` in one place, as a slip would."""
     wrong: list[str] = []
     while len(wrong) < count:
         slips = (_slip_constant, _slip_step, _slip_order, _slip_reducer, _slip_feed)
         slip = slips[int(rng.choice(len(slips), p=[0.3, 0.3, 0.1, 0.15, 0.15]))]
-        program = render_program(slip(spec, rng), style)
+        program = render_program(slip(spec, grammar, rng), style)
         if program != right and program not in wrong:
             wrong.append(program)
     return tuple(wrong)
@@ -140,29 +143,32 @@ def _replace_step(spec: Spec, index: int, steps: Sequence[Step]) -> Spec:
     return dataclasses.replace(spec, steps=kept)
 
 
-def _slip_constant(spec: Spec, rng: np.random.Generator) -> Spec:
+def _slip_constant(spec: Spec, grammar: Grammar, rng: np.random.Generator) -> Spec:
+    del grammar
     index = int(rng.integers(len(spec.steps)))
     step = _draw_step(spec.steps[index].name, rng)
     return _replace_step(spec, index, [step])
 
 
-def _slip_step(spec: Spec, rng: np.random.Generator) -> Spec:
+def _slip_step(spec: Spec, grammar: Grammar, rng: np.random.Generator) -> Spec:
     index = int(rng.integers(len(spec.steps)))
     if rng.random() < 0.25:
         return _replace_step(spec, index, [])
-    table = FILTERS if spec.steps[index].is_filter else MAPS
-    return _replace_step(spec, index, [_draw_step(str(rng.choice(list(table))), rng)])
+    names = grammar.filters if spec.steps[index].is_filter else grammar.maps
+    return _replace_step(spec, index, [_draw_step(_choose(names, rng), rng)])
 
 
-def _slip_order(spec: Spec, rng: np.random.Generator) -> Spec:
+def _slip_order(spec: Spec, grammar: Grammar, rng: np.random.Generator) -> Spec:
+    del grammar, rng
     return dataclasses.replace(spec, steps=spec.steps[::-1])
 
 
-def _slip_reducer(spec: Spec, rng: np.random.Generator) -> Spec:
-    return dataclasses.replace(spec, reducer=str(rng.choice(list(REDUCERS))))
+def _slip_reducer(spec: Spec, grammar: Grammar, rng: np.random.Generator) -> Spec:
+    return dataclasses.replace(spec, reducer=_choose(grammar.reducers, rng))
 
 
-def _slip_feed(spec: Spec, rng: np.random.Generator) -> Spec:
+def _slip_feed(spec: Spec, grammar: Grammar, rng: np.random.Generator) -> Spec:
     if spec.feed != "list":
-        return _slip_reducer(spec, rng)
-    return dataclasses.replace(spec, arrangement=str(rng.choice(list(ARRANGEMENTS))))
+        return _slip_reducer(spec, grammar, rng)
+    arrangement = _choose(grammar.arrangements, rng)
+    return dataclasses.replace(spec, arrangement=arrangement)

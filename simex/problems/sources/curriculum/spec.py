@@ -8,6 +8,8 @@ spec yields the statement (`statement.py`) and the program (`program.py`).
 import dataclasses
 from collections.abc import Mapping
 
+from simex.core.errors import UserError
+
 FEEDS: Mapping[str, str] = {
     "list": "a line of integers",
     "digits": "the digits of an integer, last digit first",
@@ -21,7 +23,6 @@ ARRANGEMENTS: Mapping[str, str] = {
     "tail": "a[1:]",
     "head": "a[:3]",
     "alternate": "a[::2]",
-    "distinct": "sorted(set(a))",
 }
 
 # Filters: a condition on {v}; {c} is a constant.
@@ -56,14 +57,52 @@ REDUCERS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
 
 # The constants that a step may take. A map's stay small, so that values stay short.
 CONSTANTS: Mapping[str, tuple[int, ...]] = {
-    "above": (2, 3, 4, 5, 6),
-    "below": (5, 6, 7, 8),
+    "above": (2, 3, 4, 5),
+    "below": (5, 6, 7),
     "differs": (2, 3, 4, 5),
-    "add": (1, 2, 3, 4, 5),
+    "add": (1, 2, 3),
     "times": (2, 3),
-    "modulo": (3, 4, 5),
-    "distance": (3, 4, 5, 6),
+    "modulo": (3, 4),
+    "distance": (4, 5),
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grammar:
+    """Which operations are drawn. The default is all of them.
+
+    Every name must stand in its table above; a smaller grammar is an easier curriculum.
+    """
+
+    feeds: tuple[str, ...] = tuple(FEEDS)
+    arrangements: tuple[str, ...] = tuple(ARRANGEMENTS)
+    filters: tuple[str, ...] = tuple(FILTERS)
+    maps: tuple[str, ...] = tuple(MAPS)
+    reducers: tuple[str, ...] = tuple(REDUCERS)
+    max_steps: int = 2
+    """The most filters and maps of a problem; it has at least one."""
+
+    def __post_init__(self):
+        tables = {
+            "feeds": FEEDS,
+            "arrangements": ARRANGEMENTS,
+            "filters": FILTERS,
+            "maps": MAPS,
+            "reducers": REDUCERS,
+        }
+        for field, table in tables.items():
+            chosen = getattr(self, field)
+            if not chosen or not set(chosen) <= set(table):
+                raise UserError(
+                    f"Grammar.{field} must name some of {', '.join(table)}; got "
+                    f"{', '.join(chosen) or 'none'}."
+                )
+        most = min(len(self.filters) + len(self.maps), 3)
+        if not 1 <= self.max_steps <= most:
+            raise UserError(
+                f"Grammar.max_steps must lie between 1 and {most}; got "
+                f"{self.max_steps}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

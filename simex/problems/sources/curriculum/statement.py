@@ -24,7 +24,6 @@ _ARRANGEMENTS: Mapping[str, tuple[str, ...]] = {
     "tail": ("Drop the first one.", "Leave out the first."),
     "head": ("Take only the first three.", "Use at most the first three."),
     "alternate": ("Take every second one, from the first.", "Skip every other one."),
-    "distinct": ("Remove duplicates and sort them.", "Take the distinct ones, sorted."),
 }
 _STEPS: Mapping[str, tuple[str, ...]] = {
     "even": ("Keep the even ones.", "Use only even values."),

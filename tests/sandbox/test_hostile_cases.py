@@ -1,0 +1,147 @@
+"""The shared case file: adversarial programs with the verdicts that are accepted.
+
+It lies beside the repository and is not part of it; without it these tests are
+skipped. Every property it stands for has a test of its own in this folder too.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from simex.problems.problem import Limits
+from simex.sandbox.checkers import check_lines, make_lines_checker
+from simex.sandbox.judge import judge_run
+from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
+from simex.sandbox.pool import SandboxPool
+
+CASES = pathlib.Path(__file__).parents[3] / "shared" / "hostile_cases.jsonl"
+LIMITS = Limits(cpu_secs=1.5, memory_mib=512, output_mib=8.0)
+OUR_WORDS = {
+    "passed": "accepted",
+    "wrong_answer": "wrong_output",
+    "timeout": "time_limit",
+}
+# These use their whole second of CPU or wait for the wall clock.
+SLOW = frozenset(
+    [
+        "t_loop",
+        "t_right_then_loop",
+        "t_sigstop",
+        "t_deadlock",
+        "t_c_call",
+        "t_sum_range",
+        "t_regex",
+        "t_threads_burn",
+        "t_gc_del_loop",
+        "s_eval_bomb",
+        "m_small_ints",
+        "m_mmap",
+        "m_str_double",
+        "p_fork_bomb",
+        "m_catch",
+        "c_huge_line",
+    ]
+)
+CATEGORIES = [
+    "io",
+    "exit",
+    "time",
+    "stack",
+    "memory",
+    "output",
+    "process",
+    "fs",
+    "network",
+    "leak",
+    "compare",
+    "determinism",
+    "trace",
+]
+
+
+def load_cases() -> list[dict]:
+    if not CASES.exists():
+        pytest.skip(f"{CASES} is not here")
+    return [json.loads(line) for line in CASES.read_text().splitlines()]
+
+
+def make_requests(cases: list[dict]) -> Iterator[tuple[dict, RunRequest]]:
+    for case in cases:
+        is_to_be_traced = [False] * case.get("repeat", 1)
+        if case.get("mode") == "run_and_trace":
+            is_to_be_traced.append(True)
+        for is_traced in is_to_be_traced:
+            yield (
+                case,
+                RunRequest(
+                    source=case["program"],
+                    stdin=case["stdin"],
+                    limits=LIMITS,
+                    is_traced=is_traced,
+                ),
+            )
+
+
+def find_complaint(case: dict, outcome: RunOutcome) -> str | None:
+    """What is wrong with this outcome, or None."""
+    accepted = {OUR_WORDS.get(word, word) for word in case["accept"]}
+    expected = case["expected_output"]
+    if expected is None and outcome.status.is_ok:
+        return None if "accepted" in accepted else "it ended well"
+    check = (
+        make_lines_checker(case["float_tol"]) if "float_tol" in case else check_lines
+    )
+    verdict = judge_run(outcome, expected or "", check).value
+    if verdict in accepted:
+        return None
+    return f"{verdict}, not {sorted(accepted)}: {outcome.stderr_tail[-200:]}"
+
+
+def check_cases(pool: SandboxPool, cases: list[dict]) -> None:
+    assert cases
+    pairs = list(make_requests(cases))
+    complaints, stdouts = [], {}
+    for (case, request), outcome in zip(pairs, pool.run_all(r for _, r in pairs)):
+        # An infra error would be a case that takes the sandbox down.
+        assert isinstance(outcome, RunOutcome), (case["id"], outcome)
+        complaint = find_complaint(case, outcome)
+        if complaint is not None:
+            complaints.append(f"{case['id']} (traced: {request.is_traced}) {complaint}")
+        if case.get("must_be_identical"):
+            stdouts.setdefault(case["id"], set()).add(outcome.stdout)
+    assert not complaints
+    assert all(len(different) == 1 for different in stdouts.values()), stdouts
+    after = pool.submit(RunRequest(source="print('still here')")).result()
+    assert after.stdout == b"still here\n"
+
+
+@pytest.fixture(autouse=True)
+def secret_in_our_environment(monkeypatch):
+    monkeypatch.setenv("SIMEX_TEST_TOKEN", "x")  # what case k_environ looks for
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_quick_cases_get_an_accepted_verdict(pool, category):
+    cases = [c for c in load_cases() if c["category"] == category]
+    check_cases(pool, [c for c in cases if c["id"] not in SLOW])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["bubblewrap", "bare"])
+def test_slow_cases_get_an_accepted_verdict(pools, backend):
+    check_cases(pools(backend), [c for c in load_cases() if c["id"] in SLOW])
+
+
+def test_an_accepted_verdict_elsewhere_would_be_noticed():
+    case = {"accept": ["timeout"], "expected_output": "1\n"}
+    outcome = RunOutcome(
+        status=RunStatus.OK,
+        stdout=b"1\n",
+        stderr_tail="",
+        cpu_secs=0.0,
+        wall_secs=0.0,
+        backend="none",
+    )
+    assert find_complaint(case, outcome) is not None
