@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from simex.models.attention import Attend, cached_attention, packed_attention
 from simex.models.cache import Cache, LayerCache
 from simex.models.config import ModelConfig
+from simex.models.embedding import embed
 from simex.models.matmul import matmul
 from simex.models.rope import apply_rope, rope_angles
 
@@ -160,7 +161,7 @@ class Embedder(nn.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """[B, T] -> [B, T, D]."""
-        return jnp.take(self.embedding, tokens_BT, axis=0)
+        return embed(self.embedding, tokens_BT)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """[..., D] -> [..., V]."""

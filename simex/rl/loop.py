@@ -80,7 +80,7 @@ def run_rl(
       params: to begin from.
       seed: of the order of items and of every sample.
     """
-    tx = make_optimizer(optimizer)
+    tx = make_optimizer(optimizer, mesh)
     policy = make_policy(params)
     accumulator = make_accumulator(
         _make_loss_fn(model, config.loss, policy.method.temperature),

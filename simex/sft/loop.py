@@ -51,7 +51,7 @@ def run_sft(
       mesh: the devices.
       key: of the initial params.
     """
-    tx = make_optimizer(optimizer)
+    tx = make_optimizer(optimizer, mesh)
 
     def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
         logprobs_BT, entropy_BT = token_logprobs(model, params, batch)

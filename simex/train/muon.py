@@ -75,10 +75,13 @@ def orthogonalise(stack_NIO: jax.Array, *, dtype: str) -> jax.Array:
 
     norms = jnp.linalg.norm(stack_NIO, axis=(1, 2), keepdims=True)
     x = stack_NIO / jnp.maximum(norms, 1e-7)
-    for _ in range(NEWTON_SCHULZ_STEPS):
+
+    def improve(_: Any, x: jax.Array) -> jax.Array:
         gram = product(x, x, 2)
-        x = a * x + product(b * gram + c * product(gram, gram, 1), x, 1)
-    return x
+        return a * x + product(b * gram + c * product(gram, gram, 1), x, 1)
+
+    # A loop, since unrolled it would be most of a train step's compile time.
+    return jax.lax.fori_loop(0, NEWTON_SCHULZ_STEPS, improve, x)
 
 
 def _orthogonalise_tree(matrices: Any, dtype: str, mesh: Mesh | None) -> Any:
