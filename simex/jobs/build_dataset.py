@@ -41,7 +41,7 @@ def _make_examples(
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for record in records:
-        if "thought" in record:
+        if "thought" in record and record.get("split", "train") == "train":
             thought = record["thought"] if variant == "nlex" else ""
             yield _make_explained(record, thought)
         if "stdout" in record and record["role"] != "function":

@@ -16,6 +16,7 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.problems.records import ProblemWithPrograms, to_record
 from simex.problems.sources.curriculum.draft import ProblemDraft, draw_drafts
+from simex.problems.sources.curriculum.spec import Grammar
 from simex.sandbox.judge import judge_all
 from simex.sandbox.outcome import RunOutcome, RunRequest
 from simex.sandbox.pool import SandboxPool
@@ -34,7 +35,8 @@ def make_problems(
     num_test: int,
     num_public: int = 3,
     num_hidden: int = 5,
-    num_wrong: int = 2,
+    num_wrong: int = 1,
+    grammar: Grammar = Grammar(),
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes make_problems/{train,rl,validation,test}.jsonl.
@@ -59,6 +61,7 @@ def make_problems(
                 draw_drafts(
                     2 * seed + stream,
                     split,
+                    grammar=grammar,
                     num_problems=count,
                     num_public=num_public,
                     num_hidden=hidden,

@@ -1,8 +1,9 @@
 """Job: run programs under the tracer in the sandbox and keep what they did."""
 
+import functools
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import gin
 
@@ -12,7 +13,6 @@ from simex.core.files import read_jsonl
 from simex.core.progress import progress
 from simex.jobs.sandbox import SandboxConfig
 from simex.problems.records import from_record
-from simex.sandbox.pool import SandboxPool
 from simex.traces import records
 from simex.traces.collect import TraceFailure, collect_traces
 
@@ -23,30 +23,42 @@ def trace_programs(
     *,
     max_events: int = 2_000,
     max_functions: int = 1_000,
+    verify: bool = False,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes trace_programs/{curriculum,functions}.jsonl, one record a run.
 
     Curriculum: a right and a wrong program of each training problem on its public
-    tests. Functions: the harvested calls of the training side. A run that cannot be
+    tests. Functions: the harvested calls, each with its split. A run that cannot be
     traced keeps its place, with the reason.
+
+    Args:
+      workdir: of the run.
+      max_events: longer runs are cut there, and marked.
+      max_functions: calls of functions to trace.
+      verify: also run everything untraced and require the same stdout. Right programs
+        and functions ran before, and are always held against what they printed then.
+      sandbox: where programs run.
     """
     folder = workdir / "trace_programs"
     with sandbox.open_pool() as pool:
+        collect = functools.partial(
+            collect_traces, pool, max_events=max_events, verify=verify
+        )
         items = list(_list_curriculum(workdir / "make_problems" / "train.jsonl"))
-        _trace_all(pool, items, folder / "curriculum.jsonl", max_events)
+        _trace_all(items, folder / "curriculum.jsonl", collect)
         functions = workdir / "harvest_functions" / "functions.jsonl"
         if functions.exists():
             calls = itertools.islice(_list_functions(functions), max_functions)
-            _trace_all(pool, list(calls), folder / "functions.jsonl", max_events)
+            _trace_all(list(calls), folder / "functions.jsonl", collect)
 
 
 def _trace_all(
-    pool: SandboxPool, items: list[dict], path: pathlib.Path, max_events: int
+    items: list[dict], path: pathlib.Path, collect: Callable[..., Iterator[object]]
 ) -> None:
     def records_from(start: int) -> Iterator[dict]:
         runs = [(item["source"], item["stdin"]) for item in items[start:]]
-        traces = collect_traces(pool, runs, max_events=max_events)
+        traces = collect(runs)
         shown = progress(
             traces, total=len(runs), label=f"traces/{path.stem}", unit="run"
         )
@@ -61,6 +73,8 @@ def _make_record(item: dict, trace: object) -> dict:
         return {**item, "dropped": trace.reason}
     if isinstance(trace, InfraError):
         return {**item, "dropped": f"infra error: {trace}"}
+    if item.get("expected") not in (None, trace.stdout):  # type: ignore[attr-defined]
+        return {**item, "dropped": "traced stdout differs from the run's"}
     return {**item, "trace": records.to_record(trace)}  # type: ignore[arg-type]
 
 
@@ -81,17 +95,19 @@ def _list_curriculum(path: pathlib.Path) -> Iterator[dict]:
                     "problem_id": problem.id,
                     "source": source,
                     "stdin": test.stdin,
+                    "expected": test.expected_stdout if role == "right" else None,
                 }
 
 
 def _list_functions(path: pathlib.Path) -> Iterable[dict]:
     for record in read_jsonl(path):
-        if record["split"] == "train":
-            yield {
-                "id": record["id"],
-                "group": record["group"],
-                "role": "function",
-                "call": record["call"],
-                "source": record["program"],
-                "stdin": "",
-            }
+        yield {
+            "id": record["id"],
+            "group": record["group"],
+            "split": record["split"],
+            "role": "function",
+            "call": record["call"],
+            "source": record["program"],
+            "stdin": "",
+            "expected": record["stdout"],
+        }

@@ -24,6 +24,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 )
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
 from simex.rl.loss import PolicyLossConfig
 from simex.rollouts.predict_output import PredictOutputObjective
@@ -32,6 +33,7 @@ from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
     DecoderShape,
+    Grammar,
     HarvestLimits,
     MeshConfig,
     Mixture,

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from simex.models.cache import Cache, LayerCache, from_projections, write_column
 from simex.models.config import ModelConfig
+from simex.models.softmax_attention import causal_attention
 
 # (layer, queries [B,T,N,H], keys [B,T,K,H], values [B,T,K,H]) ->
 # (outputs [B,T,N,H], what to remember of this layer)
@@ -26,22 +27,22 @@ def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
     Remembers the keys and values of the whole row. Padding (segment 0) sees padding;
     its outputs mean nothing.
     """
-    _, T = segment_ids_BT.shape
-    same_BTS = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-    causal_1TS = jnp.tril(jnp.ones((1, T, T), bool))
-    # Query heads of one kv head are stacked behind each other: [B, 1, G*T, S].
-    groups = config.num_query_heads // config.num_kv_heads
-    visible = jnp.tile((same_BTS & causal_1TS)[:, None], (1, 1, groups, 1))
 
     def attend(
         layer: int, q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array
     ) -> tuple[jax.Array, LayerCache]:
         del layer
-        queries = _stack_groups(q_BTNH, config) * config.head_dim**-0.5
-        scores = _dot("bkqh,bskh->bkqs", queries, k_BTKH, config)
-        weights = jax.nn.softmax(jnp.where(visible, scores, _MASKED), axis=-1)
-        out = _dot("bkqs,bskh->bkqh", weights, v_BTKH, config)
-        return _unstack_groups(out, config), from_projections(k_BTKH, v_BTKH)
+        B, T, _, H = q_BTNH.shape
+        grouped = q_BTNH.reshape(B, T, config.num_kv_heads, -1, H) * H**-0.5
+        out_BKGTH = causal_attention(
+            grouped.transpose(0, 2, 3, 1, 4),
+            k_BTKH.transpose(0, 2, 1, 3),
+            v_BTKH.transpose(0, 2, 1, 3),
+            segment_ids_BT,
+            config.compute_dtype,
+        )
+        out_BTNH = out_BKGTH.transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape)
+        return out_BTNH, from_projections(k_BTKH, v_BTKH)
 
     return attend
 
@@ -102,18 +103,6 @@ def _unstack_groups(out_BKQH: jax.Array, config: ModelConfig) -> jax.Array:
     B, K, Q, H = out_BKQH.shape
     out = out_BKQH.reshape(B, K, groups, Q // groups, H).transpose(0, 3, 1, 2, 4)
     return out.reshape(B, Q // groups, K * groups, H)
-
-
-def _dot(
-    equation: str, left: jax.Array, right: jax.Array, config: ModelConfig
-) -> jax.Array:
-    dtype = config.compute_dtype
-    return jnp.einsum(
-        equation,
-        left.astype(dtype),
-        right.astype(dtype),
-        preferred_element_type=jnp.float32,
-    )
 
 
 def _cache_scores(queries_BKGH: jax.Array, layer: LayerCache) -> jax.Array:

@@ -111,15 +111,20 @@ def run_rl(
             seq_len=model.max_positions,
         )
         _check_lost(batch, groups, config)
+        first = {}
         if step == 0:
-            _check_invariants(state, groups, accumulator, config, model, mesh)
+            first = _check_invariants(state, groups, accumulator, config, model, mesh)
         state, values = update(state, batch, accumulator, config.loss, mesh=mesh)
-        values |= measure_groups(groups) | {
-            "rollouts": batch.num_rollouts,
-            "trained_share": batch.num_trained / max(batch.num_rollouts, 1),
-            "collect_secs": collected - started,
-            "update_secs": time.monotonic() - collected,
-        }
+        values |= (
+            first
+            | measure_groups(groups)
+            | {
+                "rollouts": batch.num_rollouts,
+                "trained_share": batch.num_trained / max(batch.num_rollouts, 1),
+                "collect_secs": collected - started,
+                "update_secs": time.monotonic() - collected,
+            }
+        )
         log.write(step, values)
         _record(folder, step, groups, config)
         done = step + 1
@@ -193,12 +198,18 @@ def _check_invariants(
     config: RlConfig,
     model: ModelConfig,
     mesh: Mesh,
-) -> None:
-    """Stops the run if trainer and sampler disagree while they hold the same params."""
+) -> dict[str, float]:
+    """Stops the run if trainer and sampler disagree while they hold the same params.
+
+    Returns what was measured, by metric.
+    """
     probe = make_probe(groups, rows=config.rows, seq_len=model.max_positions)
-    if probe is not None:
-        _, metrics = accumulator.first(state.params, put_batch(probe, mesh))
-        check_first_update(mean_values(metrics | {"loss": (0.0, 0.0)}), config.loss)
+    if probe is None:
+        return {}
+    _, metrics = accumulator.first(state.params, put_batch(probe, mesh))
+    values = mean_values({k: v for k, v in metrics.items() if k != "loss"})
+    check_first_update(values, config.loss)
+    return {k.replace("policy/", "first_update/"): v for k, v in values.items()}
 
 
 def _make_loss_fn(

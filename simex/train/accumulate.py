@@ -71,7 +71,7 @@ def make_accumulator(
         params = optax.apply_updates(state.params, updates)
         metrics = metrics | {
             "loss": (metrics["loss"][0], denominator),
-            "grad_norm": (optax.global_norm(grads), jnp.ones(())),
+            "grad_norm": (optax.tree.norm(grads), jnp.ones(())),
         }
         return TrainState(params, opt_state, state.step + 1), metrics
 

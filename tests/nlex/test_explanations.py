@@ -58,15 +58,15 @@ def loop_trace():
 
 def test_the_compact_style_gives_an_iteration_a_line(loop_trace):
     explanation = REWRITERS["compact"](loop_trace)
-    assert explanation.text == "t=0\nb=[]\nx=4 yes t=4 b+=4\nx=7 no"
+    assert explanation.text == "t=0\nb=[]\nx=4 4 < 5 yes 0 + 4 t=4 b+=4\nx=7 7 < 5 no"
     assert explanation.claimed_output == "4"
 
 
 def test_the_prose_style_names_each_line(loop_trace):
     text = REWRITERS["prose"](loop_trace).text
     assert text.splitlines()[2] == (
-        "On line 3, x becomes 4. The condition on line 4 holds. "
-        "On line 5, t becomes 4. On line 6, 4 is appended to b."
+        "On line 3, x becomes 4. The condition 4 < 5 on line 4 holds. "
+        "On line 5, t becomes 0 + 4, which is 4. On line 6, 4 is appended to b."
     )
 
 
@@ -89,7 +89,7 @@ def test_calls_and_returns_are_told_and_frames_do_not_mix():
         ],
         stdout="3\n",
     )
-    assert REWRITERS["compact"](trace).text == "call f\nn=2\nm=3\nreturn 3"
+    assert REWRITERS["compact"](trace).text == "call f\nn=2\n2 + 1 m=3\nreturn 3"
 
 
 def test_a_frame_left_by_an_exception_is_closed():
@@ -167,3 +167,12 @@ def test_a_list_that_grows_by_one_is_an_append_and_others_are_not():
         (FactKind.SET, "[1, 2, 3, 4, [5, 6]]"),
     ]
     assert all(isinstance(fact, Fact) for fact in facts)
+
+
+def test_a_value_that_an_assignment_leaves_as_it_was_is_told_too():
+    source = "t = 5\nfor x in [0, 0]:\n    t += x\nprint(t)\n"
+    trace = make_trace(
+        source,
+        [line(1), line(2, t="5"), line(3, x="0"), line(2), line(3), line(2), line(4)],
+    )
+    assert REWRITERS["compact"](trace).text == "t=5\nx=0 5 + 0 t=5\nx=0 5 + 0 t=5"

@@ -6,7 +6,13 @@ import pytest
 
 from simex.problems.sources.curriculum.draft import draw_drafts, find_split
 from simex.problems.sources.curriculum.program import STYLES, render_program
-from simex.problems.sources.curriculum.spec import FEEDS, REDUCERS, Spec, Step
+from simex.problems.sources.curriculum.spec import (
+    FEEDS,
+    REDUCERS,
+    Grammar,
+    Spec,
+    Step,
+)
 
 SORTED_SUM = Spec(
     feed="list",
@@ -19,7 +25,13 @@ SORTED_SUM = Spec(
 def draw(split, count, seed=0):
     return list(
         draw_drafts(
-            seed, split, num_problems=count, num_public=3, num_hidden=5, num_wrong=2
+            seed,
+            split,
+            grammar=Grammar(),
+            num_problems=count,
+            num_public=3,
+            num_hidden=5,
+            num_wrong=2,
         )
     )
 

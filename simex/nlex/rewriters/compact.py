@@ -8,11 +8,12 @@ from simex.traces.trace import Trace
 def rewrite_compact(trace: Trace) -> Explanation:
     """Tells `trace` as `name=value`, `name+=element`, `yes` and `no`.
 
-    For ``t = 0`` and ``for x in [4, 7]: if x < 5: t += x`` it says::
+    What was worked out stands before its result, with values for variables. For
+    ``t = 0`` and ``for x in [4, 7]: if x < 5: t += x`` it says::
 
         t=0
-        x=4 yes t=4
-        x=7 no
+        x=4 4 < 5 yes 0 + 4 t=4
+        x=7 7 < 5 no
     """
     lines: list[list[str]] = []
     for fact in collect_facts(trace):
@@ -24,6 +25,11 @@ def rewrite_compact(trace: Trace) -> Explanation:
 
 
 def _render_fact(fact: Fact) -> str:
+    statement = _render_statement(fact)
+    return f"{fact.working} {statement}" if fact.working else statement
+
+
+def _render_statement(fact: Fact) -> str:
     match fact.kind:
         case FactKind.SET:
             return f"{fact.name}={fact.value}"

@@ -19,12 +19,14 @@ def rewrite_prose(trace: Trace) -> Explanation:
 def _render_fact(fact: Fact) -> str:
     match fact.kind:
         case FactKind.SET:
-            return f"On line {fact.line}, {fact.name} becomes {fact.value}."
+            worked_out = f"{fact.working}, which is " if fact.working else ""
+            return f"On line {fact.line}, {fact.name} becomes {worked_out}{fact.value}."
         case FactKind.APPEND:
             return f"On line {fact.line}, {fact.value} is appended to {fact.name}."
         case FactKind.BRANCH:
             outcome = "holds" if fact.value == "yes" else "does not hold"
-            return f"The condition on line {fact.line} {outcome}."
+            condition = f" {fact.working}" if fact.working else ""
+            return f"The condition{condition} on line {fact.line} {outcome}."
         case FactKind.CALL:
             return f"The function {fact.name} is called."
         case FactKind.RETURN:

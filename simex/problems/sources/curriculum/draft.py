@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simex.core.prng import host_rng
-from simex.problems.sources.curriculum.program import STYLES, render_program
+from simex.problems.sources.curriculum.program import render_program
 from simex.problems.sources.curriculum.spec import CONSTANTS, Grammar, Spec, Step
 from simex.problems.sources.curriculum.statement import render_statement
 
@@ -56,7 +56,7 @@ def draw_drafts(
             continue
         seen.add((spec, statement))
         inputs = _draw_inputs(spec.feed, num_public + num_hidden, rng)
-        style = str(rng.choice(STYLES))
+        style = _choose(grammar.styles, rng)
         right = render_program(spec, style)
         yield ProblemDraft(
             id=f"{split}/{len(seen) - 1:05d}",
@@ -106,11 +106,11 @@ def _draw_inputs(feed: str, count: int, rng: np.random.Generator) -> list[str]:
     inputs: list[str] = []
     while len(inputs) < count:
         if feed == "list":
-            length = int(rng.integers(3, 6))
+            length = int(rng.integers(3, 5))
             # Distinct, so that "the next one" has one meaning wherever a value stands.
             text = " ".join(str(v) for v in rng.permutation(10)[:length])
         elif feed == "digits":
-            text = str(rng.integers(100, 100_000))
+            text = str(rng.integers(100, 10_000))
         else:
             text = str(rng.integers(2, max(10, 2 + count)))
         if text + "\n" not in inputs:

@@ -61,7 +61,7 @@ CONSTANTS: Mapping[str, tuple[int, ...]] = {
     "below": (5, 6, 7),
     "differs": (2, 3, 4, 5),
     "add": (1, 2, 3),
-    "times": (2, 3),
+    "times": (2,),
     "modulo": (3, 4),
     "distance": (4, 5),
 }
@@ -79,6 +79,7 @@ class Grammar:
     filters: tuple[str, ...] = tuple(FILTERS)
     maps: tuple[str, ...] = tuple(MAPS)
     reducers: tuple[str, ...] = tuple(REDUCERS)
+    styles: tuple[str, ...] = ("nested", "guarded")  # see program.render_program
     max_steps: int = 2
     """The most filters and maps of a problem; it has at least one."""
 

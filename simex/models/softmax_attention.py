@@ -1,0 +1,102 @@
+"""Softmax attention whose gradient is computed from the scores anew.
+
+Automatic differentiation of a softmax keeps and passes over the [T, S] matrix about ten
+times; on a CPU that, not the products, is most of a small train step. Here the backward
+pass recomputes the weights from the stored log-normaliser, as FlashAttention does (Dao
+et al. 2022, arXiv 2205.14135), and blocks of queries skip the keys that come after them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+BLOCK = 128  # queries; a row of T positions computes (1 + BLOCK/T)/2 of its matrix
+_MASKED = -1e30  # finite: a row that sees nothing softmaxes to numbers, not to NaN
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def causal_attention(
+    q_BKGTH: jax.Array,
+    k_BKTH: jax.Array,
+    v_BKTH: jax.Array,
+    segments_BT: jax.Array,
+    dtype: str,
+) -> jax.Array:
+    """softmax(q k') v, where t sees s <= t of its own segment.
+
+    Args:
+        q_BKGTH: queries, already scaled; G query heads share a kv head.
+        k_BKTH: keys.
+        v_BKTH: values.
+        segments_BT: int32.
+        dtype: of the inputs of products; sums and the softmax are float32.
+
+    Returns:
+        [B, K, G, T, H], float32.
+    """
+    return _forward(q_BKGTH, k_BKTH, v_BKTH, segments_BT, dtype)[0]
+
+
+def _forward(
+    q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array, dtype: str
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    outs, norms = [], []
+    for start, stop in _blocks(q.shape[3]):
+        scores = _scores(q, k, segments, start, stop, dtype)
+        top = jnp.max(scores, axis=-1, keepdims=True)
+        weights = jnp.exp(scores - top)
+        total = jnp.sum(weights, axis=-1, keepdims=True)
+        out = _dot("bkgts,bksh->bkgth", weights, v[:, :, :stop], dtype)
+        outs.append(out / total)
+        norms.append(top + jnp.log(total))
+    out = jnp.concatenate(outs, axis=3)
+    return out, (q, k, v, segments, out, jnp.concatenate(norms, axis=3))
+
+
+def _backward(
+    dtype: str, saved: tuple[jax.Array, ...], grad: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+    q, k, v, segments, out, norm = saved
+    delta = jnp.sum(grad * out, axis=-1, keepdims=True)
+    grad_q, grad_k, grad_v = [], jnp.zeros_like(k), jnp.zeros_like(v)
+    for start, stop in _blocks(q.shape[3]):
+        rows, seen = (..., slice(start, stop), slice(None)), slice(0, stop)
+        scores = _scores(q, k, segments, start, stop, dtype)
+        weights = jnp.exp(scores - norm[rows])
+        inner = _dot("bkgth,bksh->bkgts", grad[rows], v[:, :, seen], dtype)
+        grad_scores = weights * (inner - delta[rows])
+        grad_q.append(_dot("bkgts,bksh->bkgth", grad_scores, k[:, :, seen], dtype))
+        grad_k = grad_k.at[:, :, seen].add(
+            _dot("bkgts,bkgth->bksh", grad_scores, q[rows], dtype)
+        )
+        grad_v = grad_v.at[:, :, seen].add(
+            _dot("bkgts,bkgth->bksh", weights, grad[rows], dtype)
+        )
+    return jnp.concatenate(grad_q, axis=3), grad_k, grad_v, None
+
+
+causal_attention.defvjp(_forward, _backward)
+
+
+def _blocks(T: int) -> list[tuple[int, int]]:
+    return [(start, min(start + BLOCK, T)) for start in range(0, T, BLOCK)]
+
+
+def _scores(
+    q: jax.Array, k: jax.Array, segments: jax.Array, start: int, stop: int, dtype: str
+) -> jax.Array:
+    """Masked scores of queries start..stop with keys 0..stop: [B, K, G, t, s]."""
+    scores = _dot("bkgth,bksh->bkgts", q[:, :, :, start:stop], k[:, :, :stop], dtype)
+    same_Bts = segments[:, start:stop, None] == segments[:, None, :stop]
+    causal_1ts = jnp.arange(start, stop)[None, :, None] >= jnp.arange(stop)[None, None]
+    return jnp.where((same_Bts & causal_1ts)[:, None, None], scores, _MASKED)
+
+
+def _dot(equation: str, left: jax.Array, right: jax.Array, dtype: str) -> jax.Array:
+    return jnp.einsum(
+        equation,
+        left.astype(dtype),
+        right.astype(dtype),
+        preferred_element_type=jnp.float32,
+    )

@@ -1,0 +1,70 @@
+"""JSON-lines files that are continued, and metrics logs that are mended."""
+
+import json
+
+import pytest
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import UserError
+from simex.core.metrics import MetricsLog, mean_values
+
+
+def numbers_from(start):
+    return ({"n": n} for n in range(start, 5))
+
+
+def read(path):
+    return [json.loads(line)["n"] for line in path.read_text().splitlines()]
+
+
+def test_all_records_are_written_under_the_final_name(tmp_path):
+    continue_jsonl(tmp_path / "a.jsonl", numbers_from)
+    assert read(tmp_path / "a.jsonl") == [0, 1, 2, 3, 4]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.jsonl"]
+
+
+def test_whole_lines_of_a_stopped_job_are_kept_and_a_torn_one_is_not(tmp_path):
+    partial = tmp_path / "a.jsonl.partial"
+    partial.write_text('{"n": 0}\n{"n": 1}\n{"n"')
+    asked = []
+
+    def records_from(start):
+        asked.append(start)
+        return numbers_from(start)
+
+    continue_jsonl(tmp_path / "a.jsonl", records_from)
+    assert asked == [2] and read(tmp_path / "a.jsonl") == [0, 1, 2, 3, 4]
+
+
+def test_a_failure_leaves_what_was_written(tmp_path):
+    def records_from(start):
+        yield from ({"n": n} for n in range(start, 3))
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        continue_jsonl(tmp_path / "a.jsonl", records_from)
+    assert not (tmp_path / "a.jsonl").exists()
+    continue_jsonl(tmp_path / "a.jsonl", numbers_from)
+    assert read(tmp_path / "a.jsonl") == [0, 1, 2, 3, 4]
+
+
+def test_a_log_drops_the_steps_that_are_about_to_be_written_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    for step in range(4):
+        log.write(step, {"loss": 1.0})
+    with open(path, "a") as file:
+        file.write('{"step": 4, "lo')  # torn by a kill
+    MetricsLog(path, first_step=2).write(2, {"loss": 0.5})
+    steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
+    assert steps == [0, 1, 2]
+
+
+def test_a_value_that_is_not_finite_stops_the_run_with_its_name(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    with pytest.raises(UserError, match="loss must stay finite; it is nan at train"):
+        log.write(7, {"loss": float("nan")})
+
+
+def test_a_metric_is_its_total_over_its_weight():
+    assert mean_values({"a": (3.0, 2.0), "b": (0.0, 0.0)}) == {"a": 1.5, "b": 0.0}

@@ -1,0 +1,45 @@
+"""A policy that answers from a script, and a problem with a right and a wrong program."""
+
+import dataclasses
+
+import numpy as np
+
+from simex.problems.problem import Problem, TestCase, Visibility
+from simex.rollouts.rollout import Turn
+from simex.sampling.samples import Stop
+
+RIGHT = "print(sum(map(int, input().split())))\n"
+WRONG = "print(0)\n"
+PROBLEM = Problem(
+    id="sum",
+    statement="Print the sum.",
+    tests=(
+        TestCase(stdin="1 2\n", expected_stdout="3\n", visibility=Visibility.PUBLIC),
+        TestCase(stdin="4 5\n", expected_stdout="9\n", visibility=Visibility.PRIVATE),
+    ),
+    checker="codecontests",
+    source="test",
+    composition="sum",
+)
+
+
+@dataclasses.dataclass
+class Script:
+    """A seam: answers in the order in which prompts come, and remembers them."""
+
+    answers: list
+    prompts: list = dataclasses.field(default_factory=list)
+
+    def complete(self, queries):
+        self.prompts += [query.prompt for query in queries]
+        return [self._turn(query, self.answers.pop(0)) for query in queries]
+
+    def _turn(self, query, text):
+        return Turn(
+            task=query.task,
+            prompt_ids=(2, 3),
+            completion_ids=(7, 4),
+            sampler_logprobs=np.zeros(2, np.float32),
+            stop=Stop.STOP_ID,
+            text=text,
+        )

@@ -1,0 +1,105 @@
+"""The supervised loop on a tiny model: it learns, and a stopped run continues exactly."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from simex.core.prng import key
+from simex.data.mixture import Mixture
+from simex.data.pipeline import make_batches
+from simex.data.records import Example
+from simex.data.tokenized import tokenize_split
+from simex.models.config import ModelConfig
+from simex.sft.loop import SftConfig, run_sft
+from simex.sharding.mesh import make_mesh
+from simex.tokens.train_tokenizer import train_sentencepiece
+from simex.train.checkpoint import load_params
+from simex.train.optimizer import OptimizerConfig
+
+NUM_STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    texts = [f"say {i} again" for i in range(50)]
+    out = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
+    return train_sentencepiece(texts, out, vocab_size=380, symbols=[])
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        d_model=32,
+        num_layers=1,
+        num_query_heads=2,
+        num_kv_heads=1,
+        head_dim=16,
+        d_ff=64,
+        max_positions=32,
+    )
+
+
+@pytest.fixture(scope="module")
+def split(tokenizer):
+    examples = [
+        Example(
+            id=str(i),
+            task="explain",
+            prompt=f"say {i % 10}",
+            target=f"{i % 10}",
+            group=str(i),
+            source="test",
+        )
+        for i in range(64)
+    ]
+    return tokenize_split(examples, tokenizer, seq_len=32)
+
+
+def train(folder, split, model, *, num_steps):
+    run_sft(
+        folder,
+        make_batches(split, Mixture(), batch_rows=8, seed=0),
+        config=SftConfig(num_steps=num_steps, steps_between_saves=2),
+        model=model,
+        optimizer=OptimizerConfig(
+            learning_rate=0.02, schedule="linear", num_steps=NUM_STEPS
+        ),
+        mesh=make_mesh(),
+        key=key(0, "params"),
+    )
+
+
+def load(folder, model):
+    return load_params(folder / "checkpoints", model, mesh=make_mesh())
+
+
+def read_losses(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return {r["step"]: r["loss"] for r in map(json.loads, lines)}
+
+
+def test_a_stopped_run_continues_to_the_same_weights(tmp_path, split, model):
+    train(tmp_path / "whole", split, model, num_steps=NUM_STEPS)
+    train(tmp_path / "stopped", split, model, num_steps=4)
+    train(tmp_path / "stopped", split, model, num_steps=NUM_STEPS)
+    whole, stopped = (load(tmp_path / n, model) for n in ("whole", "stopped"))
+    jax.tree.map(np.testing.assert_array_equal, whole, stopped)
+    # The last line averages steps 4 and 5 there, and all six of the unbroken run here.
+    assert set(read_losses(tmp_path / "stopped")) == {3, 5}
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path, split, model):
+    train(tmp_path, split, model, num_steps=2)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    train(tmp_path, split, model, num_steps=2)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_the_loss_falls(tmp_path, split, model):
+    train(tmp_path, split, model, num_steps=2)
+    first = read_losses(tmp_path)[1]
+    train(tmp_path, split, model, num_steps=NUM_STEPS)
+    assert read_losses(tmp_path)[5] < first - 0.5
