@@ -70,7 +70,8 @@ def _next_token(
         log_total = jax.nn.logsumexp(scaled, axis=-1)
         # A masked sum instead of a gather: the gradient of a gather is a scatter, which
         # the CPU does element by element (it took two thirds of a small train step).
-        is_target = targets[..., None] == jnp.arange(scaled.shape[-1])
+        ids = jax.lax.broadcasted_iota(jnp.int32, scaled.shape, scaled.ndim - 1)
+        is_target = targets[..., None] == ids
         chosen = jnp.sum(jnp.where(is_target, scaled, 0.0), axis=-1)
         mean = jnp.sum(jax.nn.softmax(scaled, axis=-1) * scaled, axis=-1)
         return chosen - log_total, log_total - mean

@@ -103,7 +103,7 @@ def train(folder, tokenizer, model, *, num_steps, objective=SayDigit(), gap=1e-3
         rows=8,
         steps_between_saves=2,
     )
-    loss = dataclasses.replace(config.loss, gap_tolerance=gap, normaliser_tokens=3)
+    loss = dataclasses.replace(config.loss, gap_tolerance=gap, normaliser_tokens=3.0)
     run_rl(
         folder,
         [(objective, objective.load_items(folder))],
