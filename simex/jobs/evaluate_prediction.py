@@ -8,7 +8,9 @@ from typing import Any
 import gin
 
 from simex.core.files import read_jsonl, write_jsonl
+from simex.evals.cruxeval import score_answers
 from simex.evals.output_prediction import predict_calls, predict_outputs
+from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.problems.sources import cruxeval
 from simex.sampling.methods import SamplingMethod
@@ -28,6 +30,7 @@ def evaluate_prediction(
     num_functions: int = 300,
     cruxeval_path: str = "../shared/data/eval/cruxeval.jsonl",
     num_cruxeval: int = 800,
+    sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes <checkpoint>.jsonl, functions.jsonl and cruxeval.jsonl of predictions.
 
@@ -42,6 +45,7 @@ def evaluate_prediction(
       num_functions: held-out calls of real functions.
       cruxeval_path: CRUXEval's own file; without it that part is left out.
       num_cruxeval: how many of its items.
+      sandbox: where CRUXEval's assertions run.
     """
     mesh = setup.make_mesh()
     greedy = SamplingMethod(temperature=0.0)
@@ -63,8 +67,13 @@ def evaluate_prediction(
     predict("functions", functions_from, predict_calls, calls)
     benchmark = cruxeval.find_items(pathlib.Path(cruxeval_path))
     if benchmark is not None:
-        items = [_as_call(item) for item in benchmark[:num_cruxeval]]
-        predict("cruxeval", functions_from, predict_calls, items)
+        chosen = benchmark[:num_cruxeval]
+        items = [_as_call(item) for item in chosen]
+        predict("cruxeval.answers", functions_from, predict_calls, items)
+        with sandbox.open_pool() as pool:
+            answers = list(read_jsonl(stage_dir / "cruxeval.answers.jsonl"))
+            scored = score_answers(pool, chosen, answers)
+        write_jsonl(stage_dir / "cruxeval.jsonl", scored)
 
 
 def _load_programs(

@@ -1,7 +1,9 @@
 """Job: results.json and report.html from what the evaluations left on disk."""
 
 import json
+import os
 import pathlib
+import platform
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -58,7 +60,13 @@ def write_report(
         Report(
             title=title,
             about=about,
-            facts={"seed": str(seed), "device": device, "sandbox": backend},
+            facts={
+                "seed": str(seed),
+                "device": device,
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+                "Python": platform.python_version(),
+                "sandbox": backend,
+            },
             warnings=_find_warnings(backend),
             seconds=seconds,
             results=estimates,
@@ -92,7 +100,9 @@ def _collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
     }
     if (prediction / "cruxeval.jsonl").exists():
         crux = list(read_jsonl(prediction / "cruxeval.jsonl"))
-        estimates["cruxeval.strict"] = summary.estimate_accuracy(crux)
+        estimates["cruxeval.official"] = summary.estimate_accuracy(crux)
+        strict = [r | {"is_right": r["is_strictly_right"]} for r in crux]
+        estimates["cruxeval.strict"] = summary.estimate_accuracy(strict)
     return estimates | _estimate_solving(workdir)
 
 
@@ -154,6 +164,14 @@ def _plot_rl(workdir: pathlib.Path) -> Iterator[Plot]:
         is_share=True,
     )
     yield Plot(title="Entropy", series=(_series(path, "policy/entropy", "nats"),))
+    yield Plot(
+        title="Clipped tokens",
+        series=(
+            _series(path, "policy/clip_fraction_low", "below"),
+            _series(path, "policy/clip_fraction_high", "above"),
+        ),
+        is_share=True,
+    )
     yield Plot(
         title="Sampler and trainer",
         note="Mean |logprob difference| of sampled tokens; 0 but for rounding.",

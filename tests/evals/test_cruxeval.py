@@ -1,0 +1,17 @@
+"""CRUXEval's official and strict scores, by real assertions in the sandbox."""
+
+from simex.evals.cruxeval import score_answers
+from simex.problems.sources.cruxeval import CruxItem
+from simex.sandbox.pool import SandboxPool
+
+ITEM = CruxItem(id="s", code="def f(n):\n    return n + 1", input="0", output="1")
+
+
+def test_official_takes_what_compares_equal_and_strict_only_the_same_literal():
+    said = ["1", "True", "2 - 1", "2", "f(0)", None, "1)\nexit(0)#"]
+    with SandboxPool(1) as pool:
+        scored = score_answers(pool, [ITEM] * 7, [{"said": text} for text in said])
+    official = [r["is_right"] for r in scored]
+    strict = [r["is_strictly_right"] for r in scored]
+    assert official[:6] == [True, True, True, False, False, False]
+    assert strict == [True, False, False, False, False, False, False]
