@@ -32,7 +32,7 @@ class Accumulator:
     """(sums, params, batch) -> sums; the sums passed in are donated."""
 
     apply: Callable[[TrainState, Sums, jax.Array], tuple[TrainState, Metrics]]
-    """(state, sums, denominator) -> (state, metrics); state and sums are donated."""
+    """(state, sums, denominator) -> (state, metrics); the state is donated."""
 
 
 def make_accumulator(
@@ -91,6 +91,6 @@ def make_accumulator(
             apply,
             in_shardings=(shardings, sums, whole),
             out_shardings=(shardings, whole),
-            donate_argnums=(0, 1),
+            donate_argnums=0,
         ),
     )

@@ -1,6 +1,6 @@
 """The RL loop with a toy objective: it learns, repeats itself and resumes exactly.
 
-The objective asks for one letter; nothing is run, so the sandbox is not needed.
+The objective asks for a digit. It runs no program, but the loop has its sandbox.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from simex.rollouts.policy import Policy, Query
 from simex.rollouts.rollout import Group, Rollout
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
+from simex.sandbox.pool import SandboxPool
 from simex.sharding.mesh import make_mesh
 from simex.tokens.train_tokenizer import train_sentencepiece
 from simex.train.checkpoint import load_params
@@ -85,6 +86,13 @@ def model(tokenizer):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pool():
+    with SandboxPool(1) as opened:
+        SayDigit.pool = opened
+        yield
+
+
 def train(folder, tokenizer, model, *, num_steps, objective=SayDigit(), gap=1e-3):
     mesh = make_mesh()
     sampler = Sampler(
@@ -114,7 +122,7 @@ def train(folder, tokenizer, model, *, num_steps, objective=SayDigit(), gap=1e-3
             method=SamplingMethod(temperature=1.0),
             max_new_tokens=3,
         ),
-        pool=None,
+        pool=SayDigit.pool,
         config=dataclasses.replace(config, loss=loss),
         model=model,
         optimizer=OptimizerConfig(name="adamw", learning_rate=0.02),
@@ -132,10 +140,10 @@ def read_metrics(folder):
 def test_it_learns_and_with_shuffled_rewards_it_does_not(tmp_path, tokenizer, model):
     train(tmp_path / "true", tokenizer, model, num_steps=12)
     rewards = [r["say_digit/reward"] for r in read_metrics(tmp_path / "true")]
-    assert rewards[0] < 0.15 and rewards[-1] > 0.6
+    assert rewards[0] < 0.15 and rewards[-1] > 0.35
     objective = SayDigit(is_shuffled=True)
     train(tmp_path / "no", tokenizer, model, num_steps=12, objective=objective)
-    assert read_metrics(tmp_path / "no")[-1]["say_digit/reward"] < 0.3
+    assert read_metrics(tmp_path / "no")[-1]["say_digit/reward"] < 0.2
 
 
 def test_a_stopped_run_continues_to_the_same_weights_and_samples(

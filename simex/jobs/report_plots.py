@@ -1,0 +1,89 @@
+"""The plots of a report, from the metrics and candidates in a workdir."""
+
+import pathlib
+from collections.abc import Iterator
+
+from simex.core.files import read_jsonl
+from simex.evals import candidates, summary
+from simex.jobs.report_estimates import CURVE_RANKERS, MAX_K
+from simex.report.content import Plot, Series
+
+
+def plot_sft(workdir: pathlib.Path) -> Iterator[Plot]:
+    """The losses of both supervised runs."""
+    series = tuple(
+        _series(workdir / stage / "metrics.jsonl", "loss", label)
+        for stage, label in (
+            ("nlex/train_sft", "NLEX"),
+            ("direct/train_sft", "direct answers"),
+        )
+    )
+    yield Plot(
+        title="Loss by train step",
+        note="Nats a target token; the two learn from different targets.",
+        series=series,
+    )
+
+
+def plot_rl(workdir: pathlib.Path) -> Iterator[Plot]:
+    """Rewards, flat groups, entropy, clipping and agreement by train step."""
+    path = workdir / "train_rl" / "metrics.jsonl"
+    objectives = (("predict_output", "predicting"), ("solve", "solving"))
+
+    def by_objective(metric: str) -> tuple[Series, ...]:
+        return tuple(
+            _series(path, f"{name}/{metric}", label) for name, label in objectives
+        )
+
+    yield Plot(title="Reward", series=by_objective("reward"))
+    yield Plot(
+        title="Flat groups",
+        note="Every rollout failed, or every one passed: nothing to learn.",
+        series=by_objective("flat_all_failed") + by_objective("flat_all_passed"),
+        is_share=True,
+    )
+    yield Plot(title="Entropy", series=(_series(path, "policy/entropy", "nats"),))
+    yield Plot(
+        title="Clipped tokens",
+        series=(
+            _series(path, "policy/clip_fraction_low", "below"),
+            _series(path, "policy/clip_fraction_high", "above"),
+        ),
+        is_share=True,
+    )
+    yield Plot(
+        title="Sampler and trainer",
+        note="Mean |logprob difference| of sampled tokens; 0 but for rounding.",
+        series=(_series(path, "policy/logprob_gap", "nats"),),
+    )
+
+
+def _series(path: pathlib.Path, name: str, label: str) -> Series:
+    points = [(r["step"], r[name]) for r in read_jsonl(path) if name in r]
+    suffix = {"flat_all_failed": ", all failed", "flat_all_passed": ", all passed"}
+    label += suffix.get(name.split("/")[-1], "")
+    return Series(
+        label=label, x=tuple(p[0] for p in points), y=tuple(p[1] for p in points)
+    )
+
+
+def plot_best_at_k(judged: list[candidates.JudgedCandidate]) -> Plot:
+    """best@k of every ranker for k from 1 to 8."""
+    groups = summary.group_candidates(judged)
+    series = []
+    for ranker in CURVE_RANKERS:
+        estimates = [
+            summary.estimate_best_at_k(groups, ranker, k) for k in range(1, MAX_K + 1)
+        ]
+        series.append(
+            Series(
+                label=ranker,
+                x=tuple(range(1, MAX_K + 1)),
+                y=tuple(e.value for e in estimates),
+                low=tuple(e.low for e in estimates) if ranker == "simulate" else (),
+                high=tuple(e.high for e in estimates) if ranker == "simulate" else (),
+            )
+        )
+    return Plot(
+        title="best@k by ranker", series=tuple(series), x_label="k", is_share=True
+    )
