@@ -94,15 +94,19 @@ def why_different(old: StageState, new: StageState) -> str | None:
 
 
 def seconds_by_stage(workdir: pathlib.Path) -> dict[str, float]:
-    """Seconds of work of every stage that is done, by its name."""
+    """Seconds of work of every stage that is done, by its name, in their order."""
     folder = workdir / ".stages"
     names = [
         path.relative_to(folder).as_posix().removesuffix(".json")
-        for path in sorted(folder.rglob("*.json"))
+        for path in sorted(folder.rglob("*.json"), key=_written_at)
         if not path.name.endswith(".started.json")
     ]
     stamps = {name: load_stamp(stamp_path(workdir, name)) for name in names}
     return {name: stamp.seconds for name, stamp in stamps.items() if stamp}
+
+
+def _written_at(path: pathlib.Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.as_posix()
 
 
 def lost_seconds(stamp: Stamp, stage_dir: pathlib.Path) -> float:
