@@ -25,6 +25,17 @@ def environment():
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
+def run(workdir):
+    return subprocess.run(
+        command(workdir),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A run that was killed while it trained, then continued to its end."""
@@ -44,14 +55,7 @@ def workdir(tmp_path_factory):
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    finished = subprocess.run(
-        command(folder),
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    finished = run(folder)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert "make_problems: done before" in finished.stderr + finished.stdout
     return folder
@@ -106,13 +110,6 @@ def test_the_export_verified_itself(workdir):
 
 
 def test_a_second_call_finds_everything_done(workdir):
-    again = subprocess.run(
-        command(workdir),
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    again = run(workdir)
     assert again.returncode == 0
     assert "starts" not in again.stderr + again.stdout
