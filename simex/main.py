@@ -1,4 +1,4 @@
-"""The command line: `simex WORD ...`; each word is a module of `simex.jobs`.
+"""The command line: `simex WORD ...`; each word is a module of `simex.commands`.
 
 Exit codes: 0 done; 1 a fault of simex, with its traceback; 2 something that was asked
 for cannot be done; 130 stopped by Ctrl-C; 143 stopped by SIGTERM. After 130 and 143 the
@@ -20,7 +20,7 @@ from simex.core.files import disk_full_error
 
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
-    "run": "simex.jobs.run",
+    "run": "simex.commands.run",
 }
 
 EXIT_USER_ERROR = 2

@@ -11,7 +11,7 @@ import gin
 import pytest
 
 from simex import main as main_module
-from simex.jobs import run
+from simex.commands import run
 from simex.main import main
 
 # A program with jobs of its own, for what only a whole process shows.
@@ -24,7 +24,7 @@ def sleep(workdir: pathlib.Path, stage_dir: pathlib.Path):
     (stage_dir / "asleep").touch()
     time.sleep(30)
 
-from simex.jobs import run
+from simex.commands import run
 run._register_jobs = lambda: None
 from simex.main import main
 sys.exit(main())
