@@ -62,7 +62,7 @@ def keep_freed_memory() -> bool:
         return False
     # One heap for all threads: the heap of a thread cannot grow beyond 64 MiB.
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
-    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 
 def configure_compile_cache(directory: pathlib.Path) -> None:
