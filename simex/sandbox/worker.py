@@ -29,6 +29,7 @@ class Worker(Protocol):
     """Runs one program at a time."""
 
     python_version: str
+    is_worn: bool  # no harm done yet, but a fresh one is due
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Raises InfraError; the worker is then to be closed and replaced."""
@@ -102,6 +103,7 @@ class ZygoteWorker:
         self.backend = backend
         self.pid = process.pid
         self.python_version = ""
+        self.is_worn = False
         self._process = process
         self._socket = channel
         self._num_runs = 0

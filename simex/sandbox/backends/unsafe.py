@@ -41,6 +41,7 @@ class SubprocessWorker:
     def __init__(self, backend: str):
         self.backend = backend
         self.python_version = sys.version.split()[0]
+        self.is_worn = False
 
     def kill(self) -> None:
         pass  # a run ends by its own limits
