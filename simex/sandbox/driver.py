@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from simex.core.errors import InfraError, UserError
-from simex.sandbox.backends import NO_JAIL_WARNING, Unsafe, choose_backend
+from simex.sandbox.backends import BACKENDS, NO_JAIL_WARNING, Unsafe, choose_backend
 from simex.sandbox.backends.layers import SWITCHES
 from simex.sandbox.crew import Crew
 from simex.sandbox.interpreter import find_interpreter
@@ -136,7 +136,10 @@ def _make_driver(config: DriverConfig, channel: Channel) -> tuple[Driver, Crew]:
     switched_off = frozenset(config.switched_off)
     if not switched_off <= SWITCHES:
         raise UserError(f"Known layers: {sorted(SWITCHES)}; got {set(switched_off)}.")
-    backend = choose_backend(config.backend, allow_unsafe=config.allow_unsafe)
+    if config.is_known_to_work:
+        backend = BACKENDS[config.backend]
+    else:
+        backend = choose_backend(config.backend, allow_unsafe=config.allow_unsafe)
     num_workers = config.num_workers or count_usable_cores()
     version = find_interpreter().version
     tally = Tally()

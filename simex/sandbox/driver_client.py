@@ -24,7 +24,7 @@ from simex.sandbox.tally import Tally, Totals, add_totals
 # death of a driver costs it nothing.
 IN_FLIGHT_PER_WORKER = 16
 _MAX_UNANSWERED = 10_000  # then `ask` waits
-_START_AGAIN_SECS = 0.5
+_MAX_STARTS, _START_AGAIN_SECS = 5, 0.2
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +50,9 @@ class DriverClient:
         self._driver: DriverProcess | None = DriverProcess(config)
         self.hello = self._driver.hello
         # A driver that replaces this one must not settle for a weaker jail.
-        self._config = dataclasses.replace(config, backend=self.hello.backend)
+        self._config = dataclasses.replace(
+            config, backend=self.hello.backend, is_known_to_work=True
+        )
         self._max_in_flight = IN_FLIGHT_PER_WORKER * self.hello.num_workers
         self._condition = threading.Condition()
         self._waiting: collections.deque[_Work] = collections.deque()
@@ -180,7 +182,7 @@ class DriverClient:
         if dead is not None:
             dead.close()
         self._give_up(lost, "The sandbox's driver died under it again and again.")
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, _MAX_STARTS + 1):
             if self._is_closed:
                 break
             self._tally.add("driver_restarts")
@@ -188,7 +190,7 @@ class DriverClient:
             try:
                 driver = DriverProcess(self._config)
             except (InfraError, UserError) as error:
-                logger.warning("no driver (attempt %d): %s", attempt, error)
+                logger.warning("no driver at attempt %d: %s", attempt, error)
                 time.sleep(_START_AGAIN_SECS * attempt)
                 continue
             with self._condition:

@@ -29,6 +29,7 @@ class DriverConfig:
     num_workers: int | None  # None: as many as the backend finds cores
     max_remembered: int
     switched_off: list[str]
+    is_known_to_work: bool = False  # a driver before this one has tried the backend
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
