@@ -61,8 +61,6 @@ class Crew:
         """
         job = _Job(request=request, future=Future(), queued_at=time.monotonic())
         with self._condition:
-            if self._is_closed:
-                raise InfraError("The sandbox pool was closed.")
             heapq.heappush(self._jobs, (place, next(self._arrivals), job))
             self._condition.notify()
         return job.future

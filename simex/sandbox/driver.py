@@ -4,7 +4,7 @@
 and talks to it over a socket pair; the driver starts the workers. It ends, and all its
 workers with it, when the trainer hangs up or is no more.
 
-Threads: main reads, one judges and starts runs, one sends, one serves each worker.
+Threads: main reads, one judges, one serves each worker; whoever has an answer sends it.
 """
 
 import functools
@@ -14,6 +14,7 @@ import queue
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -30,7 +31,6 @@ from simex.sandbox.messages import (
     Channel,
     DriverConfig,
     Health,
-    HealthRequest,
     Hello,
     JudgeRequest,
     Result,
@@ -59,52 +59,53 @@ class Driver:
         self._memory, self._tally = memory, tally
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._sending = threading.Lock()
 
     def serve(self) -> None:
         """Until the trainer hangs up."""
-        for loop in (self._judge_forever, self._send_forever):
+        for loop in (self._judge_forever, self._hang_up_without_parent):
             threading.Thread(target=loop, daemon=True).start()
-        parent = os.getppid()
-        while os.getppid() == parent:
+        while True:
             try:
-                asks: list[Ask] = self._channel.receive(_LOOK_FOR_PARENT_SECS)
-            except TimeoutError:
-                continue
+                asks: list[Ask] = self._channel.receive()
             except EOFError:
                 return
             for ask in asks:
-                self._events.put(functools.partial(self._begin, ask))
+                self._begin(ask)
 
     def _judge_forever(self) -> None:
         while True:
             self._events.get()()
 
-    def _send_forever(self) -> None:
-        while True:
-            ready = [self._answers.get()]
-            while not self._answers.empty():
-                ready.append(self._answers.get())
-            message = Answers(answers=tuple(ready), totals=self._tally.totals())
-            try:
-                self._channel.send(message)
-            except OSError:
-                return  # nobody listens; the reader sees it too
+    def _hang_up_without_parent(self) -> None:
+        """A fork of the trainer may hold its end of the channel open."""
+        parent = os.getppid()
+        while os.getppid() == parent:
+            time.sleep(_LOOK_FOR_PARENT_SECS)
+        self._channel.hang_up()
 
     def _begin(self, ask: Ask) -> None:
+        """For the reader, which must never wait: it only queues work."""
         finish = functools.partial(self._answer, ask.id)
-        match request := ask.parse():
-            case RunRequest():
-                try:
-                    run = self._crew.submit(request, (ask.id, 0))
-                except InfraError as error:
-                    finish(error)
-                else:
-                    run.add_done_callback(lambda done: finish(_result_of(done)))
-            case JudgeRequest():
-                self._begin_judging(ask.id, request, finish)
-            case HealthRequest():
-                pids = tuple(self._crew.worker_pids())
-                finish(Health(driver_pid=os.getpid(), worker_pids=pids))
+        try:
+            request = ask.parse()
+        except (ImportError, AttributeError) as fault:
+            error = _make_unknown_function_error(fault)
+            self._events.put(lambda: finish(error))
+            return
+        if isinstance(request, RunRequest):
+            run = self._crew.submit(request, (ask.id, 0))
+            run.add_done_callback(lambda done: finish(_result_of(done)))
+        elif isinstance(request, JudgeRequest):
+            self._events.put(
+                functools.partial(self._begin_judging, ask.id, request, finish)
+            )
+        else:
+            self._events.put(lambda: finish(self._look_at_health()))
+
+    def _look_at_health(self) -> Health:
+        pids = tuple(self._crew.worker_pids())
+        return Health(driver_pid=os.getpid(), worker_pids=pids)
 
     def _begin_judging(
         self, place: int, request: JudgeRequest, finish: Callable[[Result], None]
@@ -126,6 +127,29 @@ class Driver:
         if isinstance(result, BaseException):
             result = make_portable(result)
         self._answers.put(Answer(id=ask_id, result=result))
+        # Whoever is at it takes along what others have left in the meantime.
+        while not self._answers.empty() and self._sending.acquire(blocking=False):
+            try:
+                self._send_answers()
+            finally:
+                self._sending.release()
+
+    def _send_answers(self) -> None:
+        ready = []
+        while not self._answers.empty():
+            ready.append(self._answers.get())
+        message = Answers(answers=tuple(ready), totals=self._tally.totals())
+        try:
+            self._channel.send(message)
+        except OSError:
+            pass  # nobody listens; the reader sees it too
+
+
+def _make_unknown_function_error(error: Exception) -> UserError:
+    return UserError(
+        "A checker that is a function must lie in a module that can be imported; the "
+        f"sandbox's driver cannot ({error})."
+    )
 
 
 def _result_of(done: Future[RunOutcome]) -> Result:

@@ -59,7 +59,7 @@ class DriverClient:
         self._sent: dict[int, _Work] = {}
         self._num_unanswered, self._num_in_flight = 0, 0
         self._ids = itertools.count(1)
-        self._is_closed = False
+        self._is_closed, self._is_sending = False, False
         self._tally = Tally()
         self._past_totals: Totals = {}  # of drivers that are no more
         self._driver_totals: Totals = {}
@@ -95,7 +95,9 @@ class DriverClient:
             )
             self._num_unanswered += 1
             self._waiting.append(work)
-            self._condition.notify_all()
+            driver, asks = self._begin_sending()
+        # From here rather than by another thread: a lone run is answered the sooner.
+        self._send(driver, asks)
         return work.future
 
     def totals(self) -> Totals:
@@ -117,16 +119,35 @@ class DriverClient:
     def _send_forever(self) -> None:
         while True:
             with self._condition:
-                while not self._is_closed and not self._has_work_to_send():
+                while not self._is_closed and not self._can_send():
                     self._condition.wait()
                 if self._is_closed:
                     return
-                driver, asks = self._driver, self._take_batch()
-            try:
-                if driver is not None and asks:
-                    driver.send(asks)
-            except OSError:
-                pass  # the receiver sees the end of the driver and mends it
+                driver, asks = self._begin_sending()
+            self._send(driver, asks)
+
+    def _begin_sending(self) -> tuple[DriverProcess | None, list[Ask]]:
+        """What to send, if nobody else is at it. Needs the lock."""
+        if not self._can_send():
+            return None, []
+        self._is_sending = True
+        return self._driver, self._take_batch()
+
+    def _send(self, driver: DriverProcess | None, asks: list[Ask]) -> None:
+        if driver is None:
+            return
+        try:
+            if asks:
+                driver.send(asks)
+        except OSError:
+            pass  # the receiver sees the end of the driver and mends it
+        with self._condition:
+            self._is_sending = False
+            if self._can_send():
+                self._condition.notify_all()
+
+    def _can_send(self) -> bool:
+        return not self._is_sending and self._has_work_to_send()
 
     def _has_work_to_send(self) -> bool:
         has_room = self._num_in_flight < self._max_in_flight
@@ -162,7 +183,8 @@ class DriverClient:
             done = [(a, self._sent.pop(a.id)) for a in message.answers]
             self._num_in_flight -= sum(work.size for _, work in done)
             self._num_unanswered -= len(done)
-            self._condition.notify_all()
+            if self._waiting or self._num_unanswered + len(done) >= _MAX_UNANSWERED:
+                self._condition.notify_all()
         now = time.monotonic()
         for answer, work in done:
             self._tally.add("latency_secs", now - work.asked_at)

@@ -112,7 +112,7 @@ class Channel:
     def receive(self, timeout_secs: float | None = None) -> Any:
         """The next record. Raises EOFError at the end and TimeoutError."""
         try:
-            if not self._connection.poll(timeout_secs):
+            if timeout_secs is not None and not self._connection.poll(timeout_secs):
                 raise TimeoutError
             message = self._connection.recv_bytes()
         except TimeoutError:

@@ -21,7 +21,7 @@ import time
 import traceback
 from typing import Any, NamedTuple, NoReturn
 
-_WARM_MODULES = """
+WARM_MODULES = """
 array bisect collections copy ctypes dataclasses datetime enum fractions functools
 heapq itertools math operator queue random re statistics string threading typing
 """
@@ -54,7 +54,7 @@ def _start_again_with_big_stack(config: Config) -> None:
 
 def _warm_up() -> None:
     """Pay once for what every run would pay: imports and the first compilation."""
-    for name in _WARM_MODULES.split():
+    for name in WARM_MODULES.split():
         importlib.import_module(name)
     import site
 

@@ -2,6 +2,8 @@
 
 import pickle
 import queue
+import sys
+import types
 from concurrent.futures import Future
 
 import pytest
@@ -146,6 +148,16 @@ def test_a_checker_that_cannot_be_sent_is_refused_at_once(best_pool):
     item = JudgeItem(tests=THREE, checker=lambda a, b: True, source=ADD_ONE)
     with pytest.raises(UserError, match="a checker a name or a function"):
         best_pool.submit_judgement(item)
+
+
+def test_a_checker_that_the_driver_cannot_import_is_refused(best_pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "only_here", types.ModuleType("only_here"))
+    check = types.FunctionType(check_nothing.__code__, {}, "check")
+    check.__module__, check.__qualname__ = "only_here", "check"
+    monkeypatch.setattr("only_here.check", check, raising=False)
+    item = JudgeItem(tests=THREE, checker=check, source=ADD_ONE)
+    with pytest.raises(UserError, match="in a module that can be imported"):
+        best_pool.submit_judgement(item).result(timeout=60)
 
 
 def test_the_expected_outputs_of_a_judgement_never_reach_a_worker(crew):

@@ -70,7 +70,7 @@ class Killer:
             time.sleep(0.02)
 
     def _look(self) -> list[int]:
-        pids = processes.descendants(os.getpid())
+        pids = list(filter(processes.is_alive, processes.descendants(os.getpid())))
         self.seen |= {i for i in map(processes.identify, pids) if i is not None}
         return pids
 
@@ -103,11 +103,13 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
             future.add_done_callback(lambda _, n=n: answers.update([n]))
             futures.append((n, future))
         num_lost = sum(not is_right(n, f) for n, f in futures)
-        restarts = pool.counters.num_driver_restarts
+        num_deaths = killer.kinds["driver"]
+        assert processes.wait_until(
+            lambda: pool.counters.num_driver_restarts == num_deaths
+        )
     assert len(answers) == len(futures) and set(answers.values()) == {1}
     # Three deaths of what runs it give an item up; that is counted and never scored.
     assert num_lost <= 0.1 * len(futures)
-    assert restarts == killer.kinds["driver"]
     assert processes.wait_until(
         lambda: not any(map(processes.is_same_alive, killer.seen))
     )
