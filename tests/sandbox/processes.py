@@ -52,15 +52,6 @@ def parent_of(pid: int) -> int:
     return int(_read_stat(pid)[1]) if _read_stat(pid) else 0
 
 
-def name_of(pid: int) -> str:
-    """How its command line begins, "" once it is no more."""
-    try:
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return pathlib.Path(words[0].decode()).name
-
-
 def resident_mib(pid: int) -> float:
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) / 256
 

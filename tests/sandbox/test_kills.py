@@ -34,14 +34,21 @@ def judgement_of(n: int) -> JudgeItem:
     return JudgeItem(tests=tests, checker="lines", source=SQUARE)
 
 
+JAIL = ("driver", "worker", "fork server")
+KINDS = {
+    "bubblewrap": JAIL,
+    "bubblewrap_userns": JAIL,
+    "bare": ("driver", "fork server"),
+}
 VERDICTS = (Verdict.ACCEPTED, Verdict.WRONG_OUTPUT, Verdict.RUNTIME_ERROR)
 
 
 class Killer:
     """Kills a driver, a worker's outermost process or a fork server, at random."""
 
-    def __init__(self, num_kills: int, seed: int):
-        self.num_left, self._random = num_kills, random.Random(seed)
+    def __init__(self, kinds: tuple[str, ...], num_kills: int, seed: int):
+        self._kinds, self.num_left = kinds, num_kills
+        self._random = random.Random(seed)
         self.seen: set[processes.Identity] = set()
         self.kinds: collections.Counter[str] = collections.Counter()
         self._thread = threading.Thread(target=self._kill_all, daemon=True)
@@ -50,7 +57,7 @@ class Killer:
     def _kill_all(self) -> None:
         while self.num_left:
             self._look_on(self._random.uniform(0.05, 1.0))
-            kind = self._random.choice(["driver", "worker", "fork server"])
+            kind = self._random.choice(self._kinds)
             while not (victims := self._find(kind)):
                 self._look_on(0.02)
             try:
@@ -75,12 +82,11 @@ class Killer:
         return pids
 
     def _kind_of(self, pid: int) -> str:
-        """The pool is this process's only child of ours: driver, bwrap, python."""
-        depth, name = 0, processes.name_of(pid)
-        while pid != os.getpid() and depth < 9:
+        """By its depth below us: driver, then bwrap if there is one, fork server."""
+        depth = 0
+        while pid not in (0, os.getpid()):
             depth, pid = depth + 1, processes.parent_of(pid)
-        kinds = {1: "driver", 2: "worker", 3: "fork server"}
-        return kinds.get(depth, "") if name else ""
+        return self._kinds[depth - 1] if pid and depth <= len(self._kinds) else ""
 
 
 def check_kills(backend: str, num_kills: int, seed: int) -> None:
@@ -89,7 +95,7 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
     answers: collections.Counter[int] = collections.Counter()
     futures = []
     with SandboxPool(2, backend) as pool:
-        killer = Killer(num_kills, seed)
+        killer = Killer(KINDS[backend], num_kills, seed)
         n = 0
         while killer.num_left or n < 20:
             while len(futures) - sum(answers.values()) > 60:

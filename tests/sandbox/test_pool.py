@@ -17,34 +17,9 @@ from simex.sandbox.crew import MAX_ATTEMPTS, Crew
 from simex.sandbox.outcome import RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
 from simex.sandbox.tally import Tally
+from tests.sandbox.processes import descendants, is_alive, wait_until
 
 SLEEPER = RunRequest(source="import time\ntime.sleep(3)\nprint('slept')")
-
-
-def descendants(pid: int) -> list[int]:
-    """All living processes below `pid`, as the host numbers them."""
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
-    return found
-
-
-def wait_until(condition, *, timeout_secs: float = 20) -> bool:
-    deadline = time.monotonic() + timeout_secs
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return False
-    return state[0] != "Z"
 
 
 def test_results_come_in_order_though_runs_do_not(best_pool):
