@@ -1,7 +1,7 @@
 """The judge: runs programs and says which tests they pass. The only source of truth.
 
 Expected outputs and checkers live here, in the driver. What goes into the box is a
-program and one stdin.
+program and one stdin, or one call.
 """
 
 import collections
@@ -12,37 +12,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from simex.core.errors import InfraError, UserError
-from simex.problems.problem import Limits, TestCase
-from simex.sandbox.checkers import Checker, get_checker
+from simex.problems.problem import Limits
+from simex.sandbox.checkers import Checker
+from simex.sandbox.examine import Test, make_examiner, make_request
 from simex.sandbox.in_order import in_order
 from simex.sandbox.outcome import (
     Judgement,
     RunOutcome,
     RunRequest,
-    RunStatus,
     Verdict,
 )
 from simex.sandbox.pool import SandboxPool
 
 _PROGRAMS_PER_WORKER = 2
 _MAX_REMEMBERED_BYTES = 1 << 16  # of one stdout; longer ones are run again
-_VERDICT_OF_STATUS = {
-    RunStatus.TIME_LIMIT: Verdict.TIME_LIMIT,
-    RunStatus.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
-    RunStatus.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
-    RunStatus.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
-    RunStatus.COMPILE_ERROR: Verdict.COMPILE_ERROR,
-    RunStatus.BLOCKED: Verdict.BLOCKED,
-}
 
 
 class JudgeItem(NamedTuple):
     """One program and what it is judged by. A plain tuple does as well."""
 
-    tests: Sequence[TestCase]
+    tests: Sequence[Test]
     checker: str | Checker
     source: str
     limits: Limits = Limits()
+    float_tol: float | None = None  # the tolerance that the problem declares
 
 
 class Judge:
@@ -61,10 +54,11 @@ class Judge:
 
     def judge(
         self,
-        tests: Sequence[TestCase],
+        tests: Sequence[Test],
         checker: str | Checker,
         source: str,
         limits: Limits = Limits(),
+        float_tol: float | None = None,
     ) -> Judgement:
         """Raises InfraError if any test could not be run, and UserError without tests.
 
@@ -73,15 +67,13 @@ class Judge:
         """
         if not tests:
             raise UserError("A program cannot be judged on no tests at all; give one.")
-        check = get_checker(checker) if isinstance(checker, str) else checker
-        requests = [
-            RunRequest(source=source, stdin=test.stdin, limits=limits) for test in tests
-        ]
+        examine = make_examiner(tests, checker, float_tol)
+        requests = [make_request(test, source, limits) for test in tests]
         verdicts: list[Verdict] = []
         outcomes: list[RunOutcome | None] = []
         for test, future in zip(tests, self._start_runs(requests)):
             outcomes.append(future.result())
-            verdicts.append(judge_run(future.result(), test.expected_stdout, check))
+            verdicts.append(examine(test, future.result()))
             if self._early_stop and not verdicts[-1].is_accepted:
                 break
         num_not_run = len(tests) - len(verdicts)
@@ -94,16 +86,20 @@ class Judge:
         )
 
     def judge_all(
-        self, items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]]
+        self, items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]]
     ) -> Iterator[Judgement | InfraError]:
         """A judgement or an InfraError for each item, in order, some at a time."""
         num_threads = _PROGRAMS_PER_WORKER * self._pool.num_workers
-        with ThreadPoolExecutor(num_threads) as threads:
+        threads = ThreadPoolExecutor(num_threads)
+        try:
             yield from in_order(
                 lambda item: threads.submit(self.judge, *item),
                 items,
                 max_in_flight=2 * num_threads,
             )
+        finally:
+            # Not waited for: after Ctrl-C the caller closes the pool, which ends them.
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _start_runs(self, requests: list[RunRequest]) -> Iterator[Future[RunOutcome]]:
         """With early stop a run starts only when it is asked for."""
@@ -112,17 +108,9 @@ class Judge:
         return iter([self._memory.run(request) for request in requests])
 
 
-def judge_run(outcome: RunOutcome, expected_stdout: str, check: Checker) -> Verdict:
-    """The verdict of one run; stdout is looked at only after a clean end."""
-    if not outcome.status.is_ok:
-        return _VERDICT_OF_STATUS[outcome.status]
-    is_right = check(outcome.stdout, expected_stdout)
-    return Verdict.ACCEPTED if is_right else Verdict.WRONG_OUTPUT
-
-
 def judge(
     pool: SandboxPool,
-    tests: Sequence[TestCase],
+    tests: Sequence[Test],
     checker: str | Checker,
     source: str,
     *,
@@ -135,7 +123,7 @@ def judge(
 
 def judge_all(
     pool: SandboxPool,
-    items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]],
+    items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]],
     *,
     early_stop: bool = False,
 ) -> Iterator[Judgement | InfraError]:
@@ -182,8 +170,9 @@ class _RunMemory:
     def _key(self, request: RunRequest) -> bytes:
         parts = [self._pool.interpreter_version, repr(request.limits)]
         digest = hashlib.sha256()
-        for part in (*parts, request.source, request.stdin):
-            data = part.encode("utf-8", "surrogatepass")
+        text = (*parts, request.source, request.stdin)
+        encoded = [part.encode("utf-8", "surrogatepass") for part in text]
+        for data in (*encoded, request.call or b""):
             digest.update(len(data).to_bytes(8, "little") + data)
         return digest.digest()
 
@@ -193,4 +182,5 @@ def _is_to_be_forgotten(future: Future[RunOutcome]) -> bool:
         return False
     if future.cancelled() or future.exception() is not None:
         return True
-    return len(future.result().stdout) > _MAX_REMEMBERED_BYTES
+    outcome = future.result()
+    return len(outcome.stdout) + len(outcome.result or b"") > _MAX_REMEMBERED_BYTES

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from simex.core.errors import UserError
 from simex.sandbox import wire
 from simex.sandbox.wire import Node
 
@@ -33,6 +34,21 @@ class ResultRule:
 
 
 EXACT_RULE = ResultRule(ignores_sequence_kind=False, ignores_number_kind=False)
+
+
+def rule_of(checker: object, float_tol: float | None = None) -> ResultRule:
+    """How results are compared in problems with that checker of stdouts.
+
+    Raises UserError for a tolerance where the checker is "exact".
+    """
+    if checker != "exact":
+        return ResultRule(float_tol=float_tol)
+    if float_tol is not None:
+        raise UserError(
+            f"The checker 'exact' allows no tolerance; got {float_tol}. Leave it out, or "
+            "name another checker."
+        )
+    return EXACT_RULE
 
 
 class ExpectedResult:
