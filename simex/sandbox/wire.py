@@ -168,8 +168,8 @@ def _check_leaf(kind: str, text: str) -> None:
 
 def parse_float(text: str) -> float:
     """Of a node of kind d. Raises ValueError for another text."""
-    if len(text) > _MAX_FLOAT_LENGTH:
-        raise ValueError("a float is too long")
+    if len(text) > _MAX_FLOAT_LENGTH or text != text.strip():
+        raise ValueError("a float is too long, or has spaces")
     try:
         return float.fromhex(text)
     except OverflowError:
