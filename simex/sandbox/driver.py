@@ -120,7 +120,7 @@ class Driver:
                 finish=finish,
                 tally=self._tally,
             ).start()
-        except (UserError, InfraError) as error:
+        except (UserError, InfraError, ValueError) as error:
             finish(error)
 
     def _answer(self, ask_id: int, result: Result) -> None:

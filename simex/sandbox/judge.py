@@ -1,17 +1,18 @@
 """The judge: runs programs and says which tests they pass. The only source of truth.
 
 Expected outputs and checkers go to the driver process and no further. What goes into
-the box is a program and one stdin.
+the box is a program and one stdin, or one call.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
 from simex.core.errors import InfraError
-from simex.problems.problem import Limits, TestCase
+from simex.problems.problem import Limits
 from simex.sandbox.checkers import Checker
+from simex.sandbox.examine import Test, judge_run
 from simex.sandbox.in_order import in_order
-from simex.sandbox.judging import JudgeItem, judge_run
+from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 
@@ -32,7 +33,7 @@ class Judge:
         self._early_stop = early_stop
 
     def submit(
-        self, item: JudgeItem | tuple[Sequence[TestCase], str, str]
+        self, item: JudgeItem | tuple[Sequence[Test], str, str]
     ) -> Future[Judgement]:
         """Begin one judgement; see `SandboxPool.submit_judgement`."""
         return self._pool.submit_judgement(
@@ -41,20 +42,22 @@ class Judge:
 
     def judge(
         self,
-        tests: Sequence[TestCase],
+        tests: Sequence[Test],
         checker: str | Checker,
         source: str,
         limits: Limits = Limits(),
+        float_tol: float | None = None,
     ) -> Judgement:
         """Raises InfraError if any test could not be run, and UserError without tests.
 
         A program that cannot be judged on every test has no judgement: neither a pass
         nor a fail.
         """
-        return self.submit(JudgeItem(tests, checker, source, limits)).result()
+        item = JudgeItem(tests, checker, source, limits, float_tol)
+        return self.submit(item).result()
 
     def judge_all(
-        self, items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]]
+        self, items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]]
     ) -> Iterator[Judgement | InfraError]:
         """A judgement or an InfraError for each item, in order, some at a time."""
         max_in_flight = _PROGRAMS_PER_WORKER * self._pool.num_workers
@@ -63,7 +66,7 @@ class Judge:
 
 def judge(
     pool: SandboxPool,
-    tests: Sequence[TestCase],
+    tests: Sequence[Test],
     checker: str | Checker,
     source: str,
     *,
@@ -76,7 +79,7 @@ def judge(
 
 def judge_all(
     pool: SandboxPool,
-    items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]],
+    items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]],
     *,
     early_stop: bool = False,
 ) -> Iterator[Judgement | InfraError]:

@@ -12,43 +12,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from simex.problems.problem import Limits, TestCase
-from simex.sandbox.checkers import Checker, get_checker
+from simex.problems.problem import Limits
+from simex.sandbox.checkers import Checker
+from simex.sandbox.examine import Test, make_examiner, make_request
 from simex.sandbox.outcome import (
     Judgement,
     RunOutcome,
     RunRequest,
-    RunStatus,
     Verdict,
 )
 from simex.sandbox.tally import Tally
 
 _MAX_REMEMBERED_BYTES = 1 << 16  # of one stdout; longer ones are run again
-_VERDICT_OF_STATUS = {
-    RunStatus.TIME_LIMIT: Verdict.TIME_LIMIT,
-    RunStatus.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
-    RunStatus.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
-    RunStatus.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
-    RunStatus.COMPILE_ERROR: Verdict.COMPILE_ERROR,
-    RunStatus.BLOCKED: Verdict.BLOCKED,
-}
 
 
 class JudgeItem(NamedTuple):
     """One program and what it is judged by. A plain tuple does as well."""
 
-    tests: Sequence[TestCase]
+    tests: Sequence[Test]
     checker: str | Checker
     source: str
     limits: Limits = Limits()
-
-
-def judge_run(outcome: RunOutcome, expected_stdout: str, check: Checker) -> Verdict:
-    """The verdict of one run; stdout is looked at only after a clean end."""
-    if not outcome.status.is_ok:
-        return _VERDICT_OF_STATUS[outcome.status]
-    is_right = check(outcome.stdout, expected_stdout)
-    return Verdict.ACCEPTED if is_right else Verdict.WRONG_OUTPUT
+    float_tol: float | None = None  # the tolerance that the problem declares
 
 
 StartRun = Callable[[RunRequest, tuple[int, int]], Future[RunOutcome]]
@@ -59,7 +44,8 @@ class Judging:
     """One judgement under way.
 
     Args:
-      item: the program and its tests, at least one.
+      item: the program and its tests, at least one. Raises UserError or ValueError
+        for what does not fit.
       place: its number among the judgements, so that older ones go first.
       early_stop: start a test only after all before it were accepted.
       start_run: queues a run.
@@ -81,8 +67,11 @@ class Judging:
         self._item, self._place, self._early_stop = item, place, early_stop
         self._start_run, self._later, self._finish = start_run, later, finish
         self._tally = tally
-        name = item.checker
-        self._check = get_checker(name) if isinstance(name, str) else name
+        self._examine = make_examiner(item.tests, item.checker, item.float_tol)
+        # Before anything runs: arguments that cannot be written down raise here.
+        self._requests = [
+            make_request(test, item.source, item.limits) for test in item.tests
+        ]
         self._verdicts: list[Verdict | None] = [None] * len(item.tests)
         self._outcomes: list[RunOutcome | None] = [None] * len(item.tests)
         self._num_under_way = 0
@@ -95,12 +84,8 @@ class Judging:
             self._start_test(index)
 
     def _start_test(self, index: int) -> None:
-        test = self._item.tests[index]
-        request = RunRequest(
-            source=self._item.source, stdin=test.stdin, limits=self._item.limits
-        )
         self._num_under_way += 1
-        run = self._start_run(request, (self._place, index))
+        run = self._start_run(self._requests[index], (self._place, index))
         run.add_done_callback(lambda done: self._later(lambda: self._take(index, done)))
 
     def _take(self, index: int, done: Future[RunOutcome]) -> None:
@@ -112,9 +97,8 @@ class Judging:
             self._end(error)
             return
         outcome, start = done.result(), time.monotonic()
-        expected = self._item.tests[index].expected_stdout
         try:
-            verdict = judge_run(outcome, expected, self._check)
+            verdict = self._examine(self._item.tests[index], outcome)
         except BaseException as broken:  # noqa: BLE001 (whoever waits gets it)
             self._end(broken)
             return
@@ -186,8 +170,9 @@ class RunMemory:
     def _key(self, request: RunRequest) -> bytes:
         parts = [self._interpreter_version, repr(request.limits)]
         digest = hashlib.sha256()
-        for part in (*parts, request.source, request.stdin):
-            data = part.encode("utf-8", "surrogatepass")
+        text = (*parts, request.source, request.stdin)
+        encoded = [part.encode("utf-8", "surrogatepass") for part in text]
+        for data in (*encoded, request.call or b""):
             digest.update(len(data).to_bytes(8, "little") + data)
         return digest.digest()
 
@@ -197,4 +182,5 @@ def _is_to_be_forgotten(future: Future[RunOutcome]) -> bool:
         return False
     if future.cancelled() or future.exception() is not None:
         return True
-    return len(future.result().stdout) > _MAX_REMEMBERED_BYTES
+    outcome = future.result()
+    return len(outcome.stdout) + len(outcome.result or b"") > _MAX_REMEMBERED_BYTES
