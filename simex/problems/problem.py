@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import Any
 
 
 class Visibility(enum.Enum):
@@ -20,6 +21,21 @@ class TestCase:
 
     stdin: str
     expected_stdout: str
+    visibility: Visibility
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CallCase:
+    """One call of a function of the program, and the value that a right one returns.
+
+    Arguments and result are built of None, bool, int, float, complex, str, bytes, list,
+    tuple, set, frozenset and dict. Example: ``CallCase(function="add", arguments=(1,
+    2), expected_result=3, visibility=Visibility.PRIVATE)``.
+    """
+
+    function: str  # at the top level of the program, or a method of its `Solution`
+    arguments: tuple[Any, ...]
+    expected_result: Any
     visibility: Visibility
 
 

@@ -153,9 +153,20 @@ CHECKERS: dict[str, Checker] = {
 }
 
 
-def get_checker(name: str) -> Checker:
-    """Raises UserError for a name that is not in CHECKERS."""
+def get_checker(name: str, float_tol: float | None = None) -> Checker:
+    """The checker of that name; `float_tol` is the tolerance that a problem declares.
+
+    Raises UserError for a name that is not in CHECKERS, and for a tolerance where the
+    checker has a rule of its own for numbers.
+    """
     if name not in CHECKERS:
         known = ", ".join(CHECKERS)
         raise UserError(f"The checker must be one of {known}; got {name!r}.")
-    return CHECKERS[name]
+    if float_tol is None:
+        return CHECKERS[name]
+    if name != "lines":
+        raise UserError(
+            f"A tolerance can be declared for the checker 'lines' only; got {float_tol} "
+            f"for {name!r}. Leave it out, or name 'lines'."
+        )
+    return make_lines_checker(float_tol)

@@ -16,6 +16,7 @@ PACKAGE_ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOX_FILES = (
     "simex/__init__.py",
     "simex/sandbox/__init__.py",
+    "simex/sandbox/call.py",
     "simex/sandbox/confine.py",
     "simex/sandbox/landlock.py",
     "simex/sandbox/process_clock.py",
@@ -23,6 +24,7 @@ BOX_FILES = (
     "simex/sandbox/protocol.py",
     "simex/sandbox/seccomp.py",
     "simex/sandbox/syscalls.py",
+    "simex/sandbox/wire.py",
     "simex/sandbox/zygote.py",
     "simex/traces/__init__.py",
     "simex/traces/tracer.py",

@@ -1,128 +1,72 @@
 """The judge: runs programs and says which tests they pass. The only source of truth.
 
-Expected outputs and checkers live here, in the driver. What goes into the box is a
-program and one stdin.
+Expected outputs and checkers go to the driver process and no further. What goes into
+the box is a program and one stdin, or one call.
 """
 
-import collections
-import hashlib
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from concurrent.futures import Future
 
-from simex.core.errors import InfraError, UserError
-from simex.problems.problem import Limits, TestCase
-from simex.sandbox.checkers import Checker, get_checker
+from simex.core.errors import InfraError
+from simex.problems.problem import Limits
+from simex.sandbox.checkers import Checker
+from simex.sandbox.examine import Test, judge_run
 from simex.sandbox.in_order import in_order
-from simex.sandbox.outcome import (
-    Judgement,
-    RunOutcome,
-    RunRequest,
-    RunStatus,
-    Verdict,
-)
+from simex.sandbox.judging import JudgeItem
+from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 
-_PROGRAMS_PER_WORKER = 2
-_MAX_REMEMBERED_BYTES = 1 << 16  # of one stdout; longer ones are run again
-_VERDICT_OF_STATUS = {
-    RunStatus.TIME_LIMIT: Verdict.TIME_LIMIT,
-    RunStatus.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
-    RunStatus.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
-    RunStatus.RUNTIME_ERROR: Verdict.RUNTIME_ERROR,
-    RunStatus.COMPILE_ERROR: Verdict.COMPILE_ERROR,
-    RunStatus.BLOCKED: Verdict.BLOCKED,
-}
+__all__ = ["Judge", "JudgeItem", "judge", "judge_all", "judge_run"]
 
-
-class JudgeItem(NamedTuple):
-    """One program and what it is judged by. A plain tuple does as well."""
-
-    tests: Sequence[TestCase]
-    checker: str | Checker
-    source: str
-    limits: Limits = Limits()
+_PROGRAMS_PER_WORKER = 8
 
 
 class Judge:
-    """Judges programs on one pool, remembering runs it has seen.
+    """Judges programs on one pool, which remembers the runs that it has made.
 
     `early_stop` ends a judgement at the first test that is not accepted; the tests
-    after it are stored as NOT_RUN. `max_remembered` bounds the memory of outcomes.
+    after it are stored as NOT_RUN.
     """
 
-    def __init__(
-        self, pool: SandboxPool, *, early_stop: bool = False, max_remembered: int = 4096
-    ):
+    def __init__(self, pool: SandboxPool, *, early_stop: bool = False):
         self._pool = pool
         self._early_stop = early_stop
-        self._memory = _RunMemory(pool, max_remembered)
+
+    def submit(
+        self, item: JudgeItem | tuple[Sequence[Test], str, str]
+    ) -> Future[Judgement]:
+        """Begin one judgement; see `SandboxPool.submit_judgement`."""
+        return self._pool.submit_judgement(
+            JudgeItem(*item), early_stop=self._early_stop
+        )
 
     def judge(
         self,
-        tests: Sequence[TestCase],
+        tests: Sequence[Test],
         checker: str | Checker,
         source: str,
         limits: Limits = Limits(),
+        float_tol: float | None = None,
     ) -> Judgement:
         """Raises InfraError if any test could not be run, and UserError without tests.
 
         A program that cannot be judged on every test has no judgement: neither a pass
         nor a fail.
         """
-        if not tests:
-            raise UserError("A program cannot be judged on no tests at all; give one.")
-        check = get_checker(checker) if isinstance(checker, str) else checker
-        requests = [
-            RunRequest(source=source, stdin=test.stdin, limits=limits) for test in tests
-        ]
-        verdicts: list[Verdict] = []
-        outcomes: list[RunOutcome | None] = []
-        for test, future in zip(tests, self._start_runs(requests)):
-            outcomes.append(future.result())
-            verdicts.append(judge_run(future.result(), test.expected_stdout, check))
-            if self._early_stop and not verdicts[-1].is_accepted:
-                break
-        num_not_run = len(tests) - len(verdicts)
-        verdicts += [Verdict.NOT_RUN] * num_not_run
-        outcomes += [None] * num_not_run
-        return Judgement(
-            verdicts=tuple(verdicts),
-            outcomes=tuple(outcomes),
-            backend=self._pool.backend_name,
-        )
+        item = JudgeItem(tests, checker, source, limits, float_tol)
+        return self.submit(item).result()
 
     def judge_all(
-        self, items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]]
+        self, items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]]
     ) -> Iterator[Judgement | InfraError]:
         """A judgement or an InfraError for each item, in order, some at a time."""
-        num_threads = _PROGRAMS_PER_WORKER * self._pool.num_workers
-        with ThreadPoolExecutor(num_threads) as threads:
-            yield from in_order(
-                lambda item: threads.submit(self.judge, *item),
-                items,
-                max_in_flight=2 * num_threads,
-            )
-
-    def _start_runs(self, requests: list[RunRequest]) -> Iterator[Future[RunOutcome]]:
-        """With early stop a run starts only when it is asked for."""
-        if self._early_stop:
-            return map(self._memory.run, requests)
-        return iter([self._memory.run(request) for request in requests])
-
-
-def judge_run(outcome: RunOutcome, expected_stdout: str, check: Checker) -> Verdict:
-    """The verdict of one run; stdout is looked at only after a clean end."""
-    if not outcome.status.is_ok:
-        return _VERDICT_OF_STATUS[outcome.status]
-    is_right = check(outcome.stdout, expected_stdout)
-    return Verdict.ACCEPTED if is_right else Verdict.WRONG_OUTPUT
+        max_in_flight = _PROGRAMS_PER_WORKER * self._pool.num_workers
+        yield from in_order(self.submit, items, max_in_flight=max_in_flight)
 
 
 def judge(
     pool: SandboxPool,
-    tests: Sequence[TestCase],
+    tests: Sequence[Test],
     checker: str | Checker,
     source: str,
     *,
@@ -135,7 +79,7 @@ def judge(
 
 def judge_all(
     pool: SandboxPool,
-    items: Iterable[JudgeItem | tuple[Sequence[TestCase], str, str]],
+    items: Iterable[JudgeItem | tuple[Sequence[Test], str, str]],
     *,
     early_stop: bool = False,
 ) -> Iterator[Judgement | InfraError]:
@@ -144,53 +88,3 @@ def judge_all(
     Example: ``judge_all(pool, [(problem.tests, problem.checker, source)])``.
     """
     return Judge(pool, early_stop=early_stop).judge_all(items)
-
-
-class _RunMemory:
-    """Runs a request once; the same program on the same stdin ends the same way.
-
-    Whatever ended in an infra error is forgotten, and so are long outputs.
-    """
-
-    def __init__(self, pool: SandboxPool, max_entries: int):
-        self._pool = pool
-        self._max_entries = max_entries
-        self._lock = threading.Lock()
-        self._runs: collections.OrderedDict[bytes, Future[RunOutcome]] = (
-            collections.OrderedDict()
-        )
-
-    def run(self, request: RunRequest) -> Future[RunOutcome]:
-        key = self._key(request)
-        with self._lock:
-            known = self._runs.get(key)
-            if known is not None and not _is_to_be_forgotten(known):
-                self._runs.move_to_end(key)
-                return known
-            future = self._runs[key] = self._pool.submit(request)
-            while len(self._runs) > self._max_entries:
-                self._runs.popitem(last=False)
-        future.add_done_callback(lambda done: self._forget(key, done))
-        return future
-
-    def _forget(self, key: bytes, done: Future[RunOutcome]) -> None:
-        if _is_to_be_forgotten(done):
-            with self._lock:
-                if self._runs.get(key) is done:
-                    del self._runs[key]
-
-    def _key(self, request: RunRequest) -> bytes:
-        parts = [self._pool.interpreter_version, repr(request.limits)]
-        digest = hashlib.sha256()
-        for part in (*parts, request.source, request.stdin):
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "little") + data)
-        return digest.digest()
-
-
-def _is_to_be_forgotten(future: Future[RunOutcome]) -> bool:
-    if not future.done():
-        return False
-    if future.cancelled() or future.exception() is not None:
-        return True
-    return len(future.result().stdout) > _MAX_REMEMBERED_BYTES

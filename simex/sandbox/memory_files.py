@@ -28,6 +28,9 @@ class MemoryFiles:
             self._add_sealed("stdin", self._request.stdin)
             self._add_empty("stdout")
             self._add_empty("stderr")
+            if self._request.call is not None:
+                self._add_sealed("call", self._request.call)
+                self._add_empty("result")
             if self._request.is_traced:
                 os.ftruncate(self._add_empty("trace"), protocol.trace_room(self._order))
         except OSError as error:
@@ -44,10 +47,12 @@ class MemoryFiles:
         self.descriptors.append(os.memfd_create(name, flags))
         return self.descriptors[-1]
 
-    def _add_sealed(self, name: str, text: str) -> None:
+    def _add_sealed(self, name: str, content: str | bytes) -> None:
         descriptor = self._add_empty(name)
         # A lone surrogate is not text that any file holds; keep its bytes as they are.
-        data = memoryview(text.encode("utf-8", "surrogatepass"))
+        if isinstance(content, str):
+            content = content.encode("utf-8", "surrogatepass")
+        data = memoryview(content)
         offset = 0
         while offset < len(data):
             offset += os.pwrite(descriptor, data[offset:], offset)
@@ -65,10 +70,16 @@ class MemoryFiles:
         tail = os.pread(descriptor, STDERR_TAIL_BYTES, start)
         return tail.decode("utf-8", "replace"), size >= self._order.file_bytes
 
+    def result(self) -> tuple[bytes | None, bool]:
+        """What the called function returned, and whether that reached the cap."""
+        if self._request.call is None:
+            return None, False
+        return self._read_capped(self.descriptors[5])
+
     def trace(self) -> bytes | None:
         if not self._request.is_traced:
             return None
-        descriptor, header = self.descriptors[4], protocol.TRACE_HEADER
+        descriptor, header = self.descriptors[-1], protocol.TRACE_HEADER
         (length,) = header.unpack(os.pread(descriptor, header.size, 0))
         return os.pread(
             descriptor, min(length, self._order.max_trace_bytes), header.size

@@ -48,7 +48,10 @@ class RunStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """One program on one stdin. This is all that the untrusted child ever sees."""
+    """One program on one stdin, or one call of one of its functions.
+
+    This is all that the untrusted child ever sees.
+    """
 
     source: str
     stdin: str = ""
@@ -56,6 +59,7 @@ class RunRequest:
     is_traced: bool = False  # run under the tracer; the outcome then holds `trace`
     max_events: int = 10_000  # a traced run records no more
     max_trace_bytes: int = 1 << 20
+    call: bytes | None = None  # what `sandbox.call.encode_call` makes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,9 @@ class RunOutcome:
     wall_secs: float
     backend: str  # a name in sandbox.backends.BACKENDS
     trace: bytes | None = None  # what the tracer wrote: untrusted, to be parsed
+    # The text of the value that the call returned, as untrusted; b"" if it did not
+    # return, None if nothing was called. For `sandbox.results`.
+    result: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,27 @@
-"""A pool of jailed workers: submit a run, get a future; nothing is lost or doubled."""
+"""The sandbox as the trainer sees it: submit work, get a future, go on decoding.
 
-import collections
+The work is done by a driver process (`sandbox.driver`), which holds the tests, the
+checkers and the workers, so that judging goes on while the trainer decodes. If the
+driver dies, a new one takes over; nothing is lost, nothing is answered twice.
+"""
+
 import dataclasses
-import os
-import queue
 import threading
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Self
 
 from simex.core.errors import InfraError, UserError
-from simex.sandbox.backends import choose_backend
+from simex.sandbox.driver_client import IN_FLIGHT_PER_WORKER, DriverClient
 from simex.sandbox.in_order import in_order
-from simex.sandbox.interpreter import find_interpreter
-from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
-from simex.sandbox.worker import Worker
+from simex.sandbox.judging import JudgeItem
+from simex.sandbox.messages import DriverConfig, Health, HealthRequest, JudgeRequest
+from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus
+from simex.sandbox.tally import Totals, subtract_totals
 
-MAX_ATTEMPTS = 3
-_RUNS_PER_WORKER = 1000  # then a fresh one, whatever the old one may have gathered
-_IN_FLIGHT_PER_WORKER = 16
+_MOST_RUNS_OF_A_JUDGEMENT = 8  # as it counts towards what the driver is given
+_COUNTS = ("retries", "infra_errors", "recycled_workers", "driver_restarts")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,28 +32,24 @@ class PoolCounters:
     num_retries: int
     num_infra_errors: int  # runs given up after all attempts
     num_recycled_workers: int
+    num_driver_restarts: int
     statuses: dict[RunStatus, int]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
-    request: RunRequest
-    future: Future[RunOutcome]
-
-
-def count_usable_cores() -> int:
-    """Cores that this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class SandboxPool:
-    """Runs programs on `num_workers` jailed workers (None: one for each usable core).
+    """Runs and judges programs on `num_workers` jailed workers.
 
-    `backend` is "auto" or a name in `sandbox.backends.BACKENDS`; `switched_off` names
-    layers of the jail to leave out and exists for tests. Raises UserError where no
-    jail works. To be used as a context manager; leaving it ends every process.
+    Args:
+      num_workers: None for one on each usable core.
+      backend: "auto" or a name in `sandbox.backends.BACKENDS`.
+      allow_unsafe: accept a machine that has no jail at all.
+      max_remembered: outcomes that the judge keeps, not to make the same run twice.
+      switched_off: layers of the jail to leave out; for tests of the others.
+
+    Raises:
+      UserError: no jail works here.
+
+    To be used as a context manager; leaving it ends every process.
     """
 
     def __init__(
@@ -59,36 +58,51 @@ class SandboxPool:
         backend: str = "auto",
         *,
         allow_unsafe: bool = False,
+        max_remembered: int = 4096,
         switched_off: frozenset[str] = frozenset(),
     ):
         if num_workers is not None and num_workers < 1:
             raise UserError(f"num_workers must be at least 1; got {num_workers}.")
-        self._backend = choose_backend(backend, allow_unsafe=allow_unsafe)
-        self._switched_off = switched_off
-        self.backend_name = self._backend.name
-        self.interpreter_version = find_interpreter().version
-        self.num_workers = num_workers or count_usable_cores()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._client = DriverClient(
+            DriverConfig(
+                socket_fd=-1,
+                backend=backend,
+                allow_unsafe=allow_unsafe,
+                num_workers=num_workers,
+                max_remembered=max_remembered,
+                switched_off=sorted(switched_off),
+            )
+        )
+        hello = self._client.hello
+        self.backend_name = hello.backend
+        self.interpreter_version = hello.interpreter_version
+        self.num_workers = hello.num_workers
         self._lock = threading.Lock()
-        self._is_closed = False
-        self._workers: dict[int, Worker] = {}
-        self._counts: collections.Counter[str] = collections.Counter()
-        self._statuses: collections.Counter[RunStatus] = collections.Counter()
-        self._threads = [
-            threading.Thread(target=self._serve, args=(slot,), daemon=True)
-            for slot in range(self.num_workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._taken_totals: Totals = {}
+        if hello.warning:
+            warnings.warn(hello.warning, RuntimeWarning, stacklevel=2)
 
     def submit(self, request: RunRequest) -> Future[RunOutcome]:
-        """Queue one run. `result()` raises InfraError after MAX_ATTEMPTS failures."""
-        future: Future[RunOutcome] = Future()
-        with self._lock:
-            if self._is_closed:
-                raise UserError("This sandbox pool is closed; make a new one.")
-            self._jobs.put(_Job(request=request, future=future))
-        return future
+        """Queue one run. `result()` raises InfraError after all attempts failed.
+
+        Waits while too much is unanswered, so do not call it from a future's callback.
+        """
+        return self._client.ask(request, size=1)
+
+    def submit_judgement(
+        self, item: JudgeItem, *, early_stop: bool = False
+    ) -> Future[Judgement]:
+        """Queue one program with its tests; like `submit`.
+
+        `result()` raises InfraError if any test could not be run: such a program has
+        neither passed nor failed. Raises UserError without tests, or for a checker
+        that is neither a name nor a function of some module.
+        """
+        if not item.tests:
+            raise UserError("A program cannot be judged on no tests at all; give one.")
+        size = min(len(item.tests), _MOST_RUNS_OF_A_JUDGEMENT)
+        request = JudgeRequest(item=item, early_stop=early_stop)
+        return self._client.ask(request, size=size)
 
     def run_all(
         self, requests: Iterable[RunRequest]
@@ -97,93 +111,57 @@ class SandboxPool:
 
         Takes only so many requests ahead, so that `requests` may be infinite.
         """
-        in_flight = self.num_workers * _IN_FLIGHT_PER_WORKER
+        in_flight = self.num_workers * IN_FLIGHT_PER_WORKER
         return in_order(self.submit, requests, max_in_flight=in_flight)
 
     @property
     def counters(self) -> PoolCounters:
-        with self._lock:
-            return PoolCounters(
-                num_runs=self._counts["runs"],
-                num_retries=self._counts["retries"],
-                num_infra_errors=self._counts["infra_errors"],
-                num_recycled_workers=self._counts["recycled_workers"],
-                statuses=dict(self._statuses),
-            )
+        totals = self._client.totals()
 
-    def worker_pids(self) -> list[int]:
-        """The outermost process of each worker that is up, for health checks."""
+        def count(name: str) -> int:
+            return round(totals.get(name, (0.0, 0.0))[0])
+
+        statuses = {status: count(f"status/{status.value}") for status in RunStatus}
+        return PoolCounters(
+            num_runs=sum(statuses.values()),
+            num_retries=count("retries"),
+            num_infra_errors=count("infra_errors"),
+            num_recycled_workers=count("recycled_workers"),
+            num_driver_restarts=count("driver_restarts"),
+            statuses={status: n for status, n in statuses.items() if n},
+        )
+
+    def take_metrics(self) -> Totals:
+        """(total, weight) by name of what was done since this was called last.
+
+        Means, in seconds: `queue_secs` and `run_secs` of a run, `program_cpu_secs`,
+        `judge_secs` of a test, `latency_secs` from submission to answer. Shares:
+        `verdict/…`, `status/…`, `remembered_runs`. The rest are counts, of weight 1.
+        """
+        totals = self._client.totals()
         with self._lock:
-            workers = list(self._workers.values())
-        return [pid for pid in (getattr(w, "pid", None) for w in workers) if pid]
+            new = subtract_totals(totals, self._taken_totals)
+            self._taken_totals = totals
+        for kind in ("verdict/", "status/"):
+            counts = {n: total for n, (total, _) in new.items() if n.startswith(kind)}
+            number = sum(counts.values())
+            new |= {name: (total, number) for name, total in counts.items()}
+        return new | {name: (new.get(name, (0.0, 0.0))[0], 1.0) for name in _COUNTS}
+
+    def health(self) -> Health:
+        """The processes that are at work now."""
+        return self._client.ask(HealthRequest(), size=0).result()
+
+    def worker_pids(self) -> Sequence[int]:
+        """The outermost process of each worker that is up."""
+        return self.health().worker_pids
 
     def close(self) -> None:
-        """End every worker. Runs that are queued or under way get an InfraError."""
-        with self._lock:
-            self._is_closed = True
-            for worker in self._workers.values():
-                worker.kill()
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
+        """End every process. What is unanswered gets an InfraError."""
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _serve(self, slot: int) -> None:
-        """One thread a worker. It starts the jail, so the jail ends with it."""
-        num_runs = 0
-        while (job := self._jobs.get()) is not None:
-            if not job.future.set_running_or_notify_cancel():
-                continue
-            if num_runs >= _RUNS_PER_WORKER:
-                self._drop_worker(slot)
-                num_runs = 0
-            num_runs += 1
-            try:
-                outcome = self._run_with_retries(slot, job.request)
-            except BaseException as error:  # noqa: BLE001 (whoever waits gets it)
-                self._count("infra_errors")
-                job.future.set_exception(error)
-            else:
-                with self._lock:
-                    self._counts["runs"] += 1
-                    self._statuses[outcome.status] += 1
-                job.future.set_result(outcome)
-        self._drop_worker(slot)
-
-    def _run_with_retries(self, slot: int, request: RunRequest) -> RunOutcome:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            if self._is_closed:
-                raise InfraError("The sandbox pool was closed.")
-            try:
-                return self._worker(slot).run(request)
-            except InfraError as error:
-                self._drop_worker(slot)
-                if attempt == MAX_ATTEMPTS or self._is_closed:
-                    raise InfraError(f"after {attempt} attempts: {error}") from error
-                self._count("retries")
-        raise AssertionError("unreachable")
-
-    def _worker(self, slot: int) -> Worker:
-        if slot not in self._workers:
-            worker = self._backend.start(slot, self._switched_off)
-            with self._lock:
-                self._workers[slot] = worker
-        return self._workers[slot]
-
-    def _drop_worker(self, slot: int) -> None:
-        with self._lock:
-            worker = self._workers.pop(slot, None)
-        if worker is not None:
-            worker.close()
-            if not self._is_closed:
-                self._count("recycled_workers")
-
-    def _count(self, name: str) -> None:
-        with self._lock:
-            self._counts[name] += 1

@@ -3,7 +3,8 @@
 Runs inside the box too: standard library only. One SEQPACKET message is one request or
 one reply of fixed layout. Programs, stdin and outputs never travel in messages: they
 lie in memory files whose descriptors ride along with the request, in the order
-program, stdin, stdout, stderr and, if traced, trace.
+program, stdin, stdout, stderr, then call and result if a function is to be called, then
+trace if traced.
 """
 
 import enum
@@ -11,7 +12,7 @@ import struct
 from typing import NamedTuple
 
 MAX_MESSAGE_BYTES = 4096
-_REQUEST = struct.Struct("=QddQQII?")
+_REQUEST = struct.Struct("=QddQQII??")
 _REPLY = struct.Struct("=QBBiddQ")
 
 # The child writes these into its status pipe, and closes it before it runs a line of
@@ -33,6 +34,7 @@ class Request(NamedTuple):
     max_events: int
     max_trace_bytes: int
     is_traced: bool
+    has_call: bool  # call a function of the program; see sandbox.call
 
 
 class EndReason(enum.IntEnum):

@@ -2,7 +2,8 @@
 
 A script for the `unsafe` backend, standard library only:
 `single_run.py FOLDER CPU_SECS MEMORY_MIB OUTPUT_MIB [MAX_EVENTS MAX_TRACE_BYTES]`.
-FOLDER holds `program`; `stage` and `trace` are written there.
+FOLDER holds `program` and, for a call, `call`; `stage`, `result` and `trace` are written
+there.
 """
 
 import importlib
@@ -28,6 +29,7 @@ def main() -> None:
     root = str(pathlib.Path(__file__).resolve().parents[2])
     sys.path.insert(0, root)
     program = importlib.import_module("simex.sandbox.program")
+    call = importlib.import_module("simex.sandbox.call")
     protocol = importlib.import_module("simex.sandbox.protocol")
     tracer = importlib.import_module("simex.traces.tracer")
     site = importlib.import_module("site")
@@ -39,6 +41,10 @@ def main() -> None:
     for name in [n for n in sys.modules if n.split(".")[0] == "simex"]:
         del sys.modules[name]
     source = (folder / "program").read_bytes()
+    if (folder / "call").exists():
+        call_fd = os.open(folder / "call", os.O_RDONLY)
+        result_fd = os.open(folder / "result", os.O_WRONLY | os.O_CREAT)
+        execute = call.make_execute(call_fd, result_fd, execute)
     _limit(resource.RLIMIT_CPU, math.ceil(cpu_secs))
     _limit(resource.RLIMIT_AS, (int(memory_mib) + 1024) << 20)
     _limit(resource.RLIMIT_FSIZE, int(output_mib * (1 << 20)))

@@ -29,6 +29,7 @@ class Worker(Protocol):
     """Runs one program at a time."""
 
     python_version: str
+    is_worn: bool  # no harm done yet, but a fresh one is due
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Raises InfraError; the worker is then to be closed and replaced."""
@@ -102,6 +103,7 @@ class ZygoteWorker:
         self.backend = backend
         self.pid = process.pid
         self.python_version = ""
+        self.is_worn = False
         self._process = process
         self._socket = channel
         self._num_runs = 0
@@ -163,6 +165,7 @@ def _make_order(request: RunRequest, run_id: int) -> protocol.Request:
         max_events=request.max_events,
         max_trace_bytes=request.max_trace_bytes,
         is_traced=request.is_traced,
+        has_call=request.call is not None,
     )
 
 
@@ -177,14 +180,17 @@ def _make_outcome(
         raise InfraError("The machine ran out of memory.")
     stdout, is_stdout_full = files.stdout()
     stderr_tail, is_stderr_full = files.stderr_tail()
+    result, is_result_full = files.result()
+    is_full = is_stdout_full or is_stderr_full or is_result_full
     return RunOutcome(
-        status=_status_of(request, reply, is_full=is_stdout_full or is_stderr_full),
+        status=_status_of(request, reply, is_full=is_full),
         stdout=stdout,
         stderr_tail=stderr_tail,
         cpu_secs=reply.cpu_secs,
         wall_secs=reply.wall_secs,
         backend=backend,
         trace=files.trace(),
+        result=result,
     )
 
 

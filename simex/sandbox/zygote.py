@@ -21,7 +21,7 @@ import time
 import traceback
 from typing import Any, NamedTuple, NoReturn
 
-_WARM_MODULES = """
+WARM_MODULES = """
 array bisect collections copy ctypes dataclasses datetime enum fractions functools
 heapq itertools math operator queue random re statistics string threading typing
 """
@@ -54,7 +54,7 @@ def _start_again_with_big_stack(config: Config) -> None:
 
 def _warm_up() -> None:
     """Pay once for what every run would pay: imports and the first compilation."""
-    for name in _WARM_MODULES.split():
+    for name in WARM_MODULES.split():
         importlib.import_module(name)
     import site
 
@@ -101,6 +101,7 @@ class ForkServer:
         sys.path.insert(0, config.package_root)
         self._protocol = importlib.import_module("simex.sandbox.protocol")
         self._program = importlib.import_module("simex.sandbox.program")
+        self._call = importlib.import_module("simex.sandbox.call")
         self._tracer = importlib.import_module("simex.traces.tracer")
         self._clock = importlib.import_module("simex.sandbox.process_clock")
         confine = importlib.import_module("simex.sandbox.confine")
@@ -251,7 +252,8 @@ class ForkServer:
             execute = self._take_descriptors(request, descriptors)
             size = os.fstat(descriptors[0]).st_size
             source = os.pread(descriptors[0], size, 0)
-            _close_all_but(status, self._confinement.ruleset)
+            result = descriptors[5:6]  # of a call
+            _close_all_but(status, self._confinement.ruleset, *result)
             self._confinement.enter(request)
         except (OSError, ValueError) as error:
             os.write(status, b"!" + str(error).encode())
@@ -272,15 +274,17 @@ class ForkServer:
     def _take_descriptors(self, request: Any, descriptors: list[int]) -> Any:
         for target, descriptor in enumerate(descriptors[1:4]):
             os.dup2(descriptor, target)
-        if not request.is_traced:
-            return exec
-        room = mmap.mmap(descriptors[4], self._protocol.trace_room(request))
-        return self._tracer.Tracer(
-            file_name=self._program.FILE_NAME,
-            max_events=request.max_events,
-            max_bytes=request.max_trace_bytes,
-            room=room,
-        ).run
+        execute: Any = exec
+        if request.is_traced:
+            execute = self._tracer.Tracer(
+                file_name=self._program.FILE_NAME,
+                max_events=request.max_events,
+                max_bytes=request.max_trace_bytes,
+                room=mmap.mmap(descriptors[-1], self._protocol.trace_room(request)),
+            ).run
+        if request.has_call:
+            execute = self._call.make_execute(*descriptors[4:6], execute)
+        return execute
 
 
 def main() -> None:

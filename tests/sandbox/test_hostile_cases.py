@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from simex.problems.problem import Limits
+from simex.sandbox.call import encode_call
 from simex.sandbox.checkers import check_lines, make_lines_checker
-from simex.sandbox.judge import judge_run
+from simex.sandbox.examine import judge_call, judge_run
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
 
@@ -45,6 +46,8 @@ SLOW = frozenset(
         "p_fork_bomb",
         "m_catch",
         "c_huge_line",
+        "g_huge_result",
+        "g_timeout_second",
     ]
 )
 CATEGORIES = [
@@ -59,6 +62,7 @@ CATEGORIES = [
     "network",
     "leak",
     "compare",
+    "call",
     "determinism",
     "trace",
 ]
@@ -80,23 +84,34 @@ def make_requests(cases: list[dict]) -> Iterator[tuple[dict, RunRequest]]:
                 case,
                 RunRequest(
                     source=case["program"],
-                    stdin=case["stdin"],
+                    stdin="" if "call" in case else case["stdin"],
+                    call=make_call(case),
                     limits=MEMORY_LIMITS if case["category"] == "memory" else LIMITS,
                     is_traced=is_traced,
                 ),
             )
 
 
+def make_call(case: dict) -> bytes | None:
+    call = case.get("call")
+    return None if call is None else encode_call(call["fn"], call["args"])
+
+
+def verdict_of(case: dict, outcome: RunOutcome) -> str:
+    if "call" in case:
+        return judge_call(outcome, case["call"]["expected"]).value
+    tolerance = case.get("float_tol")
+    check = check_lines if tolerance is None else make_lines_checker(tolerance)
+    return judge_run(outcome, case["expected_output"] or "", check).value
+
+
 def find_complaint(case: dict, outcome: RunOutcome) -> str | None:
     """What is wrong with this outcome, or None."""
     accepted = {OUR_WORDS.get(word, word) for word in case["accept"]}
     expected = case["expected_output"]
-    if expected is None and outcome.status.is_ok:
+    if expected is None and "call" not in case and outcome.status.is_ok:
         return None if "accepted" in accepted else "it ended well"
-    check = (
-        make_lines_checker(case["float_tol"]) if "float_tol" in case else check_lines
-    )
-    verdict = judge_run(outcome, expected or "", check).value
+    verdict = verdict_of(case, outcome)
     if verdict in accepted:
         return None
     return f"{verdict}, not {sorted(accepted)}: {outcome.stderr_tail[-200:]}"
@@ -132,7 +147,7 @@ def test_quick_cases_get_an_accepted_verdict(pool, category):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["bubblewrap", "bare"])
+@pytest.mark.parametrize("backend", ["bubblewrap", "bubblewrap_userns", "bare"])
 def test_slow_cases_get_an_accepted_verdict(pools, backend):
     check_cases(pools(backend), [c for c in load_cases() if c["id"] in SLOW])
 

@@ -1,11 +1,21 @@
 """Verdicts: only the judge gives them, and only for what was really run."""
 
+import pickle
+import queue
+import sys
+import types
+from concurrent.futures import Future
+
 import pytest
 
 from simex.core.errors import InfraError, UserError
 from simex.problems.problem import TestCase, Visibility
-from simex.sandbox.judge import Judge, JudgeItem, judge, judge_all
-from simex.sandbox.outcome import RunRequest, Verdict
+from simex.sandbox.backends import choose_backend
+from simex.sandbox.crew import Crew
+from simex.sandbox.judge import JudgeItem, judge, judge_all
+from simex.sandbox.judging import Judging, RunMemory
+from simex.sandbox.outcome import Verdict
+from simex.sandbox.tally import Tally
 
 ADD_ONE = "print(int(input()) + 1)"
 
@@ -41,7 +51,8 @@ def test_no_tests_is_no_judgement(best_pool):
 
 def test_early_stop_stores_the_rest_as_not_run_and_runs_nothing_more(best_pool):
     before = best_pool.counters.num_runs
-    judgement = judge(best_pool, THREE, "lines", ADD_ONE, early_stop=True)
+    own = ADD_ONE + "  # not remembered from another test"
+    judgement = judge(best_pool, THREE, "lines", own, early_stop=True)
     assert judgement.verdicts == (
         Verdict.ACCEPTED,
         Verdict.WRONG_OUTPUT,
@@ -65,18 +76,101 @@ def test_a_right_answer_does_not_excuse_a_bad_end(best_pool, source, verdict):
     assert judge(best_pool, THREE[:1], "lines", source).verdicts == (verdict,)
 
 
-def test_an_infra_error_is_neither_a_pass_nor_a_fail(best_pool, monkeypatch):
-    def submit(request: RunRequest):
-        if request.stdin == "3":
-            raise InfraError("the fork server ended")
-        return original(request)
+class Broken:
+    """A crew whose workers fail on one stdin, and that counts its runs."""
 
-    original = best_pool.submit
-    monkeypatch.setattr(best_pool, "submit", submit)
-    items = [(THREE, "lines", ADD_ONE), (THREE[:1], "lines", ADD_ONE)]
-    failed, judged = judge_all(best_pool, items)
-    assert isinstance(failed, InfraError)
-    assert judged.is_accepted
+    def __init__(self, crew, stdin):
+        self.num_runs, self._crew, self._stdin = 0, crew, stdin
+
+    def submit(self, request, place):
+        self.num_runs += 1
+        if request.stdin == self._stdin:
+            future = Future()
+            future.set_exception(InfraError("the fork server ended"))
+            return future
+        return self._crew.submit(request, place)
+
+
+@pytest.fixture
+def crew():
+    made = Crew(1, choose_backend(), tally=Tally())
+    yield made
+    made.close()
+
+
+def judge_in_one_thread(start_run, item, *, early_stop=False):
+    """What the driver's judge does, here: one result and the tally."""
+    events, results, tally = queue.SimpleQueue(), [], Tally()
+    Judging(
+        item,
+        place=1,
+        early_stop=early_stop,
+        start_run=start_run,
+        later=events.put,
+        finish=results.append,
+        tally=tally,
+    ).start()
+    while not results:
+        events.get(timeout=60)()
+    return results[0], tally.totals()
+
+
+def test_an_infra_error_is_neither_a_pass_nor_a_fail(crew):
+    item = JudgeItem(tests=THREE, checker="lines", source=ADD_ONE)
+    result, _ = judge_in_one_thread(Broken(crew, "3").submit, item)
+    assert isinstance(result, InfraError)
+    result, totals = judge_in_one_thread(Broken(crew, "no").submit, item)
+    assert [v.value for v in result.verdicts] == [
+        "accepted",
+        "wrong_output",
+        "accepted",
+    ]
+    assert totals["verdict/accepted"] == (2.0, 2.0)
+
+
+def test_a_broken_checker_breaks_its_judgement_and_no_other(best_pool):
+    items = [
+        JudgeItem(tests=THREE[:1], checker=check_nothing, source="print(2)"),
+        JudgeItem(tests=THREE[:1], checker="lines", source="print(2)"),
+    ]
+    futures = [best_pool.submit_judgement(item) for item in items]
+    with pytest.raises(ZeroDivisionError):
+        futures[0].result(timeout=60)
+    assert futures[1].result(timeout=60).is_accepted
+    assert best_pool.counters.num_driver_restarts == 0
+
+
+def check_nothing(printed, expected):
+    return 1 // 0
+
+
+def test_a_checker_that_cannot_be_sent_is_refused_at_once(best_pool):
+    item = JudgeItem(tests=THREE, checker=lambda a, b: True, source=ADD_ONE)
+    with pytest.raises(UserError, match="a checker a name or a function"):
+        best_pool.submit_judgement(item)
+
+
+def test_a_checker_that_the_driver_cannot_import_is_refused(best_pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "only_here", types.ModuleType("only_here"))
+    check = types.FunctionType(check_nothing.__code__, {}, "check")
+    check.__module__, check.__qualname__ = "only_here", "check"
+    monkeypatch.setattr("only_here.check", check, raising=False)
+    item = JudgeItem(tests=THREE, checker=check, source=ADD_ONE)
+    with pytest.raises(UserError, match="in a module that can be imported"):
+        best_pool.submit_judgement(item).result(timeout=60)
+
+
+def test_the_expected_outputs_of_a_judgement_never_reach_a_worker(crew):
+    seen = []
+
+    def spy(request, place):
+        seen.append(request)
+        return crew.submit(request, place)
+
+    item = JudgeItem(tests=(case("1", "SECRET"),), checker="lines", source=ADD_ONE)
+    judge_in_one_thread(spy, item)
+    assert b"SECRET" not in pickle.dumps(seen)
+    assert b"SECRET" in pickle.dumps(item)
 
 
 def test_many_programs_are_judged_in_order(best_pool):
@@ -87,12 +181,30 @@ def test_many_programs_are_judged_in_order(best_pool):
     assert all(j.is_accepted for j in judge_all(best_pool, items, early_stop=True))
 
 
-def test_the_same_run_is_not_made_twice(best_pool):
-    judge_once = Judge(best_pool)
-    before = best_pool.counters.num_runs
-    for expected in ("2\n", "3\n"):
-        judge_once.judge((case("1", expected),), "lines", ADD_ONE)
-    assert best_pool.counters.num_runs - before == 1
+def test_the_same_run_is_not_made_twice_while_it_is_remembered(crew):
+    runs = Broken(crew, "no")
+    memory = RunMemory(
+        runs.submit, max_entries=2, interpreter_version="3", tally=Tally()
+    )
+
+    def judge_one(stdin):
+        tests = (case(stdin, "2\n"),)
+        item = JudgeItem(tests=tests, checker="lines", source=ADD_ONE)
+        judge_in_one_thread(memory.run, item)
+        return runs.num_runs
+
+    # Two are remembered: 1 is known, 3 pushes 1 out, so 1 is run again.
+    assert [judge_one(s) for s in ("1", "1", "2", "1", "3", "2")] == [1, 1, 2, 2, 3, 4]
+
+
+def test_early_stop_goes_on_through_thousands_of_remembered_runs(crew):
+    """They are there at once: nothing may recurse once for each."""
+    memory = RunMemory(
+        crew.submit, max_entries=9, interpreter_version="3", tally=Tally()
+    )
+    item = JudgeItem(tests=THREE[:1] * 5000, checker="lines", source=ADD_ONE)
+    result, _ = judge_in_one_thread(memory.run, item, early_stop=True)
+    assert result.is_accepted and len(result.verdicts) == 5000
 
 
 def test_the_child_cannot_find_the_expected_output(best_pool):

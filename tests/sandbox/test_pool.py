@@ -12,36 +12,14 @@ import pytest
 
 from simex.core.errors import InfraError, UserError
 from simex.problems.problem import Limits
-from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
-from simex.sandbox.pool import MAX_ATTEMPTS, SandboxPool
+from simex.sandbox.backends import choose_backend
+from simex.sandbox.crew import MAX_ATTEMPTS, Crew
+from simex.sandbox.outcome import RunRequest, RunStatus
+from simex.sandbox.pool import SandboxPool
+from simex.sandbox.tally import Tally
+from tests.sandbox.processes import descendants, is_alive, wait_until
 
 SLEEPER = RunRequest(source="import time\ntime.sleep(3)\nprint('slept')")
-
-
-def descendants(pid: int) -> list[int]:
-    """All living processes below `pid`, as the host numbers them."""
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
-    return found
-
-
-def wait_until(condition, *, timeout_secs: float = 20) -> bool:
-    deadline = time.monotonic() + timeout_secs
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return False
-    return state[0] != "Z"
 
 
 def test_results_come_in_order_though_runs_do_not(best_pool):
@@ -79,24 +57,28 @@ def test_a_killed_worker_costs_a_retry_and_no_verdict():
 
 
 def test_a_worker_that_always_dies_gives_an_infra_error_and_nothing_else(monkeypatch):
-    with SandboxPool(1) as pool:
+    tally = Tally()
+    crew = Crew(1, choose_backend(), tally=tally)
 
-        def kill_at_once(slot):
-            worker = SandboxPool._worker(pool, slot)
-            processes = descendants(worker.pid)
-            worker.kill()
-            assert wait_until(lambda: not any(map(is_alive, processes)))
-            return worker
+    def kill_at_once(slot):
+        worker = Crew._worker(crew, slot)
+        processes = descendants(worker.pid)
+        worker.kill()
+        assert wait_until(lambda: not any(map(is_alive, processes)))
+        return worker
 
-        monkeypatch.setattr(pool, "_worker", kill_at_once)
-        (result,) = pool.run_all([RunRequest(source="print(1)")])
-        assert isinstance(result, InfraError)
-        assert f"after {MAX_ATTEMPTS} attempts" in str(result)
+    try:
+        monkeypatch.setattr(crew, "_worker", kill_at_once)
+        with pytest.raises(InfraError, match=f"after {MAX_ATTEMPTS} attempts"):
+            crew.submit(RunRequest(source="print(1)")).result(timeout=60)
         monkeypatch.undo()
-        (result,) = pool.run_all([RunRequest(source="print(1)")])
-        assert isinstance(result, RunOutcome) and result.stdout == b"1\n"
-        assert pool.counters.num_infra_errors == 1
-        assert pool.counters.num_runs == 1
+        outcome = crew.submit(RunRequest(source="print(1)")).result(timeout=60)
+        assert outcome.stdout == b"1\n"
+        totals = tally.totals()
+        assert totals["infra_errors"] == (1.0, 1.0)
+        assert totals["status/ok"] == (1.0, 1.0)
+    finally:
+        crew.close()
 
 
 def test_workers_killed_at_random_lose_and_double_nothing():
@@ -163,7 +145,7 @@ def test_a_driver_that_dies_leaves_no_orphan(end, backend):
         assert driver.stdout is not None
         assert driver.stdout.readline() == b"up\n"
         children = descendants(driver.pid)
-        assert len(children) >= 4  # two workers with a program each
+        assert len(children) >= 5  # a driver and two workers with a program each
         driver.send_signal(end)
         driver.wait(timeout=20)
     assert wait_until(lambda: not any(map(is_alive, children)))

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import warnings
 from typing import Protocol
 
 from simex.core.errors import InfraError, UserError
@@ -77,8 +76,6 @@ def choose_backend(name: str = "auto", *, allow_unsafe: bool = False) -> Backend
             continue
         reason = why_not_working(candidate)
         if reason is None:
-            if candidate == Unsafe.name:
-                warnings.warn(NO_JAIL_WARNING, RuntimeWarning, stacklevel=3)
             for line in reasons:
                 logger.warning("sandbox backend not used: %s", line)
             logger.info("sandbox backend: %s", candidate)

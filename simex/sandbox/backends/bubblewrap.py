@@ -87,7 +87,12 @@ class Bubblewrap:
         return start_zygote(
             ZygoteCommand(
                 backend=self.name,
-                prefix=self._jail(python, uid, switched_off),
+                prefix=_make_jail(
+                    python,
+                    uid,
+                    uses_user_namespace=self._uses_user_namespace,
+                    switched_off=switched_off,
+                ),
                 executable=_inside(python.executable, python),
                 script=f"/box/{interpreter.ZYGOTE}",
                 package_root="/box",
@@ -97,20 +102,37 @@ class Bubblewrap:
             )
         )
 
-    def _jail(
-        self, python: interpreter.Interpreter, uid: int, switched_off: frozenset[str]
-    ) -> list[str]:
-        command = ["bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-        if "network" not in switched_off:
-            command.append("--unshare-net")
-        command += ["--unshare-cgroup-try", "--hostname", "box"]
-        command += ["--die-with-parent", "--new-session", "--as-pid-1"]
-        command += ["--cap-drop", "ALL"]
-        if self._uses_user_namespace:
-            command += ["--unshare-user", "--uid", str(uid), "--gid", str(uid)]
-        else:
-            for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
-                command += ["--cap-add", capability]
-        command += _mounts(python)
-        command += ["--proc", "/proc", "--dir", "/tmp", "--remount-ro", "/"]
-        return [*command, "--chdir", "/tmp", "--"]
+
+def _make_jail(
+    python: interpreter.Interpreter,
+    uid: int,
+    *,
+    uses_user_namespace: bool,
+    switched_off: frozenset[str],
+) -> list[str]:
+    command = ["bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    if "network" not in switched_off:
+        command.append("--unshare-net")
+    command += ["--unshare-cgroup-try", "--hostname", "box"]
+    command += ["--die-with-parent", "--new-session", "--as-pid-1"]
+    command += ["--cap-drop", "ALL"]
+    if uses_user_namespace:
+        command += ["--unshare-user", "--uid", str(uid), "--gid", str(uid)]
+    else:
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
+            command += ["--cap-add", capability]
+    command += _mounts(python)
+    command += ["--proc", "/proc", "--dir", "/tmp", "--remount-ro", "/"]
+    return [*command, "--chdir", "/tmp", "--"]
+
+
+def make_jail_command() -> list[str]:
+    """The jail with the interpreter in it, for whoever wants to compare (root)."""
+    python = interpreter.find_interpreter()
+    jail = _make_jail(
+        python,
+        layers.uid_for(0),
+        uses_user_namespace=os.geteuid() != 0,
+        switched_off=frozenset(),
+    )
+    return [*jail, _inside(python.executable, python)]

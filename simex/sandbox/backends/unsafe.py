@@ -41,6 +41,7 @@ class SubprocessWorker:
     def __init__(self, backend: str):
         self.backend = backend
         self.python_version = sys.version.split()[0]
+        self.is_worn = False
 
     def kill(self) -> None:
         pass  # a run ends by its own limits
@@ -57,6 +58,9 @@ class SubprocessWorker:
         for name, text in (("program", request.source), ("stdin", request.stdin)):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(text.encode("utf-8", "surrogatepass"))
+        if request.call is not None:
+            with open(os.path.join(folder, "call"), "wb") as file:
+                file.write(request.call)
         command = [sys.executable, *interpreter.FLAGS, str(_SCRIPT), folder]
         command += [str(request.limits.cpu_secs), str(request.limits.memory_mib)]
         command += [str(request.limits.output_mib)]
@@ -117,7 +121,8 @@ class SubprocessWorker:
             )
             (length,) = protocol.TRACE_HEADER.unpack(room[:8].ljust(8, b"\0"))
             trace = room[8 : 8 + length]
-        is_full = max(len(stdout), len(stderr)) >= cap
+        result = _read_some(os.path.join(folder, "result"), cap)
+        is_full = max(len(stdout), len(stderr), len(result)) >= cap
         return RunOutcome(
             status=_status_of(exit_code, stage, is_full=is_full),
             stdout=stdout,
@@ -126,6 +131,7 @@ class SubprocessWorker:
             wall_secs=wall_secs,
             backend=self.backend,
             trace=trace,
+            result=None if request.call is None else result,
         )
 
 

@@ -1,0 +1,70 @@
+"""Call one function of a program and hand its value out.
+
+Runs inside the box, in the child that will end with the program: standard library
+only. The child knows the function's name and the arguments, never what is expected.
+The value leaves by a memory file of its own, in the text form of `sandbox.wire`, so
+nothing that is printed can be taken for it. A program could write there itself, and
+would gain nothing: it can as well return what it would write.
+"""
+
+import builtins
+import os
+from collections.abc import Callable
+from typing import Any
+
+from simex.sandbox import wire
+
+# A program may put others in the place of the builtins; functions here keep theirs.
+__builtins__ = dict(vars(builtins))  # type: ignore[assignment]
+_CHUNK_CHARS = 1 << 16
+_HOLDER = "Solution"  # the class around the function in LeetCode's problems
+
+Execute = Callable[[Any, dict[str, Any]], None]
+
+
+def encode_call(function: str, arguments: list[Any] | tuple[Any, ...]) -> bytes:
+    """What the child needs to know. Raises ValueError as `wire.encode_value` does."""
+    return wire.encode_value((function, list(arguments)))
+
+
+def make_execute(call_fd: int, result_fd: int, execute: Execute) -> Execute:
+    """Like `execute`, and then the call; for `program.run_program`.
+
+    Example: for ``def f(a): return a + 1`` and a file `call_fd` that holds
+    ``encode_call("f", [1])``, the file `result_fd` holds ``i2\\n`` in the end. It stays empty if the program or the
+    function raises or ends the process.
+    """
+    call = os.pread(call_fd, os.fstat(call_fd).st_size, 0)
+    function, arguments = wire.build_value(wire.parse_value(call))
+    write, encode_lines = os.write, wire.encode_lines
+    find = _find_function
+
+    def execute_and_call(code: Any, namespace: dict[str, Any]) -> None:
+        execute(code, namespace)
+        value = find(namespace, function)(*arguments)
+        chunk: list[str] = []
+        size = 0
+        for line in encode_lines(value):
+            chunk.append(line)
+            size += len(line) + 1
+            if size >= _CHUNK_CHARS:
+                _write_all(write, result_fd, chunk)
+                chunk, size = [], 0
+        _write_all(write, result_fd, chunk)
+
+    return execute_and_call
+
+
+def _write_all(write: Callable[..., int], descriptor: int, lines: list[str]) -> None:
+    data = memoryview("".join([line + "\n" for line in lines]).encode("ascii"))
+    while data:  # a file at its limit takes a part, then raises
+        data = data[write(descriptor, data) :]
+
+
+def _find_function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
+    """The program's function of that name, or the method of its class `Solution`."""
+    if name in namespace:
+        return namespace[name]
+    if _HOLDER in namespace:
+        return getattr(namespace[_HOLDER](), name)
+    raise NameError(f"name {name!r} is not defined")

@@ -1,0 +1,69 @@
+"""Looking at processes from outside, by /proc."""
+
+import pathlib
+import time
+from collections.abc import Callable
+
+Identity = tuple[int, str]  # pid and start time: pids come back, this pair does not
+
+
+def descendants(pid: int) -> list[int]:
+    """All living processes below `pid`, as the host numbers them."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:
+            continue  # it ended meanwhile
+        for child in map(int, children):
+            found += [child, *descendants(child)]
+    return found
+
+
+def _read_stat(pid: int) -> list[str]:
+    """State first; empty once it is no more."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def is_alive(pid: int) -> bool:
+    fields = _read_stat(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
+def is_zombie(pid: int) -> bool:
+    return _read_stat(pid)[:1] == ["Z"]
+
+
+def identify(pid: int) -> Identity | None:
+    fields = _read_stat(pid)
+    return (pid, fields[19]) if fields else None
+
+
+def is_same_alive(identity: Identity) -> bool:
+    return is_alive(identity[0]) and identify(identity[0]) == identity
+
+
+def parent_of(pid: int) -> int:
+    """0 once it is no more."""
+    return int(_read_stat(pid)[1]) if _read_stat(pid) else 0
+
+
+def resident_mib(pid: int) -> float:
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) / 256
+
+
+def num_descriptors(pid: int) -> int:
+    return len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def wait_until(condition: Callable[[], object], *, timeout_secs: float = 20) -> bool:
+    deadline = time.monotonic() + timeout_secs
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
