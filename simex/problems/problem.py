@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import Any
 
 
 class Visibility(enum.Enum):
@@ -21,6 +22,20 @@ class TestCase:
     stdin: str
     expected_stdout: str
     visibility: Visibility
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CallTest:
+    """One call of a function that a right program defines, and the value it returns.
+
+    Example: ``CallTest(fn="add", args=(1, (2, 3)), result=6)`` for
+    ``add(1, (2, 3)) == 6``. Values are those of Python literals.
+    """
+
+    fn: str  # "f", or "Solution.f" for a method of an object made without arguments
+    args: tuple[Any, ...]
+    result: Any
+    visibility: Visibility = Visibility.PRIVATE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,11 +65,21 @@ class Problem:
     statement: str
     tests: tuple[TestCase, ...]
     checker: str  # a name in sandbox.checkers.CHECKERS
-    source: str  # a name in problems.sources.SOURCES
+    source: str  # a name in problems.sources.table.SOURCES
     composition: str  # problems of one composition never sit on both sides of a split
     split: str = "train"  # train | validation | test
     limits: Limits = Limits()
     license: str = "Apache-2.0"
+    call_tests: tuple[CallTest, ...] = ()  # beside or instead of `tests`
+    float_tol: float | None = None  # |x - y| <= tol * max(1, |y|), where declared
+    has_many_answers: bool = False  # comparing with one expected output is wrong
+    num_tests_left_out: int = 0  # tests of the source that this form cannot hold
+    call: str = ""  # the one expression whose repr the programs print, of a function
+    starter: str = ""  # code that a solution must go on from
+    title: str = ""
+    rating: int | None = None  # as the contest's own people measured it
+    tags: tuple[str, ...] = ()
+    origin: str = ""  # where it was published: an address, or repository and path
 
     @property
     def public_tests(self) -> tuple[TestCase, ...]:
