@@ -25,17 +25,18 @@ class TestCase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CallTest:
-    """One call of a function that a right program defines, and the value it returns.
+class CallCase:
+    """One call of a function of the program, and the value that a right one returns.
 
-    Example: ``CallTest(fn="add", args=(1, (2, 3)), result=6)`` for
-    ``add(1, (2, 3)) == 6``. Values are those of Python literals.
+    Arguments and result are built of None, bool, int, float, complex, str, bytes, list,
+    tuple, set, frozenset and dict. Example: ``CallCase(function="add", arguments=(1,
+    2), expected_result=3, visibility=Visibility.PRIVATE)``.
     """
 
-    fn: str  # "f", or "Solution.f" for a method of an object made without arguments
-    args: tuple[Any, ...]
-    result: Any
-    visibility: Visibility = Visibility.PRIVATE
+    function: str  # at the top level of the program, or a method of its `Solution`
+    arguments: tuple[Any, ...]
+    expected_result: Any
+    visibility: Visibility
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Problem:
     split: str = "train"  # train | validation | test
     limits: Limits = Limits()
     license: str = "Apache-2.0"
-    call_tests: tuple[CallTest, ...] = ()  # beside or instead of `tests`
+    call_tests: tuple[CallCase, ...] = ()  # beside or instead of `tests`
     float_tol: float | None = None  # |x - y| <= tol * max(1, |y|), where declared
     has_many_answers: bool = False  # comparing with one expected output is wrong
     num_tests_left_out: int = 0  # tests of the source that this form cannot hold

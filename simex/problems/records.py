@@ -20,7 +20,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from simex.problems.problem import CallTest, Limits, Problem, TestCase, Visibility
+from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
 
 DEFAULT_CHECKER = "lines"
 _SPECIAL_FIELDS = ("tests", "call_tests", "limits", "tags")
@@ -103,25 +103,26 @@ def _parse_test(record: Mapping[str, Any]) -> TestCase:
     )
 
 
-def _call_record(test: CallTest) -> dict[str, Any]:
-    record: dict[str, Any] = {"fn": test.fn}
-    if is_json(test.args, is_outermost=True) and is_json(test.result):
-        record |= {"args": list(test.args), "result": test.result}
+def _call_record(test: CallCase) -> dict[str, Any]:
+    record: dict[str, Any] = {"fn": test.function}
+    args, result = test.arguments, test.expected_result
+    if is_json(args, is_outermost=True) and is_json(result):
+        record |= {"args": list(args), "result": result}
     else:
-        record |= {"args_text": repr(test.args), "result_text": repr(test.result)}
+        record |= {"args_text": repr(args), "result_text": repr(result)}
     return record | {"visibility": test.visibility.value}
 
 
-def _parse_call(record: Mapping[str, Any]) -> CallTest:
+def _parse_call(record: Mapping[str, Any]) -> CallCase:
     if "args_text" in record:
         args = ast.literal_eval(record["args_text"])
         result = ast.literal_eval(record["result_text"])
     else:
         args, result = record["args"], record["result"]
-    return CallTest(
-        fn=record["fn"],
-        args=tuple(args),
-        result=result,
+    return CallCase(
+        function=record["fn"],
+        arguments=tuple(args),
+        expected_result=result,
         visibility=Visibility(record.get("visibility", "private")),
     )
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from simex.problems.problem import CallTest, Limits, Problem, TestCase, Visibility
+from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
 from simex.problems.program import Program, SourceItem
 from simex.problems.rows import BadRecord, parse_json, text_of, texts_of
 
@@ -55,7 +55,7 @@ def _parse(record: Mapping[str, Any], source: str, number: str) -> SourceItem:
         id=f"{source}/{number}",
         statement=text_of(record, "question"),
         tests=() if fn else tuple(map(_test, inputs, outputs)),
-        call_tests=_calls(fn, starter, inputs, outputs) if fn else (),
+        call_tests=_calls(fn, inputs, outputs) if fn else (),
         checker="lines",
         source=source,
         composition=f"{source}/{number}",
@@ -92,17 +92,19 @@ def _joined(value: Any) -> str:
     return value
 
 
-def _calls(
-    fn: Any, starter: str, inputs: list[Any], outputs: list[Any]
-) -> tuple[CallTest, ...]:
+def _calls(fn: Any, inputs: list[Any], outputs: list[Any]) -> tuple[CallCase, ...]:
     if not isinstance(fn, str) or not all(isinstance(i, list) for i in inputs):
         raise BadRecord("tests of a function need fn_name and lists of arguments")
-    if "class Solution" in starter:
-        fn = f"Solution.{fn}"
     if all(isinstance(o, list) and len(o) == 1 for o in outputs):
         outputs = [o[0] for o in outputs]
     return tuple(
-        CallTest(fn=fn, args=tuple(i), result=o) for i, o in zip(inputs, outputs)
+        CallCase(
+            function=fn,
+            arguments=tuple(i),
+            expected_result=o,
+            visibility=Visibility.PRIVATE,
+        )
+        for i, o in zip(inputs, outputs)
     )
 
 

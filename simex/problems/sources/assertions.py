@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from simex.problems.problem import CallTest, Visibility
+from simex.problems.problem import CallCase, Visibility
 
 ISCLOSE_TOLERANCE = 1e-9  # the default of math.isclose
 
@@ -20,7 +20,7 @@ ISCLOSE_TOLERANCE = 1e-9  # the default of math.isclose
 class ParsedAssertions:
     """The calls, the widest tolerance that any of them asks for, and what is left."""
 
-    calls: tuple[CallTest, ...]
+    calls: tuple[CallCase, ...]
     float_tol: float | None
     num_left_out: int
 
@@ -45,17 +45,19 @@ def parse_assertions(
         renamed: Functions by the name that the tests give them.
         num_public: So many of the first calls are public, the others private.
     """
-    calls: list[CallTest] = []
+    calls: list[CallCase] = []
     tolerances: list[float] = []
     num_left_out = 0
     for found in _assertions(texts):
-        test = None if found is None else _call_test(found, renamed or {})
+        shown = len(calls) < num_public
+        visibility = Visibility.PUBLIC if shown else Visibility.PRIVATE
+        test = None
+        if found is not None:
+            test = _call_case(found, renamed or {}, visibility=visibility)
         if found is None or test is None:
             num_left_out += 1
             continue
-        shown = len(calls) < num_public
-        visibility = Visibility.PUBLIC if shown else Visibility.PRIVATE
-        calls.append(dataclasses.replace(test, visibility=visibility))
+        calls.append(test)
         tolerances += [found.float_tol] if found.float_tol is not None else []
     return ParsedAssertions(
         calls=tuple(calls),
@@ -133,7 +135,9 @@ def _tolerance(keywords: list[ast.keyword]) -> float:
     return max([v for v in values if isinstance(v, float)], default=ISCLOSE_TOLERANCE)
 
 
-def _call_test(found: _Assertion, renamed: dict[str, str]) -> CallTest | None:
+def _call_case(
+    found: _Assertion, renamed: dict[str, str], *, visibility: Visibility
+) -> CallCase | None:
     match found.call:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             pass
@@ -144,4 +148,9 @@ def _call_test(found: _Assertion, renamed: dict[str, str]) -> CallTest | None:
         result = literal_of(found.result)
     except ValueError:
         return None
-    return CallTest(fn=renamed.get(name, name), args=values, result=result)
+    return CallCase(
+        function=renamed.get(name, name),
+        arguments=values,
+        expected_result=result,
+        visibility=visibility,
+    )

@@ -75,7 +75,7 @@ def parse_function_task(record: Mapping[str, Any]) -> SourceItem:
         tests=(),
         call_tests=found.calls,
         num_tests_left_out=found.num_left_out + len(tests) - len(plain),
-        checker="exact",
+        checker="lines",
         source="function_tasks",
         composition=task_id,
         limits=LIMITS,

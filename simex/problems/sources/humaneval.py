@@ -13,7 +13,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from simex.problems.problem import CallTest, Limits, Problem
+from simex.problems.problem import CallCase, Limits, Problem, Visibility
 from simex.problems.program import Program, SourceItem
 from simex.problems.rows import BadRecord, text_of
 from simex.problems.sources.assertions import (
@@ -39,7 +39,7 @@ def parse_humaneval(record: Mapping[str, Any]) -> SourceItem:
         call_tests=found.calls,
         float_tol=found.float_tol,
         num_tests_left_out=found.num_left_out,
-        checker="exact",
+        checker="lines",
         source="humaneval",
         composition=task_id,
         split="test",
@@ -68,7 +68,14 @@ def _tests_of(record: Mapping[str, Any], entry: str) -> ParsedAssertions:
         except (ValueError, SyntaxError, TypeError):
             continue
         if isinstance(args, list):
-            calls.append(CallTest(fn=entry, args=tuple(args), result=result))
+            calls.append(
+                CallCase(
+                    function=entry,
+                    arguments=tuple(args),
+                    expected_result=result,
+                    visibility=Visibility.PRIVATE,
+                )
+            )
     return ParsedAssertions(
         calls=tuple(calls),
         float_tol=record.get("atol") or None,

@@ -70,7 +70,11 @@ def parse_package(record: Mapping[str, Any]) -> SourceItem:
             *_read_tests(folder / "data" / "secret", Visibility.PRIVATE),
         ),
         # Words are compared, letter case aside, unless the flags say otherwise.
-        checker="lines" if "space_change_sensitive" in flags else "codecontests",
+        checker=(
+            "lines"
+            if "space_change_sensitive" in flags or tolerance
+            else "codecontests"
+        ),
         float_tol=float(tolerance.group(1)) if tolerance else None,
         has_many_answers="custom" in validation or _has_validator(folder),
         source="kattis",
@@ -110,9 +114,7 @@ def _title(facts: Mapping[str, Any], folder: pathlib.Path) -> str:
 
 
 def _has_validator(folder: pathlib.Path) -> bool:
-    return any((folder / name).exists() for name in ("output_validators",)) and any(
-        (folder / "output_validators").iterdir()
-    )
+    return any((folder / "output_validators").glob("*"))
 
 
 def _read_statement(folder: pathlib.Path) -> str:

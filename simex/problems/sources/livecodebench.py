@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from simex.problems.problem import CallTest, Limits, Problem, TestCase, Visibility
+from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
 from simex.problems.program import SourceItem
 from simex.problems.rows import BadRecord, parse_json, text_of
 
@@ -34,8 +34,6 @@ def parse_livecodebench(record: Mapping[str, Any]) -> SourceItem:
     starter = record.get("starter_code") or ""
     metadata = parse_json(record.get("metadata") or "{}", "metadata")
     fn = metadata.get("func_name") or "" if isinstance(metadata, Mapping) else ""
-    if fn and "class Solution" in starter:
-        fn = f"Solution.{fn}"
     packed = record.get("private_test_cases") or "[]"
     rows = [
         (row, visibility)
@@ -128,14 +126,14 @@ def _test(row: Mapping[str, Any], visibility: Visibility) -> TestCase:
     )
 
 
-def _call(row: Mapping[str, Any], visibility: Visibility, fn: str) -> CallTest:
+def _call(row: Mapping[str, Any], visibility: Visibility, fn: str) -> CallCase:
     """Each line of the input is one argument as JSON, the output one JSON value."""
     if not fn:
         raise BadRecord("metadata names no func_name for tests of a function")
     lines = [line for line in text_of(row, "input").split("\n") if line.strip()]
-    return CallTest(
-        fn=fn,
-        args=tuple(parse_json(line, "an argument") for line in lines),
-        result=parse_json(text_of(row, "output"), "a result"),
+    return CallCase(
+        function=fn,
+        arguments=tuple(parse_json(line, "an argument") for line in lines),
+        expected_result=parse_json(text_of(row, "output"), "a result"),
         visibility=visibility,
     )

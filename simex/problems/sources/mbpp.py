@@ -37,7 +37,7 @@ def parse_mbpp(record: Mapping[str, Any]) -> SourceItem:
         call_tests=found.calls,
         float_tol=found.float_tol,
         num_tests_left_out=found.num_left_out,
-        checker="exact",
+        checker="lines",
         source="mbpp",
         composition=f"mbpp/{number}",
         split=_split_of(number),
