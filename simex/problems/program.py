@@ -33,3 +33,38 @@ class SourceItem:
     def claimed(self, claim: Claim) -> tuple[Program, ...]:
         """The programs of which the publisher says so."""
         return tuple(p for p in self.programs if p.claim is claim)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgramRun:
+    """One program on one stdin, and what it must print if its publisher is right."""
+
+    id: str
+    source: str
+    stdin: str
+    expected_stdout: str | None  # None where nobody says
+    claim: Claim
+    group: str  # runs of one group never sit on both sides of a split
+    license: str
+    call: str = ""  # the expression whose repr is printed, of a function
+
+
+def runs_of(item: SourceItem, *, max_tests: int | None = None) -> list[ProgramRun]:
+    """Every program of an item on its first `max_tests` tests (None: on all)."""
+    problem = item.problem
+    return [
+        ProgramRun(
+            id=f"{problem.id}/{rank}/{index}",
+            source=program.source,
+            stdin=test.stdin,
+            expected_stdout=(
+                test.expected_stdout if program.claim is Claim.RIGHT else None
+            ),
+            claim=program.claim,
+            group=problem.composition,
+            license=program.license,
+            call=problem.call,
+        )
+        for rank, program in enumerate(item.programs)
+        for index, test in enumerate(problem.tests[:max_tests])
+    ]

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
+from simex.problems.program import Claim, Program, SourceItem
 
 DEFAULT_CHECKER = "lines"
 _SPECIAL_FIELDS = ("tests", "call_tests", "limits", "tags")
@@ -92,6 +93,38 @@ def from_record(record: Mapping[str, Any]) -> ProblemWithPrograms:
         wrong_programs=tuple(record.get("wrong_programs", ())),
         program_licenses=dict(record.get("program_licenses", {})),
         problem=Problem(**fields),
+    )
+
+
+def item_of(item: ProblemWithPrograms) -> SourceItem:
+    """The same problem and programs in the form of a source."""
+    problem = item.problem
+    claimed = [(Claim.RIGHT, text) for text in item.right_programs]
+    claimed += [(Claim.WRONG, text) for text in item.wrong_programs]
+    return SourceItem(
+        problem=problem,
+        programs=tuple(
+            Program(
+                source=text,
+                claim=claim,
+                license=item.program_licenses.get(text, problem.license),
+                origin=problem.origin,
+            )
+            for claim, text in claimed
+        ),
+    )
+
+
+def with_programs(item: SourceItem) -> ProblemWithPrograms:
+    """The inverse of `item_of`; of the programs' origins the problem's is kept."""
+    own = item.problem.license
+    return ProblemWithPrograms(
+        problem=item.problem,
+        right_programs=tuple(p.source for p in item.claimed(Claim.RIGHT)),
+        wrong_programs=tuple(p.source for p in item.claimed(Claim.WRONG)),
+        program_licenses={
+            p.source: p.license for p in item.programs if p.license != own
+        },
     )
 
 

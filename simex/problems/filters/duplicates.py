@@ -24,7 +24,7 @@ class ExactDuplicates:
     """Remembers what was seen; whoever comes second is the duplicate.
 
     Two problems are equal if their statements are, as words. Items without a statement
-    are, if their programs are (as tokens, comments aside) and the tests as well.
+    are, if their programs are (as tokens, comments aside), the call and the tests.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class ExactDuplicates:
         parts = words_of(item.problem.statement)
         if not parts:
             parts = tokens_of(_program_text(item)) + [repr(item.problem.tests)]
-            parts += [repr(item.problem.call_tests)]
+            parts += [repr(item.problem.call_tests), item.problem.call]
         digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).digest()
         first = self._seen.setdefault(digest, item.problem.id)
         return None if first == item.problem.id else f"says the same as {first}"
