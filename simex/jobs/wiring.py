@@ -13,6 +13,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     evaluate_solving,
     export,
     harvest_functions,
+    import_problems,
     make_problems,
     run_programs,
     trace_programs,
@@ -24,6 +25,9 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 )
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.problems.filters.contamination import NgramLengths
+from simex.problems.filters.shape import MaxSizes
+from simex.problems.filters.sift import FilterSettings
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
 from simex.rl.loss import PolicyLossConfig
@@ -33,10 +37,13 @@ from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
     DecoderShape,
+    FilterSettings,
     Grammar,
     HarvestLimits,
+    MaxSizes,
     MeshConfig,
     Mixture,
+    NgramLengths,
     PolicyLossConfig,
     PredictOutputObjective,
     SamplerShape,

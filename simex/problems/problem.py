@@ -66,11 +66,21 @@ class Problem:
     statement: str
     tests: tuple[TestCase, ...]
     checker: str  # a name in sandbox.checkers.CHECKERS
-    source: str  # a name in problems.sources.SOURCES
+    source: str  # a name in problems.sources.table.SOURCES
     composition: str  # problems of one composition never sit on both sides of a split
     split: str = "train"  # train | validation | test
     limits: Limits = Limits()
     license: str = "Apache-2.0"
+    call_tests: tuple[CallCase, ...] = ()  # beside or instead of `tests`
+    float_tol: float | None = None  # |x - y| <= tol * max(1, |y|), where declared
+    has_many_answers: bool = False  # comparing with one expected output is wrong
+    num_tests_left_out: int = 0  # tests of the source that this form cannot hold
+    call: str = ""  # the one expression whose repr the programs print, of a function
+    starter: str = ""  # code that a solution must go on from
+    title: str = ""
+    rating: int | None = None  # as the contest's own people measured it
+    tags: tuple[str, ...] = ()
+    origin: str = ""  # where it was published: an address, or repository and path
 
     @property
     def public_tests(self) -> tuple[TestCase, ...]:

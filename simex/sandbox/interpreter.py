@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "PYTHONIOENCODING": "utf-8:strict",
     "TZ": "UTC",
 }
+OTHER_HASH_SEED = "12345"
 _NUM_FILES = "num_files"
 _LEFT_OUT = ("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip")
 
@@ -70,6 +71,17 @@ def find_interpreter() -> Interpreter:
         stdlib=pathlib.Path(os.path.realpath(sysconfig.get_path("stdlib"))),
         version=sys.version.split()[0],
     )
+
+
+def make_environment(switched_off: frozenset[str] = frozenset()) -> dict[str, str]:
+    """The environment of a fork server.
+
+    Without the layer "hash_seed" texts are hashed by another seed than usual. Whoever
+    runs a program both ways sees whether it prints something in the order of a set.
+    """
+    if "hash_seed" in switched_off:
+        return ENVIRONMENT | {"PYTHONHASHSEED": OTHER_HASH_SEED}
+    return dict(ENVIRONMENT)
 
 
 def is_readable_by_others(path: pathlib.Path) -> bool:

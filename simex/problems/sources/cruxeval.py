@@ -10,14 +10,18 @@ It is an evaluation set: nothing here may be trained on.
 import ast
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
-from simex.problems.problem import Limits
+from simex.problems.problem import Limits, Problem, TestCase, Visibility
+from simex.problems.program import Program, SourceItem
+from simex.problems.rows import text_of
 
 # The benchmark gives a check three seconds.
 LIMITS = Limits(cpu_secs=3.0)
+LICENSE = "MIT"
 MAX_ANSWER_CHARS = 10_000
 _FIELDS = ("id", "code", "input", "output")
 
@@ -47,6 +51,35 @@ def load_items(path: pathlib.Path) -> tuple[CruxItem, ...]:
         _parse_item(record, f"{path}: record {number}")
         for number, record in enumerate(read_jsonl(path), start=1)
     )
+
+
+def parse_cruxeval(record: Mapping[str, Any]) -> SourceItem:
+    """An item as a problem without a statement: what does the program print?
+
+    Raises:
+        BadRecord: a field is missing.
+    """
+    item = CruxItem(**{field: text_of(record, field) for field in _FIELDS})
+    test = TestCase(
+        stdin="", expected_stdout=f"{item.output}\n", visibility=Visibility.PUBLIC
+    )
+    problem = Problem(
+        id=f"cruxeval/{item.id}",
+        statement="",
+        tests=(test,),
+        checker="exact",
+        source="cruxeval",
+        composition=f"cruxeval/{item.id}",
+        split="test",
+        limits=LIMITS,
+        license=LICENSE,
+        call=item.call,
+        origin="facebookresearch/cruxeval",
+    )
+    program = Program(
+        source=answer_program(item), license=LICENSE, origin=problem.origin
+    )
+    return SourceItem(problem=problem, programs=(program,))
 
 
 def find_items(path: pathlib.Path) -> tuple[CruxItem, ...] | None:

@@ -31,7 +31,7 @@ class Bare:
         """Raises InfraError where a wall cannot be built."""
         python = interpreter.find_interpreter()
         is_root = os.geteuid() == 0
-        environment = dict(interpreter.ENVIRONMENT)
+        environment = interpreter.make_environment(switched_off)
         stdlib = python.stdlib
         if is_root and not interpreter.is_readable_by_others(stdlib):
             staged = interpreter.stage_library(python)

@@ -83,7 +83,8 @@ class Bubblewrap:
             + ["/tmp"],
             switched_off=switched_off,
         )
-        environment = interpreter.ENVIRONMENT | {"LD_LIBRARY_PATH": f"{_PYTHON}/lib"}
+        environment = interpreter.make_environment(switched_off)
+        environment |= {"LD_LIBRARY_PATH": f"{_PYTHON}/lib"}
         return start_zygote(
             ZygoteCommand(
                 backend=self.name,

@@ -32,14 +32,15 @@ class Unsafe:
         return None
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
-        return SubprocessWorker(self.name)
+        return SubprocessWorker(self.name, interpreter.make_environment(switched_off))
 
 
 class SubprocessWorker:
     """One new interpreter for every run."""
 
-    def __init__(self, backend: str):
+    def __init__(self, backend: str, environment: dict[str, str]):
         self.backend = backend
+        self._environment = environment
         self.python_version = sys.version.split()[0]
         self.is_worn = False
 
@@ -90,7 +91,7 @@ class SubprocessWorker:
                     stdin=stdin,
                     stdout=stdout,
                     stderr=stderr,
-                    env=interpreter.ENVIRONMENT,
+                    env=self._environment,
                     cwd=folder,
                     timeout=wall_secs,
                     check=False,
