@@ -21,6 +21,7 @@ from simex.core.files import disk_full_error
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
     "judge": "simex.commands.judge",
+    "score": "simex.commands.score",
     "run": "simex.commands.run",
 }
 

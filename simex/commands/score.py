@@ -1,0 +1,144 @@
+"""`simex score`: generations that another tool wrote, by a benchmark's own rules.
+
+The benchmark's own file is given with --data; generations are read in the native forms:
+CRUXEval's {"sample_0": [...]}, LiveCodeBench's [{"question_id", "code_list"}], and the
+samples.jsonl of human-eval and evalplus. The results hold the official score and a
+stricter one side by side, each as pass@k with standard error and 95 % interval over
+items, the verdicts, both rules in words, limits, machine and file hashes.
+"""
+
+import argparse
+import json
+import pathlib
+
+from simex.core.errors import UserError
+from simex.core.progress import progress
+
+HELP = "score generations in a benchmark's own format"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words that may follow `simex score`."""
+    parser.add_argument("benchmark", help="e.g. cruxeval-o, humaneval, livecodebench")
+    parser.add_argument(
+        "--data", required=True, type=pathlib.Path, help="the benchmark's own file"
+    )
+    parser.add_argument(
+        "--generations",
+        required=True,
+        type=pathlib.Path,
+        metavar="FILE",
+        help="what the tool wrote",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        metavar="RESULTS.json",
+        help="where the results go",
+    )
+    parser.add_argument(
+        "--k",
+        type=_parse_ks,
+        default=(1, 5, 10),
+        metavar="K[,K]",
+        help="pass@k for these k; those above the number of generations are left out",
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="score what is there; the results are marked as partial",
+    )
+    parser.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        metavar="FORM=FILE",
+        help="also write the results as human-eval, evalplus or lm-eval do; repeatable",
+    )
+    parser.add_argument("--workers", type=int, help="jails (default: one a core)")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Scores what the words ask for; the exit code."""
+    from simex.core.files import write_atomically
+    from simex.evals.scoring.benchmarks import get_benchmark, load_items
+    from simex.evals.scoring.exporters import export_results
+    from simex.evals.scoring.generations import read_generations
+    from simex.evals.scoring.grading import grade_all
+    from simex.evals.scoring.results_file import make_results
+    from simex.sandbox.pool import SandboxPool
+
+    exports = [_parse_export(text) for text in arguments.export]
+    benchmark = get_benchmark(arguments.benchmark)
+    items = load_items(arguments.benchmark, arguments.data)
+    generations = read_generations(
+        benchmark.form,
+        arguments.generations,
+        [item.id for item in items],
+        is_partial=arguments.partial,
+    )
+    num = sum(len(found) for found in generations.values())
+    most = max(len(found) for found in generations.values())
+    with SandboxPool(arguments.workers) as pool:
+        backend = pool.backend_name
+        found = grade_all(pool, items, generations)
+        grades = list(progress(found, num, label="score", unit="generation"))
+    results = make_results(
+        arguments.benchmark,
+        benchmark,
+        grades,
+        ks=[k for k in arguments.k if k <= most] or [1],
+        data_path=arguments.data,
+        generations_path=arguments.generations,
+        num_items=len(items),
+        is_partial=arguments.partial,
+        backend=backend,
+    )
+    with write_atomically(arguments.out) as file:
+        json.dump(results, file, indent=1)
+    for form, path in exports:
+        export_results(form, path, results, generations)
+    print(_render(results))
+    return 0
+
+
+def _render(results: dict) -> str:
+    lines = [
+        f"{results['benchmark']}: {results['generations']['num_generations']} "
+        f"generations for {results['generations']['num_items']} of "
+        f"{results['data']['num_items']} items"
+        + (" (partial)" if results["is_partial"] else "")
+    ]
+    for rule, by_k in results["scores"].items():
+        for k, score in by_k.items():
+            if score["value"] is None:
+                continue
+            value, low, high = (100 * score[x] for x in ("value", "low", "high"))
+            lines.append(
+                f"  {rule:9}{k:8} {value:6.2f} %  [{low:.2f}, {high:.2f}]  "
+                f"n = {score['n']} items"
+            )
+    return "\n".join(lines)
+
+
+def _parse_ks(text: str) -> tuple[int, ...]:
+    try:
+        ks = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        ks = ()
+    if not ks or min(ks) < 1:
+        raise UserError(f"--k must be numbers from 1, as in 1,5,10; got {text!r}.")
+    return ks
+
+
+def _parse_export(text: str) -> tuple[str, pathlib.Path]:
+    from simex.core.names import unknown_name
+    from simex.evals.scoring.exporters import EXPORTERS
+
+    form, equals, path = text.partition("=")
+    if not equals or not path:
+        raise UserError(f"--export must be FORM=FILE; got {text!r}.")
+    if form not in EXPORTERS:
+        raise unknown_name("form of results", form, EXPORTERS)
+    return form, pathlib.Path(path)

@@ -1,0 +1,1 @@
+"""Scores of generations that other tools wrote, by each benchmark's own rules."""

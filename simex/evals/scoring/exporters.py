@@ -1,0 +1,146 @@
+"""Generations and results in the forms that other tools read.
+
+Writers of generations are the inverse of `generations.read_generations`. Writers of
+results take what `results_file.make_results` returns.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simex.core.files import write_atomically
+from simex.core.names import unknown_name
+from simex.evals.scoring.generations import Generations
+
+
+def export_results(
+    form: str,
+    path: pathlib.Path,
+    results: Mapping[str, Any],
+    generations: Generations,
+) -> None:
+    """Writes `path` in a form of EXPORTERS.
+
+    Raises:
+        UserError: there is no such form, or the disk refused.
+    """
+    if form not in EXPORTERS:
+        raise unknown_name("form of results", form, EXPORTERS)
+    with write_atomically(path) as file:
+        file.write(EXPORTERS[form](results, generations))
+
+
+def render_cruxeval(generations: Generations) -> str:
+    """CRUXEval's file of generations."""
+    return _dump({i: [c.text for c in found] for i, found in generations.items()})
+
+
+def render_livecodebench(generations: Generations) -> str:
+    """LiveCodeBench's input of custom evaluation."""
+    return _dump(
+        [
+            {"question_id": item_id, "code_list": [c.text for c in found]}
+            for item_id, found in generations.items()
+        ]
+    )
+
+
+def render_samples(generations: Generations) -> str:
+    """The samples.jsonl of human-eval and evalplus."""
+    lines = (
+        {"task_id": item_id, "solution" if c.is_whole_program else "completion": c.text}
+        for item_id, found in generations.items()
+        for c in found
+    )
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+RENDERERS: dict[str, Callable[[Generations], str]] = {
+    "cruxeval": render_cruxeval,
+    "livecodebench": render_livecodebench,
+    "samples": render_samples,
+}
+"""By the names of `generations.READERS`, whose inverse they are."""
+
+
+def _human_eval(results: Mapping[str, Any], generations: Generations) -> str:
+    lines = []
+    for item_id, found in generations.items():
+        flags = results["items"][item_id]["official"]
+        for completion, passed in zip(found, flags, strict=True):
+            key = "solution" if completion.is_whole_program else "completion"
+            line: dict[str, Any] = {"task_id": item_id, key: completion.text}
+            line |= {"result": "passed" if passed else "failed", "passed": bool(passed)}
+            lines.append(json.dumps(line) + "\n")
+    return "".join(lines)
+
+
+def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
+    """`base` is the official rule; `plus`, the strict one, which judges outside."""
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for item_id, found in generations.items():
+        record = results["items"][item_id]
+        rows = zip(found, record["official"], record["strict"], strict=True)
+        entries[item_id] = [
+            {
+                "task_id": item_id,
+                "solution": completion.text,
+                "base_status": _status(base),
+                "plus_status": _status(plus),
+                "base_fail_tests": [],
+                "plus_fail_tests": [],
+            }
+            for completion, base, plus in rows
+        ]
+    return _dump(
+        {
+            "date": results["date"],
+            "hash": results["data"]["sha256"],
+            "eval": entries,
+            "pass_at_k": {
+                side: {k: s["value"] for k, s in results["scores"][rule].items()}
+                for side, rule in (("base", "official"), ("plus", "strict"))
+            },
+        }
+    )
+
+
+def _lm_eval(results: Mapping[str, Any], generations: Generations) -> str:
+    del generations
+    task = results["benchmark"]
+    scores: dict[str, Any] = {"alias": task}
+    for rule, by_k in results["scores"].items():
+        for k, score in by_k.items():
+            scores[f"{k},{rule}"] = score["value"]
+            scores[f"{k}_stderr,{rule}"] = score["stderr"]
+    num = results["data"]["num_items"]
+    effective = results["generations"]["num_items"]
+    return _dump(
+        {
+            "results": {task: scores},
+            "configs": {task: {"task": task, "metadata": results["rules"]}},
+            "versions": {task: results["simex_version"]},
+            "n-shot": {task: 0},
+            "n-samples": {task: {"original": num, "effective": effective}},
+            "task_hashes": {task: results["data"]["sha256"]},
+            "config": {"model": "simex", "limits": results["limits"]},
+            "date": results["date"],
+        }
+    )
+
+
+EXPORTERS: dict[str, Callable[[Mapping[str, Any], Generations], str]] = {
+    "evalplus": _evalplus,
+    "human-eval": _human_eval,
+    "lm-eval": _lm_eval,
+}
+"""Forms of results, by name."""
+
+
+def _status(passed: bool | None) -> str | None:
+    return None if passed is None else ("pass" if passed else "fail")
+
+
+def _dump(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"

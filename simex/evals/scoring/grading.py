@@ -1,0 +1,95 @@
+"""Asks the questions of a benchmark about each generation, in the sandbox."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+
+from simex.core.errors import InfraError
+from simex.evals.scoring.benchmarks import BenchmarkItem, Question
+from simex.evals.scoring.generations import Completion, Generations
+from simex.sandbox.in_order import in_order
+from simex.sandbox.judging import JudgeItem
+from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus
+from simex.sandbox.pool import SandboxPool
+
+_IN_FLIGHT_PER_WORKER = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came of a question: passed, failed, or (None) left out of the count."""
+
+    passed: bool | None
+    verdict: str  # a Verdict's or RunStatus's word, "right", "wrong" or "left_out"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grade:
+    """Both answers about one generation."""
+
+    item_id: str
+    official: Answer
+    strict: Answer
+
+
+def grade_all(
+    pool: SandboxPool, items: Sequence[BenchmarkItem], generations: Generations
+) -> Iterator[Grade]:
+    """One grade a generation, in the order of the items.
+
+    Raises:
+        InfraError: a generation could not be run; to leave it out would change the
+            score, so there is none.
+    """
+    answers = _answers(pool, _questions(items, generations))
+    for item in items:
+        for _ in generations.get(item.id, ()):
+            yield Grade(item_id=item.id, official=next(answers), strict=next(answers))
+
+
+def _questions(
+    items: Sequence[BenchmarkItem], generations: Generations
+) -> Iterator[Question]:
+    for item in items:
+        for completion in generations.get(item.id, ()):
+            yield from _both(item, completion)
+
+
+def _both(item: BenchmarkItem, completion: Completion) -> tuple[Question, Question]:
+    return item.official(completion), item.strict(completion)
+
+
+def _answers(pool: SandboxPool, questions: Iterable[Question]) -> Iterator[Answer]:
+    def submit(
+        question: Question,
+    ) -> Future[RunOutcome] | Future[Judgement] | Future[bool | None]:
+        if isinstance(question, RunRequest):
+            return pool.submit(question)
+        if isinstance(question, JudgeItem):
+            return pool.submit_judgement(question, early_stop=True)
+        known: Future[bool | None] = Future()
+        known.set_result(question)
+        return known
+
+    results = in_order(
+        submit, questions, max_in_flight=_IN_FLIGHT_PER_WORKER * pool.num_workers
+    )
+    for result in results:
+        if isinstance(result, InfraError):
+            raise result
+        yield _answer(result)
+
+
+def _answer(result: RunOutcome | Judgement | bool | None) -> Answer:
+    match result:
+        case None:
+            return Answer(passed=None, verdict="left_out")
+        case bool():
+            return Answer(passed=result, verdict="right" if result else "wrong")
+        case RunOutcome():
+            is_ok = result.status is RunStatus.OK
+            return Answer(passed=is_ok, verdict=result.status.value)
+        case Judgement():
+            bad = [v for v in result.verdicts if not v.is_accepted]
+            word = bad[0].value if bad else "accepted"
+            return Answer(passed=result.is_accepted, verdict=word)

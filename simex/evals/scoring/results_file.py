@@ -1,0 +1,136 @@
+"""The results file of `simex score`: every number with what it rests on.
+
+pass@k is the unbiased estimator, averaged over items, with the standard error over
+items and a bootstrap interval over items (`simex.evals.intervals`). A generation that
+the rule leaves out does not count among an item's n; an item of which everything is
+left out has no pass@k and is counted under `items_left_out`, as are, at some k, items
+with fewer than k generations.
+"""
+
+import collections
+import datetime
+import hashlib
+import math
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import simex
+from simex.evals.intervals import mean_with_interval
+from simex.evals.pass_at_k import pass_at_k
+from simex.evals.scoring.benchmarks import Benchmark
+from simex.evals.scoring.grading import Answer, Grade
+
+RULES = ("official", "strict")
+
+
+def make_results(
+    name: str,
+    benchmark: Benchmark,
+    grades: Sequence[Grade],
+    *,
+    ks: Sequence[int],
+    data_path: pathlib.Path,
+    generations_path: pathlib.Path,
+    num_items: int,
+    is_partial: bool,
+    backend: str,
+) -> dict[str, Any]:
+    """What RESULTS.json holds; see the module's docstring and `simex score --help`."""
+    return {
+        "benchmark": name,
+        "simex_version": simex.__version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "is_partial": is_partial,
+        "data": {
+            "file": data_path.name,
+            "sha256": hash_file(data_path),
+            "num_items": num_items,
+        },
+        "generations": {
+            "file": generations_path.name,
+            "sha256": hash_file(generations_path),
+            "num_items": len({grade.item_id for grade in grades}),
+            "num_generations": len(grades),
+        },
+        "rules": {
+            "official": benchmark.official_rule,
+            "strict": benchmark.strict_rule,
+        },
+        "limits": {
+            "cpu_secs": benchmark.limits.cpu_secs,
+            "memory_mib": benchmark.limits.memory_mib,
+            "output_mib": benchmark.limits.output_mib,
+        },
+        "machine": {
+            "backend": backend,
+            "cpu": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+        },
+        "scores": {rule: score_by_k(_by_item(grades, rule), ks) for rule in RULES},
+        "verdicts": {rule: _count_verdicts(grades, rule) for rule in RULES},
+        "items": _item_records(grades),
+    }
+
+
+def score_by_k(
+    answers: Mapping[str, Sequence[Answer]], ks: Sequence[int]
+) -> dict[str, Any]:
+    """pass@k for each k: value, standard error, interval, and the n of items."""
+    counts = {
+        item_id: [a.passed for a in found if a.passed is not None]
+        for item_id, found in answers.items()
+    }
+    scores: dict[str, Any] = {}
+    for k in ks:
+        values = [
+            pass_at_k(len(c), sum(c), k=k) for c in counts.values() if len(c) >= k
+        ]
+        scores[f"pass@{k}"] = _estimate(values) | {
+            "items_left_out": len(counts) - len(values)
+        }
+    return scores
+
+
+def hash_file(path: pathlib.Path) -> str:
+    """SHA-256 of the content; of a folder, of its files' names and contents."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else ()
+    for file in files or [path]:
+        digest.update(str(file.relative_to(path)).encode() if files else b"")
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _estimate(values: Sequence[float]) -> dict[str, Any]:
+    if not values:
+        return {"value": None, "stderr": None, "low": None, "high": None, "n": 0}
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    stderr = deviation / math.sqrt(len(values))
+    return mean_with_interval(values).as_dict() | {"stderr": stderr}
+
+
+def _by_item(grades: Sequence[Grade], rule: str) -> dict[str, list[Answer]]:
+    found: dict[str, list[Answer]] = {}
+    for grade in grades:
+        found.setdefault(grade.item_id, []).append(getattr(grade, rule))
+    return found
+
+
+def _count_verdicts(grades: Sequence[Grade], rule: str) -> dict[str, int]:
+    counts = collections.Counter(getattr(grade, rule).verdict for grade in grades)
+    return dict(sorted(counts.items()))
+
+
+def _item_records(grades: Sequence[Grade]) -> dict[str, dict[str, list[bool | None]]]:
+    records: dict[str, dict[str, list[bool | None]]] = {}
+    for grade in grades:
+        record = records.setdefault(grade.item_id, {rule: [] for rule in RULES})
+        for rule in RULES:
+            record[rule].append(getattr(grade, rule).passed)
+    return records

@@ -1,0 +1,198 @@
+"""Generations of other tools are scored as each benchmark's own scorer does."""
+
+import json
+import pathlib
+
+import pytest
+
+from simex.core.errors import UserError
+from simex.evals.scoring.exporters import RENDERERS, export_results
+from simex.evals.scoring.generations import Completion, read_generations
+from simex.main import main
+
+CRUX = [
+    {"id": "sample_0", "code": "def f(n):\n    return n + 1", "input": "1"},
+    {"id": "sample_1", "code": "def f(n):\n    return n > 0", "input": "5"},
+]
+CRUX[0]["output"], CRUX[1]["output"] = "2", "True"
+HUMAN = {
+    "task_id": "HumanEval/0",
+    "prompt": "def add(a, b):\n",
+    "entry_point": "add",
+    "canonical_solution": "    return a + b\n",
+    "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+}
+LIVE = {
+    "question_id": "abc_a",
+    "question_title": "Sum",
+    "question_content": "Print the sum.",
+    "platform": "atcoder",
+    "contest_date": "2024-01-01T00:00:00",
+    "difficulty": "easy",
+    "starter_code": "",
+    "metadata": "{}",
+    "public_test_cases": json.dumps(
+        [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]
+    ),
+    "private_test_cases": "[]",
+}
+SUM = "print(sum(map(int, input().split())))\n"
+
+
+def _score(tmp_path: pathlib.Path, name: str, data, generations: str, *words: str):
+    data_path, gen_path = tmp_path / "data.jsonl", tmp_path / "gen.json"
+    data_path.write_text("".join(json.dumps(record) + "\n" for record in data))
+    gen_path.write_text(generations)
+    out = tmp_path / "results.json"
+    command = ["score", name, "--data", str(data_path), "--generations", str(gen_path)]
+    assert main([*command, "--out", str(out), "--workers", "1", *words]) == 0
+    return json.loads(out.read_text())
+
+
+def _value(results, rule: str, k: str = "pass@1") -> float:
+    return results["scores"][rule][k]["value"]
+
+
+def test_an_answer_with_the_call_in_it_leaves_the_count_as_the_official_scorer_does(
+    tmp_path,
+) -> None:
+    generations = {"sample_0": ["2", "f(1)"], "sample_1": ["False", "True"]}
+    results = _score(tmp_path, "cruxeval-o", CRUX, json.dumps(generations))
+    # Official: 1 of 1 that count, and 1 of 2: (1 + 1/2) / 2. Strict: 1/2 both.
+    assert _value(results, "official") == pytest.approx(0.75)
+    assert _value(results, "strict") == pytest.approx(0.5)
+    assert results["verdicts"]["official"]["left_out"] == 1
+    assert results["items"]["sample_0"]["official"] == [True, None]
+
+
+def test_equality_lets_one_through_for_true_and_the_strict_rule_does_not(
+    tmp_path,
+) -> None:
+    generations = {"sample_0": ["1 + 1"], "sample_1": ["1"]}
+    results = _score(tmp_path, "cruxeval-o", CRUX, json.dumps(generations))
+    assert _value(results, "official") == 1.0
+    assert _value(results, "strict") == 0.0
+
+
+def test_an_input_is_right_when_the_call_gives_the_output(tmp_path) -> None:
+    generations = {"sample_0": ["f(1)", "f(2)"], "sample_1": ["f(3)", "3"]}
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(generations))
+    # "3" is no call: left out officially (1/2 and 1/1), wrong strictly (1/2 and 1/2).
+    assert _value(results, "official") == pytest.approx(0.75)
+    assert _value(results, "strict") == pytest.approx(0.5)
+
+
+def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_officially(
+    tmp_path,
+) -> None:
+    lines = [
+        {"task_id": "HumanEval/0", "completion": "    return a + b\n"},
+        {"task_id": "HumanEval/0", "completion": "    return a - b\n"},
+        {"task_id": "HumanEval/0", "solution": "import os\nos._exit(0)\n"},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    results = _score(tmp_path, "humaneval", [HUMAN], text, "--k", "1,2,5")
+    # pass@2 with c = 2 of n = 3: 1 - C(1, 2) / C(3, 2) = 1; with c = 1: 1 - 1/3.
+    assert results["items"]["HumanEval/0"]["official"] == [True, False, True]
+    assert results["items"]["HumanEval/0"]["strict"] == [True, False, False]
+    assert _value(results, "official", "pass@2") == pytest.approx(1.0)
+    assert _value(results, "strict", "pass@2") == pytest.approx(2 / 3)
+    assert "pass@5" not in results["scores"]["official"]
+
+
+@pytest.mark.parametrize(
+    "generations",
+    [[{"question_id": "abc_a", "code_list": [SUM, "print(4)"]}], [[SUM, "print(4)"]]],
+    ids=["by id", "in the benchmark's order"],
+)
+def test_live_code_bench_is_read_in_both_of_its_forms(tmp_path, generations) -> None:
+    results = _score(tmp_path, "livecodebench", [LIVE], json.dumps(generations))
+    assert results["items"]["abc_a"]["official"] == [True, False]
+    assert results["verdicts"]["official"] == {"accepted": 1, "wrong_output": 1}
+
+
+def test_what_a_results_file_holds(tmp_path, capsys) -> None:
+    lm_path = tmp_path / "lm.json"
+    generations = json.dumps({"sample_0": ["2"]})
+    words = ("--partial", "--export", f"lm-eval={lm_path}")
+    results = _score(tmp_path, "cruxeval-o", CRUX, generations, *words)
+    assert results["is_partial"] is True
+    assert results["data"]["num_items"] == 2
+    assert results["generations"]["num_items"] == 1
+    assert len(results["data"]["sha256"]) == 64
+    assert results["limits"]["cpu_secs"] == 3.0
+    assert results["machine"]["backend"]
+    assert "(partial)" in capsys.readouterr().out
+    lm_eval = json.loads(lm_path.read_text())
+    assert lm_eval["results"]["cruxeval-o"]["pass@1,official"] == 1.0
+    counts = {"original": 2, "effective": 1}
+    assert lm_eval["n-samples"]["cruxeval-o"] == counts
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cruxeval", b'{"sample_0": ["2"]}', "1 of 2 items have no generation"),
+        ("cruxeval", b'{"sample_0": ["2"], "x": ["1"]}', "no item 'x'"),
+        (
+            "cruxeval",
+            b'{"sample_0": ["2"], "sample_1": ["1", "2"]}',
+            "'sample_1' has 2",
+        ),
+        ("cruxeval", b'{"sample_0": "2"}', "the generations are"),
+        ("cruxeval", b"[]", "it holds a list"),
+        ("cruxeval", b'{"sample_0": [\n"\xff"]}', ":2: the file must be UTF-8"),
+        ("cruxeval", b"{}", "it holds none"),
+        (
+            "cruxeval",
+            b'{"task_id": "a", "completion": ""}\n{"task_id": "a"}\n',
+            "It looks like JSON lines",
+        ),
+        ("samples", b'{"task_id": "sample_0"}\n', ":1: must be as in JSON lines"),
+        ("samples", b'{"sample_0": ["2"]}\n', "name that one"),
+        ("samples", b"not json\n", "is no JSON"),
+        ("livecodebench", b'[["x"]]', "it has 1"),
+        ("livecodebench", b'[{"question_id": "q"}]', "entry 0"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_with_its_place(
+    tmp_path, name, content, message
+) -> None:
+    path = tmp_path / "generations"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as refused:
+        read_generations(name, path, ["sample_0", "sample_1"])
+    assert str(path) in str(refused.value)
+
+
+def test_a_huge_completion_is_refused_with_its_length(tmp_path) -> None:
+    path = tmp_path / "generations"
+    path.write_text(json.dumps({"sample_0": ["x" * (2**20 + 1)]}))
+    with pytest.raises(UserError, match="1,048,577"):
+        read_generations("cruxeval", path, ["sample_0"])
+
+
+@pytest.mark.parametrize("form", sorted(RENDERERS))
+def test_written_generations_are_read_back_the_same(tmp_path, form) -> None:
+    generations = {
+        "a": (Completion(text="x = 'é\\n'\n"), Completion(text="")),
+        "b": (Completion(text="</script>"), Completion(text="\u2028")),
+    }
+    path = tmp_path / "generations"
+    path.write_text(RENDERERS[form](generations))
+    assert read_generations(form, path, ["a", "b"]) == generations
+
+
+def test_results_in_the_forms_of_human_eval_and_evalplus(tmp_path) -> None:
+    text = json.dumps({"task_id": "HumanEval/0", "completion": "    return a + b\n"})
+    results = _score(tmp_path, "humaneval", [HUMAN], f"{text}\n")
+    generations = {
+        "HumanEval/0": (Completion(text="    return a + b\n", is_whole_program=False),)
+    }
+    for form in ("human-eval", "evalplus"):
+        export_results(form, tmp_path / form, results, generations)
+    line = json.loads((tmp_path / "human-eval").read_text())
+    assert line["passed"] is True and line["task_id"] == "HumanEval/0"
+    plus = json.loads((tmp_path / "evalplus").read_text())
+    assert plus["eval"]["HumanEval/0"][0]["base_status"] == "pass"
+    assert plus["pass_at_k"]["plus"] == {"pass@1": 1.0}
