@@ -135,13 +135,20 @@ def test_the_second_of_two_equal_items_is_a_duplicate():
 
 def test_two_calls_of_one_function_are_no_duplicates_of_each_other():
     exact, near = ExactDuplicates(), NearDuplicates()
-    source = "def f(n):\n    return n > 0\nprint(repr({}))\n"
-    expected = {"0": ("f(1)", None), "1": ("f(2)", None)}
-    expected["2"] = ("f(1)", "says the same as 0")
-    for id, (call, reason) in expected.items():
-        item = make_item("", source.format(call), id=id, call=call)
-        assert exact.why_duplicate(item) == reason
-        assert near.why_duplicate(item) is None
+    names = ", ".join(f"a{n}" for n in range(50))
+    source = f"def f({names}):\n    return a0 > 0\n"
+    rows = [
+        ("0", "x.py", source, "f(1)", None),
+        ("1", "x.py", source, "f(2)", None),
+        ("2", "x.py", f"{source}b = 3\n", "f(b)", None),  # nearly the same text
+        ("3", "x.py", source, "f(1)", "says the same as 0"),
+        ("4", "y.py", f"{source}b = 4\n", "f(b)", "is nearly the same as 0"),
+    ]
+    for id, group, text, call, reason in rows:
+        text += f"print(repr({call}))\n"
+        item = make_item("", text, id=id, composition=group, call=call)
+        found = exact.why_duplicate(item) or near.why_duplicate(item)
+        assert (id, found) == (id, reason)
 
 
 def test_near_duplicates_are_found_above_the_threshold_only():
