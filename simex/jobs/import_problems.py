@@ -18,7 +18,7 @@ from simex.core.progress import progress
 from simex.jobs.imported_records import make_report, write_kept
 from simex.jobs.own_tests import run_own_tests
 from simex.jobs.sandbox import SandboxConfig
-from simex.problems.filters.behaviour import Fate, TestRun, fate_of
+from simex.problems.filters.behaviour import Fate, TestRun, fate_of, why_failing
 from simex.problems.filters.contamination import ContaminationIndex
 from simex.problems.filters.duplicates import ExactDuplicates, NearDuplicates
 from simex.problems.filters.report import DropReport
@@ -226,5 +226,7 @@ def _checked_record(
     record["programs"] = dict(counts)
     item = dataclasses.replace(item_of(from_record(line["item"])), programs=tuple(kept))
     if reasons and not item.claimed(Claim.RIGHT):
-        return record | {"dropped": reasons[0], "detail": item.problem.id}
+        why = why_failing(programs[0][1]) or ""
+        detail = f"{item.problem.id}: {why}"
+        return record | {"dropped": reasons[0], "detail": detail}
     return record | {"item": to_record(with_programs(item))}

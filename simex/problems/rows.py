@@ -111,16 +111,15 @@ def _real_kind(head: bytes) -> str:
 
 
 def _json_rows(
-    path: pathlib.Path, stream: io.BufferedIOBase
+    path: pathlib.Path, stream: io.BufferedReader | gzip.GzipFile
 ) -> Iterator[Row | BrokenRow]:
     """One object a line; a text that begins with "[" is one list of objects."""
     number = 0
     try:
-        buffered = io.BufferedReader(stream)
-        if buffered.peek(1)[:1] == b"[":
-            yield from _list_rows(path, buffered.read())
+        if stream.peek(1)[:1] == b"[":
+            yield from _list_rows(path, stream.read())
             return
-        for number, line in enumerate(buffered, start=1):
+        for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield _parse_line(line, f"{path}:{number}")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

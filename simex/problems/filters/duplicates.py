@@ -44,8 +44,8 @@ class ExactDuplicates:
 class NearDuplicates:
     """Remembers shingles of what was seen; about 5 kB an item.
 
-    Items of one text are near to each other and yet no duplicates here: they are the
-    calls of one function. `ExactDuplicates` has seen to the rest.
+    Without a statement, items of one composition are no near duplicates of each other:
+    they are calls of one function. `ExactDuplicates` has seen to equal ones.
     """
 
     def __init__(self, threshold: float = 0.85):
@@ -61,30 +61,40 @@ class NearDuplicates:
         self._bands: dict[tuple[int, bytes], list[int]] = {}
         self._shingles: list[np.ndarray] = []
         self._ids: list[str] = []
+        self._groups: list[str | None] = []  # None: of an item with a statement
         self._by_text: dict[bytes, str | None] = {}
 
     def why_duplicate(self, item: SourceItem) -> str | None:
         """Remembers the item; the id of a similar one that came before."""
-        parts = words_of(item.problem.statement) or tokens_of(_program_text(item))
-        text = hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).digest()
-        if text not in self._by_text:
-            self._by_text[text] = self._find(parts, item.problem.id)
-        near = self._by_text[text]
+        parts, group = words_of(item.problem.statement), None
+        if not parts:
+            parts, group = tokens_of(_program_text(item)), item.problem.composition
+        text = f"{group}\x1e" + "\x1f".join(parts)
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        if digest not in self._by_text:
+            near = self._find(parts, item.problem.id, group=group)
+            self._by_text[digest] = near
+        near = self._by_text[digest]
         return None if near is None else f"is nearly the same as {near}"
 
-    def _find(self, parts: Sequence[str], item_id: str) -> str | None:
+    def _find(
+        self, parts: Sequence[str], item_id: str, *, group: str | None
+    ) -> str | None:
         shingles = _shingle_hashes(list(parts))
         if not len(shingles):
             return None
         keys = list(enumerate(self._signature(shingles)))
         met = {rank for key in keys for rank in self._bands.get(key, ())}
         for rank in sorted(met):
+            if group is not None and self._groups[rank] == group:
+                continue
             if _jaccard(shingles, self._shingles[rank]) >= self._threshold:
                 return self._ids[rank]
         for key in keys:
             self._bands.setdefault(key, []).append(len(self._ids))
         self._shingles.append(shingles)
         self._ids.append(item_id)
+        self._groups.append(group)
         return None
 
     def _signature(self, shingles_S: np.ndarray) -> list[bytes]:

@@ -56,6 +56,8 @@ def sift(
     for reason, why in _predicates(item, settings, evaluation):
         detail = why()
         if detail is not None:
+            if reason == "malformed" and dropped:
+                detail = f"{detail} left: {dropped[0][1]}"
             return Sifted(
                 item=None, reason=reason, detail=detail, programs_dropped=dropped
             )

@@ -6,6 +6,7 @@
 what the call gives. Tasks with a statement and such tests are read as well.
 """
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ def parse_function_call(record: Mapping[str, Any]) -> SourceItem:
     kind, call = text_of(record, "kind"), text_of(record, "call")
     if kind not in _ENDINGS:
         raise BadRecord(f"kind must be one of {', '.join(_ENDINGS)}; got {kind!r}")
+    call = _without_comment(call)
     expected = text_of(record, "expected")
     printed = expected if kind == "prints" else f"{expected}\n"
     license = text_of(record, "license")
@@ -55,6 +57,16 @@ def parse_function_call(record: Mapping[str, Any]) -> SourceItem:
     )
     program = Program(source=source, license=license, origin=origin)
     return SourceItem(problem=problem, programs=(program,))
+
+
+def _without_comment(call: str) -> str:
+    """The call on one line; a comment behind it would swallow what follows."""
+    if "#" not in call and "\n" not in call:
+        return call
+    try:
+        return ast.unparse(ast.parse(call.strip(), mode="eval"))
+    except (SyntaxError, ValueError, RecursionError):
+        raise BadRecord("call is no expression") from None
 
 
 def parse_function_task(record: Mapping[str, Any]) -> SourceItem:

@@ -1,0 +1,239 @@
+"""Small files of several sources, filtered and really run in the sandbox."""
+
+import gzip
+import json
+import pathlib
+
+import pytest
+
+from simex.core.config import load_experiment
+from simex.core.errors import UserError
+from simex.core.files import read_jsonl
+from simex.jobs.import_problems import import_problems
+from simex.jobs.imported_records import split_of
+from simex.jobs.own_tests import is_value_close
+from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.wiring import register
+from simex.problems.records import from_record
+
+SANDBOX = SandboxConfig(num_workers=1)
+EXPERIMENT = pathlib.Path(__file__).parents[2] / "experiments" / "data" / "import.gin"
+ECHO = [{"stdin": "3\n", "stdout": "3\n", "visibility": "public"}]
+SETS = "print(*{input(), 'b', 'c', 'd'})\n"
+PROBLEMS = [
+    {
+        "id": "echo",
+        "statement": "Print what you read.",
+        "tests": ECHO,
+        "right_programs": ["print(input())\n", "print(3)\n", "print(input() * 2)\n"],
+        "wrong_programs": ["print(4)\n", "print(int(input()))\n"],
+        "license": "MIT",
+    },
+    {"id": "again", "statement": "print WHAT you read", "tests": ECHO},
+    {
+        "id": "fails",
+        "statement": "Print twice what you read.",
+        "tests": ECHO,
+        "right_programs": ["print(2)\n"],
+    },
+    {
+        "id": "unsteady",
+        "statement": "Print a set in some order.",
+        "tests": [{"stdin": "a\n", "stdout": "a b c d\n"}],
+        "right_programs": [SETS],
+    },
+    {
+        "id": "calls",
+        "statement": "Define pair(n), which gives n and its double.",
+        "tests": [{"fn": "pair", "args": [2], "result": [2, 4]}],
+        "right_programs": [
+            "def pair(n):\n    print('noise')\n    return n, 2 * n\n",
+            "class Solution:\n    def pair(self, n):\n        return [n, 2 * n]\n",
+        ],
+    },
+    {"id": "untested", "statement": "Nobody knows.", "tests": []},
+    {"id": "leaked", "statement": "Say. Add   seven to a!", "tests": ECHO},
+]
+CALLS = [
+    {
+        "id": f"double#{n}",
+        "group": "double.py",
+        "kind": "returns",
+        "entry": "double",
+        "source": "def double(n):\n    return 2 * n\n",
+        "setup": "",
+        "call": f"double({n})",
+        "expected": str(2 * n),
+        "license": "BSD",
+    }
+    for n in (1, 2)
+]
+EVALUATED = {
+    "task_id": "HumanEval/0",
+    "prompt": "say: add seven to A",
+    "entry_point": "f",
+    "canonical_solution": "",
+    "test": "",
+}
+
+
+def write_lines(path: pathlib.Path, records: list) -> str:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("files")
+    broken = folder / "broken.jsonl"
+    broken.write_text('{"id": 1\n[]\n')
+    zipped = folder / "zipped.jsonl"
+    zipped.write_bytes(gzip.compress(b"{}\n"))
+    return {
+        "inputs": [
+            ("jsonl", write_lines(folder / "problems.jsonl", PROBLEMS)),
+            ("function_calls", write_lines(folder / "calls.jsonl", CALLS)),
+            ("jsonl", str(broken)),
+            ("jsonl", str(zipped)),
+        ],
+        "evaluation": [("humaneval", write_lines(folder / "eval.jsonl", [EVALUATED]))],
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(files, tmp_path_factory) -> pathlib.Path:
+    workdir = tmp_path_factory.mktemp("run")
+    import_problems(
+        workdir, **files, validation_fraction=0, test_fraction=0, sandbox=SANDBOX
+    )
+    return workdir / "import_problems"
+
+
+def report_of(folder: pathlib.Path) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_programs_are_sorted_by_what_they_really_do(folder):
+    items = {r["id"]: from_record(r) for r in read_jsonl(folder / "train.jsonl")}
+    assert set(items) == {"echo", "calls"}
+    assert items["echo"].right_programs == ("print(input())\n", "print(3)\n")
+    # "33" for 3 is wrong whatever it claims; int("3") prints 3 and is not wrong.
+    assert items["echo"].wrong_programs == ("print(input() * 2)\n", "print(4)\n")
+    assert items["echo"].problem.license == "MIT"
+    assert len(items["calls"].right_programs) == 2
+
+
+def test_every_record_is_kept_or_dropped_for_a_reason(folder):
+    report = report_of(folder)
+    dropped = {reason: found["count"] for reason, found in report["dropped"].items()}
+    assert report["read"] == {"jsonl": 10, "function_calls": 2}
+    assert report["kept"] == {"jsonl": 2, "function_calls": 2}
+    assert dropped == {
+        "broken record": 3,  # two lines, and a gzip file named .jsonl
+        "contaminated": 1,
+        "duplicate": 1,
+        "fails its own tests": 1,
+        "is not deterministic": 1,
+        "malformed": 1,
+    }
+    assert report["programs_run"] == {
+        "as claimed": 7,
+        "fails its own tests": 2,
+        "is not deterministic": 1,
+        "claims to be wrong and passes every test": 1,
+    }
+    assert report["licenses"] == {"BSD": 2, "MIT": 1, "unknown": 1}
+
+
+def test_what_is_dropped_is_shown_with_its_place(folder, files):
+    dropped = report_of(folder)["dropped"]
+    places = [e["place"] for e in dropped["broken record"]["examples"]]
+    broken, zipped = files["inputs"][2][1], files["inputs"][3][1]
+    assert places == [f"{broken}:1", f"{broken}:2", zipped]
+    (example,) = dropped["duplicate"]["examples"]
+    assert example["detail"] == "again says the same as echo"
+    (example,) = dropped["contaminated"]["examples"]
+    assert "HumanEval/0" in example["detail"]
+
+
+def test_calls_of_functions_are_written_as_the_harvest_writes_them(folder):
+    records = list(read_jsonl(folder / "functions.jsonl"))
+    assert [(r["call"], r["stdout"]) for r in records] == [
+        ("double(1)", "2\n"),
+        ("double(2)", "4\n"),
+    ]
+    record = records[0]
+    assert record["program"] == (
+        "def double(n):\n    return 2 * n\nprint(repr(double(1)))\n"
+    )
+    assert (record["group"], record["license"]) == ("double.py", "BSD")
+    assert (record["entry"], record["origin"]) == ("double", "function_calls")
+
+
+def test_a_stopped_import_goes_on_and_ends_with_the_same_files(folder, files, tmp_path):
+    begun = tmp_path / "import_problems"
+    begun.mkdir()
+    for name, num in (("read.jsonl", 12), ("checked.jsonl", 3)):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        whole = name if num == len(lines) else f"{name}.partial"
+        torn = "" if num == len(lines) else lines[num][:9]
+        (begun / whole).write_text("".join(lines[:num]) + torn)
+    import_problems(
+        tmp_path, **files, validation_fraction=0, test_fraction=0, sandbox=SANDBOX
+    )
+    names = [f"{n}.jsonl" for n in ("read", "checked", "train", "functions", "runs")]
+    for name in names:
+        assert (begun / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_reading_goes_on_at_the_next_record(folder, files, tmp_path):
+    begun = tmp_path / "import_problems"
+    begun.mkdir()
+    lines = (folder / "read.jsonl").read_text().splitlines(keepends=True)
+    (begun / "read.jsonl.partial").write_text("".join(lines[:5]) + lines[5][:20])
+    (begun / "checked.jsonl").write_bytes((folder / "checked.jsonl").read_bytes())
+    import_problems(tmp_path, **files, sandbox=SANDBOX)
+    assert (begun / "read.jsonl").read_text() == "".join(lines)
+
+
+def test_an_import_of_nothing_and_impossible_settings_are_refused(files, tmp_path):
+    broken = files["inputs"][2:3]
+    with pytest.raises(UserError, match="Nothing is left of 2 records"):
+        import_problems(tmp_path, inputs=broken, sandbox=SANDBOX)
+    with pytest.raises(UserError, match="at least one"):
+        import_problems(tmp_path, inputs=[], sandbox=SANDBOX)
+    with pytest.raises(UserError, match="it does not"):
+        import_problems(tmp_path, inputs=[("jsonl", "gone.jsonl")])
+    with pytest.raises(UserError, match="Did you mean 'jsonl'"):
+        import_problems(tmp_path, inputs=[("json", broken[0][1])])
+    fine = files["inputs"][:1]
+    with pytest.raises(UserError, match="evaluation set must be whole"):
+        import_problems(tmp_path / "b", inputs=fine, evaluation=broken)
+
+
+def test_a_composition_stays_on_its_side_of_the_split():
+    def side(name: str) -> str:
+        return split_of(name, validation_fraction=0.2, test_fraction=0.3, seed=1)
+
+    sides = [side(f"group {n}") for n in range(1000)]
+    assert sides == [side(f"group {n}") for n in range(1000)]
+    # Within four standard deviations of 1000 p: sqrt(1000 * 0.3 * 0.7) = 14.5.
+    assert abs(sides.count("test") - 300) < 58
+    assert abs(sides.count("validation") - 200) < 51
+
+
+def test_values_of_calls_are_compared_by_value_and_never_loosely():
+    assert is_value_close((1, 2.0), [1, 2], None)
+    assert is_value_close({"a": (1,)}, {"a": [1]}, None)
+    assert not is_value_close(True, 1, None)
+    assert not is_value_close([1], [1, 2], None)
+    assert not is_value_close({1, 2}, [1, 2], None)
+    assert is_value_close(0.1 + 0.2, 0.3, 1e-9)
+    assert not is_value_close(0.1 + 0.2, 0.3, None)
+    assert not is_value_close(float("inf"), 0.3, 1e-9)
+
+
+def test_the_experiment_file_of_the_import_is_understood():
+    register()
+    (stage,) = load_experiment(EXPERIMENT).stages
+    assert stage.name == "import_problems"
