@@ -15,6 +15,7 @@ from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
 from simex.core.progress import progress
+from simex.jobs.fuzzed_inputs import add_fuzzed, count_coverage, fuzz_all
 from simex.jobs.sandbox import SandboxConfig
 from simex.problems.problem import Limits
 from simex.problems.sources.functions import (
@@ -48,6 +49,7 @@ def harvest_functions(
     max_functions: int = 600,
     inputs_per_function: int = 3,
     held_out_fraction: float = 0.3,
+    fuzz_rounds: int = 0,
     seed: int = 0,
     license: str = "unknown",
     limits: HarvestLimits = DEFAULT_LIMITS,
@@ -69,7 +71,9 @@ def harvest_functions(
       max_functions: Keep the shortest so many.
       inputs_per_function: Keep at most so many calls of a function.
       held_out_fraction: Share of the module files whose functions are for testing.
-      seed: Of the split.
+      fuzz_rounds: Mutated calls to try of each function, guided by coverage; calls
+        that reach new code then come first. 0 leaves fuzzing out.
+      seed: Of the split and of mutations.
       license: Of the code below `root`.
       limits: Bounds on programs, and how many calls are tried.
       sandbox: How to open the sandbox.
@@ -78,6 +82,10 @@ def harvest_functions(
       UserError: `root` is no folder, a number is impossible, or nothing was found.
     """
     _check(max_functions, inputs_per_function, held_out_fraction)
+    if fuzz_rounds < 0:
+        raise UserError(
+            f"fuzz_rounds must be at least 0; got {fuzz_rounds}. Set it so."
+        )
     folder = workdir / "harvest_functions"
     if (folder / "report.json").exists():
         return
@@ -92,7 +100,17 @@ def harvest_functions(
             probed,
             lambda start: _probe_all(pool, candidates[start:], inputs_per_function),
         )
-        chosen = _read_chosen(probed, candidates, max_functions)
+        by_function = _read_chosen(probed, candidates)
+        fuzzed = folder / "fuzzed.jsonl"
+        if fuzz_rounds:
+            usable = [f for f, c in zip(candidates, by_function) if c][:max_functions]
+            continue_jsonl(
+                fuzzed,
+                lambda start: fuzz_all(
+                    pool, usable[start:], rounds=fuzz_rounds, seed=seed
+                ),
+            )
+        chosen = _choose(by_function, max_functions, inputs_per_function, fuzzed)
         verified = folder / "verified.jsonl"
         continue_jsonl(verified, lambda start: _verify_all(pool, chosen[start:]))
     records = [
@@ -113,6 +131,7 @@ def harvest_functions(
         "python": platform.python_version(),
         "seconds": round(time.monotonic() - started, 1),  # of the last attempt
         **_count(records),
+        **({"coverage": count_coverage(fuzzed)} if fuzz_rounds else {}),
         "functions_dropped_unread": found.dropped,
         **_count_drops(list(read_jsonl(probed)), list(read_jsonl(verified))),
     }
@@ -163,9 +182,8 @@ def _stdout_of(outcome: RunOutcome | InfraError) -> str:
 def _read_chosen(
     probed: pathlib.Path,
     functions: Sequence[tuple[FunctionCase, ...]],
-    max_functions: int,
-) -> list[SelectedCase]:
-    """The chosen calls of the first `max_functions` functions that have any."""
+) -> list[list[SelectedCase]]:
+    """The chosen calls of each function; of many there are none."""
     records = list(read_jsonl(probed))
     if [r["function"] for r in records] != [_function_id(f) for f in functions]:
         raise UserError(
@@ -173,12 +191,29 @@ def _read_chosen(
             "other functions. Delete its folder, or name another workdir."
         )
     by_id = {case.id: case for cases in functions for case in cases}
-    lists = (record["chosen"] for record in records if record["chosen"])
     return [
-        SelectedCase(case=by_id[case_id], stdout=stdout)
-        for chosen in itertools.islice(lists, max_functions)
-        for case_id, stdout in chosen
+        [
+            SelectedCase(case=by_id[case_id], stdout=stdout)
+            for case_id, stdout in record["chosen"]
+        ]
+        for record in records
     ]
+
+
+def _choose(
+    by_function: Sequence[list[SelectedCase]],
+    max_functions: int,
+    per_function: int,
+    fuzzed: pathlib.Path,
+) -> list[SelectedCase]:
+    """The calls of the first `max_functions` functions that have any."""
+    usable = [chosen for chosen in by_function if chosen][:max_functions]
+    if fuzzed.exists():
+        usable = [
+            add_fuzzed(chosen, record, per_function)
+            for chosen, record in zip(usable, read_jsonl(fuzzed), strict=True)
+        ]
+    return [case for chosen in usable for case in chosen]
 
 
 def _function_id(cases: tuple[FunctionCase, ...]) -> str:

@@ -10,6 +10,11 @@ from simex.problems.sources.functions.case import (
     SelectedCase,
     render_program,
 )
+from simex.problems.sources.functions.fuzz import (
+    FuzzReport,
+    parse_fuzz,
+    render_fuzz,
+)
 from simex.problems.sources.functions.harvest import (
     Harvest,
     HarvestLimits,
@@ -22,19 +27,23 @@ from simex.problems.sources.functions.probe import (
     parse_probe,
     render_probe,
 )
-from simex.problems.sources.functions.select import is_held_out, select_cases
+from simex.problems.sources.functions.select import is_held_out, is_idle, select_cases
 
 __all__ = [
     "CallOutcome",
     "Finding",
     "FunctionCase",
+    "FuzzReport",
     "Harvest",
     "HarvestLimits",
     "SelectedCase",
     "candidate_cases",
     "harvest",
     "is_held_out",
+    "is_idle",
+    "parse_fuzz",
     "parse_probe",
+    "render_fuzz",
     "render_probe",
     "render_program",
     "select_cases",

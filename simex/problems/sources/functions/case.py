@@ -19,7 +19,7 @@ class FunctionCase:
     call: str  # one expression
     license: str
     module: str  # dotted name
-    origin: str  # doctest | generated: where the arguments come from
+    origin: str  # doctest | generated | fuzzed: where the arguments come from
 
     @property
     def num_chars(self) -> int:

@@ -41,7 +41,7 @@ def _best(group: Iterable[CallOutcome], per_function: int) -> list[SelectedCase]
     values = [
         (outcome.case, outcome.value)
         for outcome in group
-        if outcome.value is not None and not _is_idle(outcome.case, outcome.value)
+        if outcome.value is not None and not is_idle(outcome.case, outcome.value)
     ]
     if all(value == "None" for _, value in values):
         return []
@@ -59,7 +59,7 @@ def _best(group: Iterable[CallOutcome], per_function: int) -> list[SelectedCase]
     ]
 
 
-def _is_idle(case: FunctionCase, value: str) -> bool:
+def is_idle(case: FunctionCase, value: str) -> bool:
     """Does a call of the form ``(a := x, f(a))[0]`` leave x as it was?"""
     return case.call.startswith(f"(a := {value}, ")
 
