@@ -25,6 +25,7 @@ BOX_FILES = (
     "simex/sandbox/syscalls.py",
     "simex/sandbox/zygote.py",
     "simex/traces/__init__.py",
+    "simex/traces/codes.py",
     "simex/traces/monitoring.py",
     "simex/traces/recorder.py",
     "simex/traces/settrace.py",

@@ -57,12 +57,15 @@ def collect_traces(
     max_bytes: int = 1 << 20,
     limits: Limits = Limits(),
     verify: bool = True,
+    verifying_pool: SandboxPool | None = None,
 ) -> Iterator[Trace | TraceFailure]:
     """A trace or a failure for each (source, stdin), in order.
 
     A longer run than the caps allow gives a trace with `is_truncated`. With `verify`
     each program also runs untraced, and a trace whose stdout differs is refused: that
-    catches programs that depend on the clock, on addresses or on being watched.
+    catches programs that depend on the clock, on addresses or on being watched. They
+    run in `verifying_pool` if there is one: a pool whose workers hash with another
+    seed also catches those that depend on the order of a set.
     """
 
     def submit(program: tuple[str, str]) -> _TraceJob:
@@ -78,7 +81,7 @@ def collect_traces(
         runs = [pool.submit(traced)]
         if verify:
             untraced = RunRequest(source=source, stdin=stdin, limits=limits)
-            runs.append(pool.submit(untraced))
+            runs.append((verifying_pool or pool).submit(untraced))
         return _TraceJob(traced, runs)
 
     in_flight = pool.num_workers * _IN_FLIGHT_PER_WORKER
@@ -104,8 +107,6 @@ def _judge_trace(
         trace = parse_trace(traced.trace or b"", request=request, stdout=traced.stdout)
     except ValueError as error:
         return fail(f"the trace is not usable: {error}")
-    return (
-        fail("tracing_lost: the program switched tracing off")
-        if trace.is_lost
-        else trace
-    )
+    if trace.is_lost:
+        return fail("tracing_lost: the program switched tracing off")
+    return trace

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from simex.traces import recorder, values
+from simex.traces.codes import CodeFacts, collect_facts
 
 _monitoring: Any = getattr(sys, "monitoring", None)
 _TOOL, _TOOL_NAME = 4, "simex"
 _get_frame, _get_thread, _id = sys._getframe, threading.get_ident, id
 _LINE, _RETURN, _EXCEPTION = recorder.LINE, recorder.RETURN, recorder.EXCEPTION
-_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii  # type: ignore[assignment]
+_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 _describe_exception, _render_value = recorder.describe_exception, values.render_value
 
 
@@ -30,7 +31,7 @@ class MonitoringTracer:
             max_events=max_events, max_bytes=max_bytes, room=room, stop=self._stop
         )
         self._file_name = file_name
-        self._told: dict[int, types.CodeType] = {}
+        self._told: dict[int, CodeFacts] = {}
         self._thread = 0
         events = _monitoring.events
         self._local_events = events.PY_START | events.PY_RESUME | events.LINE
@@ -51,7 +52,8 @@ class MonitoringTracer:
         self, code: types.CodeType, namespace: dict[str, Any], *, audits: bool = True
     ) -> None:
         execute, ours = exec, self._recorder
-        self._told = {_id(c): c for c in recorder.codes_told(code, self._file_name)}
+        found = collect_facts(code, self._file_name)
+        self._told = {_id(facts.code): facts for facts in found}
         self._thread = _get_thread()
         ours.start(namespace)
         sys.setrecursionlimit(sys.getrecursionlimit() + 1)  # this very frame
@@ -68,8 +70,8 @@ class MonitoringTracer:
         _monitoring.use_tool_id(_TOOL, _TOOL_NAME)
         for event, callback in self._callbacks.items():
             _monitoring.register_callback(_TOOL, event, callback)
-        for code in self._told.values():
-            _monitoring.set_local_events(_TOOL, code, self._local_events)
+        for facts in self._told.values():
+            _monitoring.set_local_events(_TOOL, facts.code, self._local_events)
         _monitoring.set_events(_TOOL, self._global_events)
 
     def _is_lost(self) -> bool:
@@ -79,8 +81,8 @@ class MonitoringTracer:
         if _monitoring.get_events(_TOOL) != self._global_events:
             return True
         if any(
-            _monitoring.get_local_events(_TOOL, code) != self._local_events
-            for code in self._told.values()
+            _monitoring.get_local_events(_TOOL, facts.code) != self._local_events
+            for facts in self._told.values()
         ):
             return True
         return any(
@@ -92,19 +94,20 @@ class MonitoringTracer:
         if _monitoring.get_tool(_TOOL) != _TOOL_NAME:
             return
         _monitoring.set_events(_TOOL, 0)
-        for code in self._told.values():
-            _monitoring.set_local_events(_TOOL, code, 0)
+        for facts in self._told.values():
+            _monitoring.set_local_events(_TOOL, facts.code, 0)
         for event in self._callbacks:
             _monitoring.register_callback(_TOOL, event, None)
         _monitoring.free_tool_id(_TOOL)
 
     def _on_enter(self, code: types.CodeType, offset: int) -> None:
         if _get_thread() == self._thread and not self._recorder.is_stopped:
-            self._recorder.enter(_get_frame(1), code)
+            self._recorder.enter(_get_frame(1), self._told[_id(code)])
 
     def _on_throw(self, code: types.CodeType, offset: int, error: object) -> None:
-        if _id(code) in self._told:
-            self._on_enter(code, offset)
+        facts = self._told.get(_id(code))
+        if facts is not None and _get_thread() == self._thread:
+            self._recorder.enter(_get_frame(1), facts)
 
     def _on_line(self, code: types.CodeType, line: int) -> None:
         entered = self._find(code)
@@ -139,4 +142,4 @@ class MonitoringTracer:
         if _get_thread() != self._thread:
             return None
         entered = self._recorder.running
-        return entered if entered is not None and entered.code is code else None
+        return entered if entered is not None and entered.facts.code is code else None

@@ -11,48 +11,27 @@ a function changed variables of the module; then comes one closing object.
 import json
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from simex.sandbox import protocol
 from simex.traces import values
+from simex.traces.codes import CodeFacts
 from simex.traces.variables import FrameVariables, ModuleVariables, Names
 from simex.traces.watch import Watches
 
 KINDS = ("line", "call", "return", "exception", "stdout")
 LINE, CALL, RETURN, EXCEPTION, STDOUT = range(5)
 _CLOSING_BYTES = 256
-_FLAG_OPTIMIZED, _FLAG_RESUMABLE = 0x1, 0x20 | 0x80 | 0x200
-_INLINE_FRAMES = frozenset(("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"))
-_MODULE = "<module>"
 
 _dict_items, _len, _type, _str, _id = dict.items, len, type, str, id
 _OSError, _ValueError, _RuntimeError = OSError, ValueError, RuntimeError
-_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii  # type: ignore[assignment]
-_dump = json.JSONEncoder().encode
+_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
+# Nothing of `json` is called later on: it is Python, which a program may change.
+_JSON_BOOLS, _VERSION = ("false", "true"), json.dumps(sys.version.split()[0])
 _exception_arguments = BaseException.__dict__["args"].__get__
 _BaseException, _issubclass = BaseException, issubclass
 _render_value = values.render_value
-
-
-def is_told(code: types.CodeType) -> bool:
-    """Whether frames of this code of the program have events of their own.
-
-    Functions and the module: class bodies and comprehensions are part of the line that
-    holds them, which is also how interpreters from 3.12 on see most comprehensions.
-    """
-    if code.co_name == _MODULE:
-        return True
-    return bool(code.co_flags & _FLAG_OPTIMIZED) and code.co_name not in _INLINE_FRAMES
-
-
-def codes_told(code: types.CodeType, file_name: str) -> Iterator[types.CodeType]:
-    """`code` and all code inside it whose frames have events of their own."""
-    if code.co_filename == file_name and is_told(code):
-        yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from codes_told(constant, file_name)
 
 
 def describe_exception(error: object) -> str:
@@ -70,17 +49,21 @@ def describe_exception(error: object) -> str:
 class Entered:
     """A frame that was entered and not yet left."""
 
-    __slots__ = ("code", "depth", "is_unwinding", "line", "middle", "variables")
+    __slots__ = ("depth", "facts", "is_unwinding", "line", "middle", "variables")
 
     def __init__(
-        self, code: types.CodeType, depth: int, variables: FrameVariables | None
+        self, facts: CodeFacts, depth: int, variables: FrameVariables | None, line: int
     ) -> None:
-        self.code = code
+        self.facts = facts
         self.depth = depth
         self.variables = variables  # None: the module
-        self.line = code.co_firstlineno  # the line that runs
-        self.middle = f",{_quote(code.co_name)},{depth},["
+        self.line = line  # the line that runs
         self.is_unwinding = False  # by an exception
+        middle = facts.middles.get(depth)
+        if middle is None:
+            middle = f",{_quote(facts.code.co_name)},{depth},["
+            facts.middles[depth] = middle
+        self.middle = middle
 
 
 class Recorder:
@@ -101,6 +84,8 @@ class Recorder:
         self._entered: list[Entered] = []
         self._module = ModuleVariables(self._watches, self._names, {})
         self._stdout_position = 0
+        self._epoch = 0  # counts the lines that may have changed an object
+        self._epoch_of_module = -1
         stdout: Any = sys.stdout
         stdout.reconfigure(write_through=True)  # else text waits above the buffer
         self._tell = stdout.buffer.tell
@@ -109,14 +94,18 @@ class Recorder:
         values.set_main_name(namespace["__name__"])
         self._module = ModuleVariables(self._watches, self._names, namespace)
 
-    def enter(self, frame: types.FrameType, code: types.CodeType) -> Entered:
+    def enter(self, frame: types.FrameType, facts: CodeFacts) -> Entered:
         """A frame is entered, or goes on: a CALL, unless it is the module."""
-        is_module = code.co_name is _MODULE or code.co_name == _MODULE
-        variables = None if is_module else self._variables_of(frame, code)
-        entered = Entered(code, _len(self._entered), variables)
-        if not is_module:
-            entered.line = frame.f_lineno
-            self.record(CALL, frame, entered, entered.line)
+        depth, line = _len(self._entered), frame.f_lineno
+        if facts.is_module:
+            entered = Entered(facts, depth, None, line)
+        else:
+            if facts.is_resumable:
+                variables = self._resumed_variables(frame, facts.code)
+            else:
+                variables = FrameVariables(self._watches, self._names)
+            entered = Entered(facts, depth, variables, line)
+            self.record(CALL, frame, entered, line)
         self._entered.append(entered)
         return entered
 
@@ -129,11 +118,9 @@ class Recorder:
         """This frame, and all that were entered in it, are left."""
         del self._entered[entered.depth :]
 
-    def _variables_of(
+    def _resumed_variables(
         self, frame: types.FrameType, code: types.CodeType
     ) -> FrameVariables:
-        if not code.co_flags & _FLAG_RESUMABLE:
-            return FrameVariables(self._watches, self._names)
         # A generator is left and entered again; a new one may get the id of an old.
         key = _id(frame)
         if frame.f_lineno == code.co_firstlineno or key not in self._resumable:
@@ -151,31 +138,45 @@ class Recorder:
         """Add one event; `value` is JSON."""
         if self.is_stopped:
             return
-        try:
-            position = self._tell()
-            if position != self._stdout_position:
-                self._record_stdout(kind, entered, position)
-        except (_OSError, _ValueError):
-            position = self._stdout_position  # closed: nothing more can be printed
-        variables = entered.variables
+        position, variables = self._stdout_position, entered.variables
+        # What ran since the last event is the running frame's line: in a CALL, the
+        # caller's, and nobody's when the main thread enters the module.
+        runner = entered
+        if kind == CALL and self._entered:
+            runner = self._entered[-1]
+        if runner.line in runner.facts.changing:
+            self._epoch += 1
+            if runner.line in runner.facts.calling:
+                position = self._find_position(runner)
+        epoch = self._epoch
         try:
             if variables is None:
-                text = (
-                    f"[{kind},{line}{entered.middle}{self._module.changes_in_module()}"
-                    f"],{value},{position}]"
-                )
+                changes = self._module.changes_in_module(epoch)
+                text = f"[{kind},{line}{entered.middle}{changes}],{value},{position}]"
             else:
                 local: Any = frame.f_locals
                 items = _dict_items(local) if _type(local) is dict else local.items()
-                text = (
-                    f"[{kind},{line}{entered.middle}{variables.changes(items)}"
-                    f"],{value},{position}"
-                )
-                others = self._module.changes_in_function()
-                text += f",[{others}]]" if others else "]"
+                changes = variables.changes(items, epoch)
+                text = f"[{kind},{line}{entered.middle}{changes}],{value},{position}]"
+                if epoch != self._epoch_of_module:
+                    self._epoch_of_module = epoch
+                    others = self._module.changes_in_function(epoch)
+                    if others:
+                        text = f"{text[:-1]},[{others}]]"
         except _RuntimeError:  # another thread changed a dict under our eyes
             text = f"[{kind},{line}{entered.middle}],{value},{position}]"
         self._add(text)
+
+    def _find_position(self, runner: Entered) -> int:
+        """The position of stdout; a STDOUT if the line that runs printed."""
+        try:
+            position = self._tell()
+        except (_OSError, _ValueError):
+            return self._stdout_position  # closed: nothing more can be printed
+        if position != self._stdout_position:
+            self._stdout_position = position
+            self._add(f"[{STDOUT},{runner.line}{runner.middle}],null,{position}]")
+        return position
 
     def _add(self, text: str) -> None:
         if self.is_stopped:
@@ -188,25 +189,15 @@ class Recorder:
             return
         self._parts.append(text)
 
-    def _record_stdout(self, kind: int, entered: Entered, position: int) -> None:
-        """Something was printed by the line that runs: in a CALL, the caller's."""
-        self._stdout_position = position
-        writer = entered
-        if kind == CALL and self._entered:
-            writer = self._entered[-1]
-        self._add(f"[{STDOUT},{writer.line}{writer.middle}],null,{position}]")
-
     def finish(self, *, is_truncated: bool, is_lost: bool) -> None:
         """Write the whole trace. Only the first call counts."""
         if self.is_stopped:
             return
         self.is_stopped = True
-        closing = {
-            "is_truncated": is_truncated,
-            "is_lost": is_lost,
-            "python": sys.version.split()[0],
-        }
-        self._parts.append(_dump(closing))
+        truncated, lost = _JSON_BOOLS[is_truncated], _JSON_BOOLS[is_lost]
+        self._parts.append(
+            f'{{"is_truncated":{truncated},"is_lost":{lost},"python":{_VERSION}}}'
+        )
         data = "\n".join(self._parts).encode("ascii")
         start = protocol.TRACE_HEADER.size
         self._room[start : start + _len(data)] = data

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from simex.traces import recorder, values
+from simex.traces.codes import CodeFacts, collect_facts
 
 _settrace, _gettrace, _get_thread = sys.settrace, sys.gettrace, threading.get_ident
 _LINE, _RETURN, _EXCEPTION = recorder.LINE, recorder.RETURN, recorder.EXCEPTION
-_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii  # type: ignore[assignment]
+_quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 _describe_exception, _render_value = recorder.describe_exception, values.render_value
 _id = id
 
@@ -30,7 +31,7 @@ class SettraceTracer:
             max_events=max_events, max_bytes=max_bytes, room=room, stop=self._stop
         )
         self._file_name = file_name
-        self._told: dict[int, types.CodeType] = {}
+        self._told: dict[int, CodeFacts] = {}
         self._is_running = False  # while True, nobody else is to call sys.settrace
         self._is_lost = False
         self._thread = 0
@@ -39,7 +40,8 @@ class SettraceTracer:
         self, code: types.CodeType, namespace: dict[str, Any], *, audits: bool = True
     ) -> None:
         execute, settrace, ours = exec, _settrace, self._recorder
-        self._told = {_id(c): c for c in recorder.codes_told(code, self._file_name)}
+        found = collect_facts(code, self._file_name)
+        self._told = {_id(facts.code): facts for facts in found}
         self._thread = _get_thread()
         ours.start(namespace)
         on_call = self._on_call
@@ -66,10 +68,10 @@ class SettraceTracer:
             self._is_lost = self._is_lost or _get_thread() == self._thread
 
     def _on_call(self, frame: types.FrameType, event: str, arg: Any) -> Any:
-        code = frame.f_code
-        if self._told.get(_id(code)) is None or self._recorder.is_stopped:
+        facts = self._told.get(_id(frame.f_code))
+        if facts is None or self._recorder.is_stopped:
             return None
-        return self._make_local_trace(self._recorder.enter(frame, code))
+        return self._make_local_trace(self._recorder.enter(frame, facts))
 
     def _make_local_trace(self, entered: recorder.Entered) -> LocalTrace:
         record, leave = self._recorder.record, self._recorder.leave

@@ -58,23 +58,29 @@ class Names:
 class FrameVariables:
     """The variables of one frame."""
 
-    __slots__ = ("_frozen", "_object_text", "_prefix", "_texts", "_watches")
+    __slots__ = ("_epoch", "_frozen", "_ids", "_prefix", "_texts", "_watches")
 
     def __init__(self, watches: Watches, names: Names) -> None:
         self._watches = watches
         self._prefix = names.prefix
         self._frozen: dict[str, object] = {}  # to be skipped fast while the same
         self._texts: dict[str, str] = {}
+        self._ids: dict[str, int] = {}  # of values that can change
+        self._epoch = -1
 
     def changes(
         self,
         items: Iterable[tuple[Any, Any]],
+        epoch: int,
         olds: dict[str, str | None] | None = None,
     ) -> str:
         """`"name","text",…` as JSON, without brackets, of what reads differently.
 
-        `olds` takes what they read before, unless it has an older text of that name.
+        While `epoch` stays the same no object changes: only names do. `olds` takes
+        what they read before, unless it has an older text of that name.
         """
+        ids, is_calm = self._ids, epoch == self._epoch
+        self._epoch = epoch
         frozen, texts, prefix_of, out = self._frozen, self._texts, self._prefix, ""
         for name, value in items:
             if _type(name) is not _str or frozen.get(name, _MISSING) is value:
@@ -83,6 +89,8 @@ class FrameVariables:
             how = _get_how(_id(kind))
             if how == _LASTING:
                 frozen[name] = value
+                if name in ids:
+                    del ids[name]
                 prefix = prefix_of(name)
                 if not prefix:
                     continue
@@ -92,6 +100,10 @@ class FrameVariables:
                     frozen[name] = value
                 continue
             else:
+                value_id = _id(value)
+                if is_calm and ids.get(name) == value_id:
+                    continue
+                ids[name] = value_id
                 if name in frozen:
                     del frozen[name]
                 prefix = prefix_of(name)
@@ -135,12 +147,12 @@ class ModuleVariables(FrameVariables):
         self._value_ids: list[int] = []
         self._last_name: object = None
 
-    def changes_in_module(self) -> str:
+    def changes_in_module(self, epoch: int) -> str:
         """As `changes`, since the last event of the module."""
         pending = self._pending
         if not pending:
-            return self.changes(_dict_items(self._namespace))
-        self.changes(_dict_items(self._namespace), pending)
+            return self.changes(_dict_items(self._namespace), epoch)
+        self.changes(_dict_items(self._namespace), epoch, pending)
         self._pending = {}
         texts, out = self._texts, ""
         for name in self._namespace:
@@ -150,18 +162,18 @@ class ModuleVariables(FrameVariables):
                 out += f"{self._prefix(name)}{_quote(texts[name])}"
         return out[1:]
 
-    def changes_in_function(self) -> str:
+    def changes_in_function(self, epoch: int) -> str:
         """As `changes`, since the last event of any frame."""
         namespace = self._namespace
         if (
             _list(_map(_id, _dict_values(namespace))) != self._value_ids
             or _next(_reversed(namespace), None) is not self._last_name
         ):
-            return self.changes(self._look_anew(), self._pending)
+            return self.changes(self._look_anew(), epoch, self._pending)
         if not self._mutable:
             return ""
         items = [(name, namespace[name]) for name in self._mutable]
-        return self.changes(items, self._pending)
+        return self.changes(items, epoch, self._pending)
 
     def _look_anew(self) -> list[tuple[Any, Any]]:
         namespace = self._namespace
