@@ -23,6 +23,7 @@ COMMANDS = {
     "judge": "simex.commands.judge",
     "score": "simex.commands.score",
     "run": "simex.commands.run",
+    "trace": "simex.commands.trace",
 }
 
 EXIT_USER_ERROR = 2

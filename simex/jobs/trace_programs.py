@@ -22,8 +22,9 @@ def trace_programs(
     workdir: pathlib.Path,
     *,
     max_events: int = 2_000,
+    max_bytes: int = 1 << 20,
     max_functions: int = 1_000,
-    verify: bool = False,
+    verify: bool = True,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes trace_programs/{curriculum,functions}.jsonl, one record a run.
@@ -35,15 +36,21 @@ def trace_programs(
     Args:
       workdir: of the run.
       max_events: longer runs are cut there, and marked.
+      max_bytes: of a trace as it is written in the sandbox; likewise.
       max_functions: calls of functions to trace.
       verify: also run everything untraced and require the same stdout. Right programs
-        and functions ran before, and are always held against what they printed then.
+        and functions ran before, and are always held against what they printed then;
+        without `verify` nobody knows whether a wrong program prints the same twice.
       sandbox: where programs run.
     """
     folder = workdir / "trace_programs"
     with sandbox.open_pool() as pool:
         collect = functools.partial(
-            collect_traces, pool, max_events=max_events, verify=verify
+            collect_traces,
+            pool,
+            max_events=max_events,
+            max_bytes=max_bytes,
+            verify=verify,
         )
         items = list(_list_curriculum(workdir / "make_problems" / "train.jsonl"))
         _trace_all(items, folder / "curriculum.jsonl", collect)

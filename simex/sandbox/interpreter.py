@@ -27,8 +27,14 @@ BOX_FILES = (
     "simex/sandbox/wire.py",
     "simex/sandbox/zygote.py",
     "simex/traces/__init__.py",
+    "simex/traces/codes.py",
+    "simex/traces/monitoring.py",
+    "simex/traces/recorder.py",
+    "simex/traces/settrace.py",
     "simex/traces/tracer.py",
     "simex/traces/values.py",
+    "simex/traces/variables.py",
+    "simex/traces/watch.py",
 )
 ZYGOTE = "simex/sandbox/zygote.py"
 FLAGS = ("-s", "-P", "-S", "-B")

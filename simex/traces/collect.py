@@ -5,21 +5,18 @@ text, and it counts only if the run was clean, complete and printed what the sam
 program prints when nobody watches.
 """
 
-import bisect
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any
 
 from simex.core.errors import InfraError
 from simex.problems.problem import Limits
 from simex.sandbox.in_order import in_order
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
-from simex.traces.trace import Event, EventKind, Trace
+from simex.traces.parse import parse_trace
+from simex.traces.trace import Trace
 
-_KINDS = (EventKind.LINE, EventKind.CALL, EventKind.RETURN, EventKind.EXCEPTION)
 _IN_FLIGHT_PER_WORKER = 16
 
 
@@ -60,12 +57,15 @@ def collect_traces(
     max_bytes: int = 1 << 20,
     limits: Limits = Limits(),
     verify: bool = True,
+    verifying_pool: SandboxPool | None = None,
 ) -> Iterator[Trace | TraceFailure]:
     """A trace or a failure for each (source, stdin), in order.
 
     A longer run than the caps allow gives a trace with `is_truncated`. With `verify`
     each program also runs untraced, and a trace whose stdout differs is refused: that
-    catches programs that depend on the clock, on addresses or on being watched.
+    catches programs that depend on the clock, on addresses or on being watched. They
+    run in `verifying_pool` if there is one: a pool whose workers hash with another
+    seed also catches those that depend on the order of a set.
     """
 
     def submit(program: tuple[str, str]) -> _TraceJob:
@@ -81,7 +81,7 @@ def collect_traces(
         runs = [pool.submit(traced)]
         if verify:
             untraced = RunRequest(source=source, stdin=stdin, limits=limits)
-            runs.append(pool.submit(untraced))
+            runs.append((verifying_pool or pool).submit(untraced))
         return _TraceJob(traced, runs)
 
     in_flight = pool.num_workers * _IN_FLIGHT_PER_WORKER
@@ -104,69 +104,9 @@ def _judge_trace(
     if any(outcome.stdout != traced.stdout for outcome in outcomes):
         return fail("the program prints something else when it is not traced")
     try:
-        return parse_trace(traced.trace or b"", request=request, stdout=traced.stdout)
+        trace = parse_trace(traced.trace or b"", request=request, stdout=traced.stdout)
     except ValueError as error:
         return fail(f"the trace is not usable: {error}")
-
-
-def parse_trace(data: bytes, *, request: RunRequest, stdout: bytes) -> Trace:
-    """Parse what the tracer wrote, trusting none of it. Raises ValueError."""
-    try:
-        text = stdout.decode("utf-8")
-        lines = [json.loads(line) for line in data.decode("ascii").split("\n")]
-    except RecursionError:
-        raise ValueError("it nests too deeply") from None
-    closing = lines.pop()
-    if not isinstance(closing, dict) or not _is_closing(closing):
-        raise ValueError("it has no end")
-    if closing["is_lost"]:
-        raise ValueError("the program switched tracing off")
-    if len(lines) > request.max_events:
-        raise ValueError("it has more events than were allowed")
-    count_characters = _make_character_counter(text, stdout)
-    return Trace(
-        source=request.source,
-        stdin=request.stdin,
-        stdout=text,
-        events=tuple(_parse_event(line, count_characters) for line in lines),
-        is_truncated=closing["is_truncated"],
-        python_version=closing["python"],
-    )
-
-
-def _is_closing(record: dict[str, Any]) -> bool:
-    types = {"is_truncated": bool, "is_lost": bool, "python": str}
-    return {k: type(v) for k, v in record.items()} == types
-
-
-def _parse_event(line: Any, count_characters: Any) -> Event:
-    if not isinstance(line, list) or len(line) != 7:
-        raise ValueError("an event has the wrong form")
-    kind, number, function, depth, flat, value, stdout_bytes = line
-    are_ints = all(
-        type(n) is int and n >= 0 for n in (kind, number, depth, stdout_bytes)
-    )
-    are_texts = type(flat) is list and all(type(t) is str for t in (function, *flat))
-    is_value = value is None or type(value) is str
-    if not (are_ints and are_texts and is_value and kind < 4 and len(flat) % 2 == 0):
-        raise ValueError("an event has the wrong form")
-    return Event(
-        kind=_KINDS[kind],
-        line=number,
-        function=function,
-        depth=depth,
-        changed=dict(zip(flat[::2], flat[1::2])),
-        value=value,
-        stdout_length=count_characters(stdout_bytes),
-    )
-
-
-def _make_character_counter(text: str, stdout: bytes) -> Any:
-    """From a number of bytes of stdout to the number of characters in them."""
-    if len(text) == len(stdout):
-        return lambda num_bytes: min(num_bytes, len(text))
-    ends, position = [], 0
-    for character in text:
-        position += len(character.encode("utf-8"))
-        ends.append(position)
-    return lambda num_bytes: bisect.bisect_right(ends, num_bytes)
+    if trace.is_lost:
+        return fail("tracing_lost: the program switched tracing off")
+    return trace

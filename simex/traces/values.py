@@ -69,6 +69,18 @@ def render_value(value: Any) -> str:
     return text if _len(text) <= MAX_TEXT_LENGTH else text[:MAX_TEXT_LENGTH] + "…"
 
 
+def render_inner(value: Any) -> str:
+    """The text of an element of a container at the top."""
+    if _type(value) is _int and -_SMALL_INT < value < _SMALL_INT:
+        return _repr(value)
+    return _render(value, 1, [_MAX_NODES])
+
+
+def type_name(value: object) -> str:
+    """The name of the value's class, read past its metaclass."""
+    return _name_of_type(_type(value))
+
+
 def _render(value: Any, depth: int, budget: list[int]) -> str:
     budget[0] -= 1
     if budget[0] < 0:
@@ -99,6 +111,11 @@ def _can_repr(values: Any) -> bool:
     """Whether builtin repr of this container is safe and short."""
     if _len(values) > MAX_ITEMS:
         return False
+    for value in values:
+        if _type(value) is not _int or not -_SMALL_INT < value < _SMALL_INT:
+            break
+    else:
+        return True
     kinds = _set(_map(_id, _map(_type, values)))
     if kinds <= _INTS:
         return _max(_map(_bit_length, values), default=0) <= _MAX_INT_BITS
@@ -190,7 +207,7 @@ def _render_object(value: object, depth: int, budget: list[int]) -> str:
     name = _name_of_type(kind)
     if _issubclass(kind, _type):
         return f"<class {_name_of_type(value)}>"
-    fields = _fields_of(value, kind)
+    fields = fields_of(value)
     if not fields or depth >= MAX_DEPTH:
         return f"<{name}>"
     parts: list[str] = []
@@ -200,20 +217,32 @@ def _render_object(value: object, depth: int, budget: list[int]) -> str:
     return f"<{name} {', '.join(parts)}>"
 
 
-def _fields_of(value: object, kind: type) -> dict[str, object] | None:
+def fields_of(value: object) -> dict[str, object] | None:
     """The instance's dict, if the program defined its class, read past its class."""
+    kind = _type(value)
+    found = _field_getters.get(_id(kind))
+    if found is None:
+        # The class is kept too: another one may not get its id.
+        found = _field_getters[_id(kind)] = (kind, _find_field_getter(kind))
+    getter = found[1]
+    if getter is None:
+        return None
+    fields = getter.__get__(value)
+    return fields if _type(fields) is dict else None
+
+
+def _find_field_getter(kind: type) -> Any:
     if _namespace_of_type(kind).get("__module__") is not _main_name():
         return None
     for parent in _mro_of_type(kind):
         getter = _namespace_of_type(parent).get("__dict__")
         if getter is not None:
-            if _type(getter) is not _GetSet:
-                return None  # the program's own `__dict__`: not to be called
-            fields = getter.__get__(value)
-            return fields if _type(fields) is dict else None
+            # Another `__dict__` is the program's own: not to be called.
+            return getter if _type(getter) is _GetSet else None
     return None
 
 
+_field_getters: dict[int, tuple[type, Any]] = {}
 _ordered_items = collections.OrderedDict.items
 _main_marker: list[object] = [None]
 

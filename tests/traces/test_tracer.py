@@ -50,12 +50,13 @@ def test_events_of_a_small_program(pool):
         ("line", 3, "f", {"t": "1"}, None),
         ("line", 5, "f", {}, None),
         ("return", 5, "f", {}, "1"),
+        ("stdout", 7, "<module>", {}, "1\n"),
         ("line", 8, "<module>", {}, None),
         ("return", 8, "<module>", {"y": "'done'"}, "None"),
     ]
-    assert [e.depth for e in result.events] == [0] * 3 + [1] * 9 + [0] * 2
-    # "1\n" is printed by line 7, so only the last two events come after it.
-    assert [e.stdout_length for e in result.events] == [0] * 12 + [2] * 2
+    assert [e.depth for e in result.events] == [0] * 3 + [1] * 9 + [0] * 3
+    # "1\n" is printed by line 7, so only the last three events come after it.
+    assert [e.stdout_length for e in result.events] == [0] * 12 + [2] * 3
     assert result.stdout == "1\n" and not result.is_truncated
     assert result.python_version.startswith("3.")
 
@@ -99,7 +100,7 @@ def test_definitions_and_imports_are_not_state(pool):
 def test_stdout_is_counted_in_characters(pool):
     result = trace(pool, "print('é中')\nx = 1\n")
     # é is 2 bytes, 中 is 3, and the line end 1: 6 bytes, 3 characters.
-    assert [e.stdout_length for e in result.events] == [0, 3, 3]
+    assert [e.stdout_length for e in result.events] == [0, 3, 3, 3]
 
 
 @pytest.mark.parametrize(
