@@ -13,6 +13,7 @@ import tempfile
 from typing import Any, Protocol
 
 from simex.core.errors import InfraError
+from simex.problems.problem import Limits
 from simex.sandbox import interpreter, protocol
 from simex.sandbox.memory_files import MemoryFiles
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
@@ -125,8 +126,8 @@ class ZygoteWorker:
                 )
             except OSError as error:
                 raise InfraError(f"The fork server is gone: {error}.") from None
-            patience = order.wall_secs * _STARVED_FACTOR + _SPARE_SECS
-            reply = protocol.parse_reply(self._receive(patience))
+            patience_secs = find_patience_secs(request.limits)
+            reply = protocol.parse_reply(self._receive(patience_secs))
             if reply.run_id != order.run_id:
                 raise InfraError("The fork server answered another request.")
             return _make_outcome(request, reply, files, self.backend)
@@ -154,12 +155,22 @@ class ZygoteWorker:
         self._process.wait()
 
 
+def find_wall_secs(limits: Limits) -> float:
+    """How long a run may sleep."""
+    return max(MIN_WALL_SECS, WALL_FACTOR * limits.cpu_secs)
+
+
+def find_patience_secs(limits: Limits) -> float:
+    """How long a worker may be silent over a run before it counts as broken."""
+    return find_wall_secs(limits) * _STARVED_FACTOR + _SPARE_SECS
+
+
 def _make_order(request: RunRequest, run_id: int) -> protocol.Request:
     limits = request.limits
     return protocol.Request(
         run_id=run_id,
         cpu_secs=limits.cpu_secs,
-        wall_secs=max(MIN_WALL_SECS, WALL_FACTOR * limits.cpu_secs),
+        wall_secs=find_wall_secs(limits),
         memory_bytes=limits.memory_mib * _MIB,
         file_bytes=max(1, math.floor(limits.output_mib * _MIB)),
         max_events=request.max_events,

@@ -53,6 +53,8 @@ def _inside(path: pathlib.Path, python: interpreter.Interpreter) -> str:
 class Bubblewrap:
     """`uses_user_namespace` is how it works without root."""
 
+    is_for_auto = True
+
     def __init__(self, *, name: str, uses_user_namespace: bool):
         self.name = name
         self._uses_user_namespace = uses_user_namespace
@@ -70,6 +72,9 @@ class Bubblewrap:
         if not interpreter.find_interpreter().is_in_prefix:
             return "the interpreter's executable lies outside its own prefix"
         return None
+
+    def count_cores(self) -> int:
+        return layers.count_usable_cores()
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         """Raises InfraError where the jail cannot be built."""
