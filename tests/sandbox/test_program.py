@@ -127,8 +127,9 @@ def test_two_runs_print_the_same(run_anywhere):
     ],
 )
 def test_each_limit_has_its_own_verdict(run_anywhere, source, status):
-    # 0.3 s of CPU, 256 MiB, 1 MiB of output.
-    limits = Limits(cpu_secs=0.3, memory_mib=256, output_mib=1.0)
+    # Filling 256 MiB takes CPU time too; whoever is to be stopped by it gets more.
+    cpu_secs = 3.0 if status is RunStatus.MEMORY_LIMIT else 0.3
+    limits = Limits(cpu_secs=cpu_secs, memory_mib=256, output_mib=1.0)
     assert run_anywhere(source, limits=limits).status is status
 
 
