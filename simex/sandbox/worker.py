@@ -21,6 +21,7 @@ from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 MIN_WALL_SECS = 5.0
 WALL_FACTOR = 5.0  # wall time over CPU time; it only ends programs that sleep
 _MIB = 1 << 20
+_MAX_GROWTH_BYTES = 32 * _MIB  # of a fork server; then a fresh one
 _START_SECS = 60.0
 _SPARE_SECS = 30.0  # what the fork server may take over the time of a run
 _STARVED_FACTOR = 6.0  # as in zygote.py: a starved run may last so much longer
@@ -105,6 +106,7 @@ class ZygoteWorker:
         self.pid = process.pid
         self.python_version = ""
         self.is_worn = False
+        self._first_rss_bytes = 0
         self._process = process
         self._socket = channel
         self._num_runs = 0
@@ -130,7 +132,13 @@ class ZygoteWorker:
             reply = protocol.parse_reply(self._receive(patience_secs))
             if reply.run_id != order.run_id:
                 raise InfraError("The fork server answered another request.")
+            self._watch_growth(reply.server_rss_bytes)
             return _make_outcome(request, reply, files, self.backend)
+
+    def _watch_growth(self, server_rss_bytes: int) -> None:
+        if not self._first_rss_bytes:
+            self._first_rss_bytes = server_rss_bytes
+        self.is_worn = server_rss_bytes > self._first_rss_bytes + _MAX_GROWTH_BYTES
 
     def _receive(self, timeout_secs: float) -> bytes:
         poll = select.poll()

@@ -54,8 +54,8 @@ def pools(request) -> Iterator[Callable[[str], SandboxPool]]:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """A Ray of our own on this machine, with two CPUs."""
+def ray_cluster() -> Iterator[int]:
+    """A Ray of our own on this machine, with two CPUs; the pid of its root."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed (the extra `cluster`)")
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -71,7 +71,7 @@ def ray_cluster() -> Iterator[None]:
         ) as server:
             assert server.stdin is not None and server.stdout is not None
             monkeypatch.setenv("RAY_ADDRESS", server.stdout.readline().strip())
-            yield
+            yield server.pid
             server.stdin.close()
 
 

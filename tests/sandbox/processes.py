@@ -49,7 +49,8 @@ def is_same_alive(identity: Identity) -> bool:
 
 def parent_of(pid: int) -> int:
     """0 once it is no more."""
-    return int(_read_stat(pid)[1]) if _read_stat(pid) else 0
+    fields = _read_stat(pid)
+    return int(fields[1]) if fields else 0
 
 
 def resident_mib(pid: int) -> float:

@@ -54,6 +54,9 @@ class Killer:
         self._thread = threading.Thread(target=self._kill_all, daemon=True)
         self._thread.start()
 
+    def is_at_it(self) -> bool:
+        return self._thread.is_alive()
+
     def _kill_all(self) -> None:
         while self.num_left:
             self._look_on(self._random.uniform(0.05, 1.0))
@@ -98,6 +101,7 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
         killer = Killer(KINDS[backend], num_kills, seed)
         n = 0
         while killer.num_left or n < 20:
+            assert killer.is_at_it() or not killer.num_left
             while len(futures) - sum(answers.values()) > 60:
                 time.sleep(0.01)
             n += 1
