@@ -1,5 +1,6 @@
 """Looking at processes from outside, by /proc."""
 
+import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -10,14 +11,19 @@ Identity = tuple[int, str]  # pid and start time: pids come back, this pair does
 def descendants(pid: int) -> list[int]:
     """All living processes below `pid`, as the host numbers them."""
     found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue  # it ended meanwhile
-        for child in map(int, children):
-            found += [child, *descendants(child)]
+    for child in _children(pid):
+        found += [child, *descendants(child)]
     return found
+
+
+def _children(pid: int) -> list[int]:
+    folder, found = pathlib.Path(f"/proc/{pid}/task"), []
+    try:
+        for task in os.listdir(folder):
+            found += (folder / task / "children").read_text().split()
+    except OSError:
+        pass  # it ended meanwhile
+    return [int(child) for child in found]
 
 
 def _read_stat(pid: int) -> list[str]:
