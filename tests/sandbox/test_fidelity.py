@@ -15,7 +15,7 @@ import pytest
 
 from simex.problems.problem import Limits
 from simex.sandbox import interpreter
-from simex.sandbox.outcome import RunRequest
+from simex.sandbox.outcome import RunOutcome, RunRequest
 
 STDIN = "one\ntwo 2\n\tthree é\n\nlast"
 ENVIRONMENT = {
@@ -181,10 +181,30 @@ def end_of_plain(source: str, stdin: str) -> End:
         return run_command([python, "program.py"], stdin.encode(), folder)
 
 
+# What depends on how a jail is built; the rest is decided by `sandbox/program.py`.
+JAIL_MATTERS = [
+    "open(0)",
+    "/dev/stdin",
+    "/dev/stdout",
+    "great depth",
+    "threads",
+    "asyncio",
+]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_prints_and_ends_as_under_plain_python(run, name):
+def test_a_program_prints_and_ends_as_under_plain_python(best_pool, name):
+    request = RunRequest(source=PROGRAMS[name], stdin=STDIN, limits=LIMITS)
+    check_end(best_pool.submit(request).result(), name)
+
+
+@pytest.mark.parametrize("name", [*JAIL_MATTERS, "own depth", "modules", "hashes"])
+def test_every_jail_is_as_faithful(run, name):
+    check_end(run(PROGRAMS[name], STDIN, limits=LIMITS), name)
+
+
+def check_end(outcome: RunOutcome, name: str) -> None:
     plain = end_of_plain(PROGRAMS[name], STDIN)
-    outcome = run(PROGRAMS[name], STDIN, limits=LIMITS)
     assert outcome.stdout == plain.stdout
     assert outcome.status.is_ok is (plain.exit_code == 0)
 
