@@ -57,7 +57,7 @@ def test_descriptors_modules_and_text_are_ordinary(run_anywhere, source, stdin, 
                 "    def flush(self): os.write(1, self.text.encode())\n"
                 "sys.stdout = Fast()\nprint(1)"
             ),
-            b"1\n",
+            b"1\n1\n",  # flushed after the last line, and in the end
             RunStatus.OK,
         ),
         ("import os\nprint(1)\nos._exit(0)", b"", RunStatus.OK),  # never flushed

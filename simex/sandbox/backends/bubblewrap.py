@@ -28,6 +28,9 @@ def _mounts(python: interpreter.Interpreter) -> list[str]:
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for path in interpreter.DEVICES:
         arguments += ["--dev-bind", path, path]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        arguments += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
+    arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
     for name in interpreter.BOX_FILES:
         arguments += ["--ro-bind", str(interpreter.PACKAGE_ROOT / name), f"/box/{name}"]
     return arguments + _mount_python(python)
