@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from simex.core.errors import UserError
+from simex.sandbox.literals import check_cruxeval, check_cruxeval_strict
 
 Checker = Callable[[bytes, str], bool]  # (printed stdout, expected stdout) -> accepted
 
@@ -150,6 +151,8 @@ CHECKERS: dict[str, Checker] = {
     "exact": check_exact,
     "codecontests": check_codecontests,
     "livecodebench": check_livecodebench,
+    "cruxeval": check_cruxeval,
+    "cruxeval_strict": check_cruxeval_strict,
 }
 
 

@@ -42,13 +42,6 @@ from simex.sandbox.tally import Tally
 _LOOK_FOR_PARENT_SECS = 2.0
 
 
-def count_usable_cores() -> int:
-    """Cores that this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Driver:
     """Answers every ask once, as soon as its answer is known."""
 
@@ -164,7 +157,7 @@ def _make_driver(config: DriverConfig, channel: Channel) -> tuple[Driver, Crew]:
         backend = BACKENDS[config.backend]
     else:
         backend = choose_backend(config.backend, allow_unsafe=config.allow_unsafe)
-    num_workers = config.num_workers or count_usable_cores()
+    num_workers = config.num_workers or backend.count_cores()
     version = find_interpreter().version
     tally = Tally()
     crew = Crew(num_workers, backend, tally=tally, switched_off=switched_off)

@@ -1,7 +1,7 @@
 """Asks to a driver that may die: every ask is answered exactly once.
 
 If the driver dies, a new one is started and whatever it left unanswered is sent again,
-at most `MAX_ATTEMPTS` times; then the answer is an InfraError.
+unless it may be what kills drivers; then the answer is an InfraError.
 """
 
 import collections
@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from typing import Any
 
 from simex.core.errors import InfraError, UserError
-from simex.sandbox.crew import MAX_ATTEMPTS
 from simex.sandbox.driver_process import DriverProcess
 from simex.sandbox.messages import Answers, Ask, DriverConfig, Request
 from simex.sandbox.tally import Tally, Totals, add_totals
@@ -23,6 +22,8 @@ from simex.sandbox.tally import Tally, Totals, add_totals
 # How much the driver holds for each worker, in runs. The rest waits here, where the
 # death of a driver costs it nothing.
 IN_FLIGHT_PER_WORKER = 16
+# An ask that was at work at that many deaths of drivers is given up.
+_MAX_DEATHS = 4
 _MAX_UNANSWERED = 10_000  # then `ask` waits
 _MAX_STARTS, _START_AGAIN_SECS = 5, 0.2
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class _Work:
     future: Future[Any]
     size: int  # in runs
     asked_at: float  # time.monotonic()
-    num_attempts: int = 0  # drivers that were given it
+    is_started: bool = False  # it was given to a driver
+    num_deaths: int = 0  # of drivers that may have been at work on it
 
 
 class DriverClient:
@@ -158,11 +160,10 @@ class DriverClient:
         asks = []
         while self._has_work_to_send():
             work = self._waiting.popleft()
-            is_first = work.num_attempts == 0
-            if is_first and not work.future.set_running_or_notify_cancel():
+            if not work.is_started and not work.future.set_running_or_notify_cancel():
                 self._num_unanswered -= 1
                 continue
-            work.num_attempts += 1
+            work.is_started = True
             self._num_in_flight += work.size
             self._sent[work.ask.id] = work
             asks.append(work.ask)
@@ -196,10 +197,13 @@ class DriverClient:
             dead, self._driver = self._driver, None
             self._past_totals = add_totals(self._past_totals, self._driver_totals)
             self._driver_totals = {}
-            unanswered, self._sent = list(self._sent.values()), {}
-            self._num_in_flight = 0
-            lost = [w for w in unanswered if w.num_attempts >= MAX_ATTEMPTS]
-            again = [w for w in unanswered if w.num_attempts < MAX_ATTEMPTS]
+            unanswered = sorted(self._sent.values(), key=lambda work: work.ask.id)
+            self._sent, self._num_in_flight = {}, 0
+            # Older asks go first in the driver, so no others can have been at work.
+            for work in unanswered[: 2 * self.hello.num_workers]:
+                work.num_deaths += 1
+            lost = [w for w in unanswered if w.num_deaths >= _MAX_DEATHS]
+            again = [w for w in unanswered if w.num_deaths < _MAX_DEATHS]
             self._waiting.extendleft(reversed(again))
         if dead is not None:
             dead.close()
@@ -239,7 +243,7 @@ class DriverClient:
             self._condition.notify_all()
         for work in works:
             self._tally.add("infra_errors")
-            if work.num_attempts or work.future.set_running_or_notify_cancel():
+            if work.is_started or work.future.set_running_or_notify_cancel():
                 _settle(work, InfraError(reason))
 
 

@@ -71,7 +71,7 @@ class RunOutcome:
     stderr_tail: str  # the last 2 KiB
     cpu_secs: float
     wall_secs: float
-    backend: str  # a name in sandbox.backends.BACKENDS
+    backend: str  # a name in sandbox.backends.BACKENDS; "ray:" and one on a cluster
     trace: bytes | None = None  # what the tracer wrote: untrusted, to be parsed
     # The text of the value that the call returned, as untrusted; b"" if it did not
     # return, None if nothing was called. For `sandbox.results`.

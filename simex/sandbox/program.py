@@ -5,11 +5,14 @@ only. The program owns the process from the first line on and may patch whatever
 finds, so everything needed afterwards is bound to local names before.
 
 Known deviations from a plain interpreter: `random` is seeded with 0, integers of any
-length may be printed, and reference cycles are not collected at the end.
+length may be printed, reference cycles are not collected at the end, frames of ours
+lie below the program's own, and there is no file `__file__` and no installed package.
 """
 
 import atexit
 import builtins
+import importlib.util
+import io
 import linecache
 import os
 import random
@@ -20,6 +23,8 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+# A program may put others in the place of the builtins; functions here keep theirs.
+__builtins__ = dict(vars(builtins))  # type: ignore[assignment]
 FILE_NAME = "/tmp/program.py"
 
 Execute = Callable[[types.CodeType, dict[str, Any]], None]
@@ -50,13 +55,41 @@ def _exit_code_of(error: SystemExit) -> int:
     code = error.code
     if code is None:
         return 0
-    if isinstance(code, int):
-        return code & 0xFF if -(2**31) <= code < 2**31 else 0xFF
+    if isinstance(code, int):  # what does not fit a C long becomes -1
+        return code & 0xFF if -(2**63) <= code < 2**63 else 0xFF
     print(code, file=sys.stderr)
     return 1
 
 
-def _report(error: BaseException, source: bytes) -> None:
+def _show_source(source: bytes) -> None:
+    """Let tracebacks, warnings and `inspect` find the lines of a file that is not there."""
+    lines = io.StringIO(importlib.util.decode_source(source)).readlines()
+    # No time of change: `linecache` then never looks for the file.
+    linecache.cache[FILE_NAME] = (len(source), None, lines, FILE_NAME)
+
+
+def _hide_own_frames() -> None:
+    """Give programs the recursion depth that they would have in a plain interpreter."""
+    # `exec` counts as a frame until 3.11; the caller's frames all do.
+    num_frames = 1 if sys.version_info < (3, 12) else 0
+    frame = sys._getframe().f_back
+    while frame is not None:
+        num_frames, frame = num_frames + 1, frame.f_back
+    set_limit, get_limit = sys.setrecursionlimit, sys.getrecursionlimit
+
+    def setrecursionlimit(limit: int, /) -> None:
+        is_plain = type(limit) is int and 0 < limit < 2**31 - num_frames
+        set_limit(limit + num_frames if is_plain else limit)
+
+    def getrecursionlimit() -> int:
+        return get_limit() - num_frames
+
+    setrecursionlimit(get_limit())
+    sys.setrecursionlimit = setrecursionlimit
+    sys.getrecursionlimit = getrecursionlimit
+
+
+def _report(error: BaseException) -> None:
     """Print the traceback, without our own frames, or call the program's hook."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename != FILE_NAME:
@@ -64,8 +97,6 @@ def _report(error: BaseException, source: bytes) -> None:
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, frames)
         return
-    lines = source.decode("utf-8", "replace").splitlines(keepends=True)
-    linecache.cache[FILE_NAME] = (len(source), None, lines, FILE_NAME)
     traceback.print_exception(type(error), error, frames)
 
 
@@ -97,20 +128,29 @@ def run_program(
             return False
         return True
 
-    def is_open(stream: Any) -> bool:
-        return stream is not None and not getattr(stream, "closed", False)
+    def flush_one(stream: Any) -> None:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
 
     def flush(*streams: Any) -> bool:
-        results = [attempt(s.flush) for s in streams if is_open(s)]
+        results = [attempt(flush_one, stream) for stream in streams]
         return all(results)  # of every one, even after a failure
+
+    def flush_standard() -> bool:
+        return flush(*(vars(system).get(name) for name in ("stdout", "stderr")))
 
     random.seed(0)
     sys.set_int_max_str_digits(0)
     main = _make_main_module()
+    attempt(_show_source, source)
+    _hide_own_frames()
     exit_code = 0
     # Whatever the program raises ends here: this is the top of its interpreter.
     try:
-        execute(code, main.__dict__)
+        try:
+            execute(code, main.__dict__)
+        finally:  # as the interpreter does, before threads are waited for
+            flush_standard()
     except system_exit as error:
         exit_code = 1
         try:
@@ -119,10 +159,10 @@ def run_program(
             pass
     except base_exception as error:
         exit_code = memory_exit_code if isinstance(error, memory_error) else 1
-        attempt(report, error, source)
+        attempt(report, error)
     attempt(join_threads)
     attempt(run_exit_functions)
-    is_flushed = flush(system.stdout, own_stdout)
+    is_flushed = flush_standard() & flush(own_stdout)
     attempt(clear, main.__dict__)
     # What the program put in place of stdout may need the names just cleared.
     is_flushed &= flush(own_stdout)

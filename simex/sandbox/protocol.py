@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 MAX_MESSAGE_BYTES = 4096
 _REQUEST = struct.Struct("=QddQQII??")
-_REPLY = struct.Struct("=QBBiddQ")
+_REPLY = struct.Struct("=QBBiddQQ")
 
 # The child writes these into its status pipe, and closes it before it runs a line of
 # the program, so that the program can claim none of them.
@@ -67,6 +67,7 @@ class Reply(NamedTuple):
     cpu_secs: float
     wall_secs: float
     max_rss_bytes: int
+    server_rss_bytes: int  # of the fork server, which is not to grow
     detail: str
 
 

@@ -25,7 +25,8 @@ class ResultRule:
     A bool is never a number, nan equals nothing, a set is no list, and the keys of a
     dict are compared as exactly as the rule allows without its tolerance.
 
-    Example: by default ``(1, 2.0)`` answers ``[1, 2]``; by ``EXACT_RULE`` it does not.
+    Example: by default ``(1, 2.0)`` answers ``[1, 2]``; by ``EXACT_RULE`` it does not,
+    and -0.0 does not answer 0.0.
     """
 
     ignores_sequence_kind: bool = True  # tuple for list, frozenset for set
@@ -105,8 +106,8 @@ def _kind(node: Node, rule: ResultRule) -> str:
 
 
 def _is_same_number(given: Node, wanted: Node, rule: ResultRule) -> bool:
-    if not rule.ignores_number_kind and given.kind != wanted.kind:
-        return False
+    if not rule.ignores_number_kind:
+        return given == wanted and given.text != "nan"
     if given == wanted and given.text != "nan":
         return True
     if given.kind == wanted.kind == "i":

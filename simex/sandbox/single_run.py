@@ -16,9 +16,9 @@ import sys
 from typing import Any
 
 
-def _limit(kind: int, value: int) -> None:
+def _limit(kind: int, soft: int, hard: int | None = None) -> None:
     try:
-        resource.setrlimit(kind, (value, value))
+        resource.setrlimit(kind, (soft, soft if hard is None else hard))
     except (ValueError, OSError):
         pass  # macOS refuses some of them; there is no jail here to weaken
 
@@ -45,7 +45,9 @@ def main() -> None:
         call_fd = os.open(folder / "call", os.O_RDONLY)
         result_fd = os.open(folder / "result", os.O_WRONLY | os.O_CREAT)
         execute = call.make_execute(call_fd, result_fd, execute)
-    _limit(resource.RLIMIT_CPU, math.ceil(cpu_secs))
+    # Only a backstop, as in confine.py; SIGXCPU comes a second before SIGKILL.
+    backstop_secs = math.ceil(cpu_secs * 1.25) + 1
+    _limit(resource.RLIMIT_CPU, backstop_secs, backstop_secs + 1)
     _limit(resource.RLIMIT_AS, (int(memory_mib) + 1024) << 20)
     _limit(resource.RLIMIT_FSIZE, int(output_mib * (1 << 20)))
     stage = os.open(folder / "stage", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

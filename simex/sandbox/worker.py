@@ -13,6 +13,7 @@ import tempfile
 from typing import Any, Protocol
 
 from simex.core.errors import InfraError
+from simex.problems.problem import Limits
 from simex.sandbox import interpreter, protocol
 from simex.sandbox.memory_files import MemoryFiles
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
@@ -20,6 +21,7 @@ from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 MIN_WALL_SECS = 5.0
 WALL_FACTOR = 5.0  # wall time over CPU time; it only ends programs that sleep
 _MIB = 1 << 20
+_MAX_GROWTH_BYTES = 32 * _MIB  # of a fork server; then a fresh one
 _START_SECS = 60.0
 _SPARE_SECS = 30.0  # what the fork server may take over the time of a run
 _STARVED_FACTOR = 6.0  # as in zygote.py: a starved run may last so much longer
@@ -104,6 +106,7 @@ class ZygoteWorker:
         self.pid = process.pid
         self.python_version = ""
         self.is_worn = False
+        self._first_rss_bytes = 0
         self._process = process
         self._socket = channel
         self._num_runs = 0
@@ -125,11 +128,17 @@ class ZygoteWorker:
                 )
             except OSError as error:
                 raise InfraError(f"The fork server is gone: {error}.") from None
-            patience = order.wall_secs * _STARVED_FACTOR + _SPARE_SECS
-            reply = protocol.parse_reply(self._receive(patience))
+            patience_secs = find_patience_secs(request.limits)
+            reply = protocol.parse_reply(self._receive(patience_secs))
             if reply.run_id != order.run_id:
                 raise InfraError("The fork server answered another request.")
+            self._watch_growth(reply.server_rss_bytes)
             return _make_outcome(request, reply, files, self.backend)
+
+    def _watch_growth(self, server_rss_bytes: int) -> None:
+        if not self._first_rss_bytes:
+            self._first_rss_bytes = server_rss_bytes
+        self.is_worn = server_rss_bytes > self._first_rss_bytes + _MAX_GROWTH_BYTES
 
     def _receive(self, timeout_secs: float) -> bytes:
         poll = select.poll()
@@ -154,12 +163,22 @@ class ZygoteWorker:
         self._process.wait()
 
 
+def find_wall_secs(limits: Limits) -> float:
+    """How long a run may sleep."""
+    return max(MIN_WALL_SECS, WALL_FACTOR * limits.cpu_secs)
+
+
+def find_patience_secs(limits: Limits) -> float:
+    """How long a worker may be silent over a run before it counts as broken."""
+    return find_wall_secs(limits) * _STARVED_FACTOR + _SPARE_SECS
+
+
 def _make_order(request: RunRequest, run_id: int) -> protocol.Request:
     limits = request.limits
     return protocol.Request(
         run_id=run_id,
         cpu_secs=limits.cpu_secs,
-        wall_secs=max(MIN_WALL_SECS, WALL_FACTOR * limits.cpu_secs),
+        wall_secs=find_wall_secs(limits),
         memory_bytes=limits.memory_mib * _MIB,
         file_bytes=max(1, math.floor(limits.output_mib * _MIB)),
         max_events=request.max_events,

@@ -165,6 +165,7 @@ class ForkServer:
             cpu_secs=usage.ru_utime + usage.ru_stime,
             wall_secs=wall_secs,
             max_rss_bytes=usage.ru_maxrss * 1024,
+            server_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             detail=detail,
         )
 

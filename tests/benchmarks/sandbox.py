@@ -27,7 +27,7 @@ from collections.abc import Callable
 
 from simex.sandbox import interpreter
 from simex.sandbox.backends.bubblewrap import make_jail_command
-from simex.sandbox.driver import count_usable_cores
+from simex.sandbox.backends.layers import count_usable_cores
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.pool import SandboxPool
 from simex.sandbox.zygote import WARM_MODULES

@@ -1,5 +1,6 @@
 """Looking at processes from outside, by /proc."""
 
+import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -10,14 +11,19 @@ Identity = tuple[int, str]  # pid and start time: pids come back, this pair does
 def descendants(pid: int) -> list[int]:
     """All living processes below `pid`, as the host numbers them."""
     found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue  # it ended meanwhile
-        for child in map(int, children):
-            found += [child, *descendants(child)]
+    for child in _children(pid):
+        found += [child, *descendants(child)]
     return found
+
+
+def _children(pid: int) -> list[int]:
+    folder, found = pathlib.Path(f"/proc/{pid}/task"), []
+    try:
+        for task in os.listdir(folder):
+            found += (folder / task / "children").read_text().split()
+    except OSError:
+        pass  # it ended meanwhile
+    return [int(child) for child in found]
 
 
 def _read_stat(pid: int) -> list[str]:
@@ -49,7 +55,8 @@ def is_same_alive(identity: Identity) -> bool:
 
 def parent_of(pid: int) -> int:
     """0 once it is no more."""
-    return int(_read_stat(pid)[1]) if _read_stat(pid) else 0
+    fields = _read_stat(pid)
+    return int(fields[1]) if fields else 0
 
 
 def resident_mib(pid: int) -> float:

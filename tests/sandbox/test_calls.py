@@ -143,10 +143,11 @@ def test_nothing_of_what_is_expected_reaches_the_child(best_pool):
         assert form not in text
 
 
-def test_each_call_has_a_process_of_its_own(best_pool):
+def test_each_call_has_a_process_of_its_own():
     source = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
     cases = [call_case("f", gives=1)] * 3
-    assert Judge(best_pool, max_remembered=0).judge(cases, "lines", source).is_accepted
+    with SandboxPool(1, max_remembered=0) as pool:
+        assert Judge(pool).judge(cases, "lines", source).is_accepted
 
 
 def test_calls_and_stdins_are_judged_together_and_remembered_apart(best_pool):

@@ -97,6 +97,35 @@ def test_livecodebench_compares_lines_as_text_or_exact_decimals(
     assert CHECKERS["livecodebench"](printed.encode(), expected) is is_right
 
 
+@pytest.mark.parametrize(
+    "printed, expected, official, strict",
+    [
+        ("[1, 2]\n", "[1,2]", True, True),
+        ("[True, 2.0]", "[1, 2]", True, False),
+        ("(1, 2)", "[1, 2]", False, False),
+        ("{1, 2}", "{2, 1}", True, True),
+        ("{2: 'b', 1: 'a'}", "{1: 'a', 2: 'b'}", True, True),
+        ("{True: 'a'}", "{1: 'a'}", True, False),
+        ("-0.0", "0.0", True, False),
+        ("'a'", '"a"', True, True),
+        ("a", "'a'", False, False),
+        ("1 + 1", "2", False, False),  # an expression is for the box to run
+        ("1e999", "1", False, False),
+        ("1e999 - 1e999", "1", False, False),
+        ("None", "None", True, True),
+        ("", "''", False, False),
+        ("4)", "4", False, False),
+        ("[" * 3000 + "]" * 3000, "[]", False, False),
+        ("-" * 9000 + "1", "1", False, False),
+        ("9" * 9000, "9", False, False),
+        ("1  # " + "x" * 10_000, "1", False, False),  # too long to be an answer
+    ],
+)
+def test_cruxeval_compares_literals(printed, expected, official, strict):
+    assert CHECKERS["cruxeval"](printed.encode(), expected) is official
+    assert CHECKERS["cruxeval_strict"](printed.encode(), expected) is strict
+
+
 def test_exact_compares_bytes():
     assert CHECKERS["exact"](b"1 \n", "1 \n")
     assert not CHECKERS["exact"](b"1\n", "1 \n")

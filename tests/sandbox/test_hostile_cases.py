@@ -4,18 +4,23 @@ It lies beside the repository and is not part of it; without it these tests are
 skipped. Every property it stands for has a test of its own in this folder too.
 """
 
+import contextlib
 import json
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from simex.problems.problem import Limits
+from simex.sandbox.backends.layers import count_usable_cores
 from simex.sandbox.call import encode_call
 from simex.sandbox.checkers import check_lines, make_lines_checker
 from simex.sandbox.examine import judge_call, judge_run
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
+from tests.sandbox.conftest import JAILS
 
 CASES = pathlib.Path(__file__).parents[3] / "shared" / "hostile_cases.jsonl"
 LIMITS = Limits(cpu_secs=1.5, memory_mib=512, output_mib=8.0)
@@ -147,9 +152,19 @@ def test_quick_cases_get_an_accepted_verdict(pool, category):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["bubblewrap", "bubblewrap_userns", "bare"])
-def test_slow_cases_get_an_accepted_verdict(pools, backend):
-    check_cases(pools(backend), [c for c in load_cases() if c["id"] in SLOW])
+def test_slow_cases_get_an_accepted_verdict(pool):
+    check_cases(pool, [c for c in load_cases() if c["id"] in SLOW])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", JAILS)
+def test_three_busy_processes_a_core_change_no_verdict(pools, backend):
+    busy = [sys.executable, "-S", "-c", "while True: pass"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(3 * count_usable_cores()):
+            process = stack.enter_context(subprocess.Popen(busy))
+            stack.callback(process.kill)  # before it is waited for
+        check_cases(pools(backend), load_cases())
 
 
 def test_an_accepted_verdict_elsewhere_would_be_noticed():

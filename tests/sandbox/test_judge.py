@@ -1,7 +1,6 @@
 """Verdicts: only the judge gives them, and only for what was really run."""
 
 import pickle
-import queue
 import sys
 import types
 from concurrent.futures import Future
@@ -9,21 +8,15 @@ from concurrent.futures import Future
 import pytest
 
 from simex.core.errors import InfraError, UserError
-from simex.problems.problem import TestCase, Visibility
 from simex.sandbox.backends import choose_backend
 from simex.sandbox.crew import Crew
 from simex.sandbox.judge import JudgeItem, judge, judge_all
-from simex.sandbox.judging import Judging, RunMemory
+from simex.sandbox.judging import RunMemory
 from simex.sandbox.outcome import Verdict
 from simex.sandbox.tally import Tally
+from tests.sandbox.in_one_thread import case, judge_in_one_thread
 
 ADD_ONE = "print(int(input()) + 1)"
-
-
-def case(stdin: str, expected: str) -> TestCase:
-    return TestCase(
-        stdin=stdin, expected_stdout=expected, visibility=Visibility.PRIVATE
-    )
 
 
 THREE = (case("1", "2\n"), case("2", "0\n"), case("3", "4\n"))
@@ -96,23 +89,6 @@ def crew():
     made = Crew(1, choose_backend(), tally=Tally())
     yield made
     made.close()
-
-
-def judge_in_one_thread(start_run, item, *, early_stop=False):
-    """What the driver's judge does, here: one result and the tally."""
-    events, results, tally = queue.SimpleQueue(), [], Tally()
-    Judging(
-        item,
-        place=1,
-        early_stop=early_stop,
-        start_run=start_run,
-        later=events.put,
-        finish=results.append,
-        tally=tally,
-    ).start()
-    while not results:
-        events.get(timeout=60)()
-    return results[0], tally.totals()
 
 
 def test_an_infra_error_is_neither_a_pass_nor_a_fail(crew):

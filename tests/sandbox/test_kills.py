@@ -54,6 +54,9 @@ class Killer:
         self._thread = threading.Thread(target=self._kill_all, daemon=True)
         self._thread.start()
 
+    def is_at_it(self) -> bool:
+        return self._thread.is_alive()
+
     def _kill_all(self) -> None:
         while self.num_left:
             self._look_on(self._random.uniform(0.05, 1.0))
@@ -98,6 +101,7 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
         killer = Killer(KINDS[backend], num_kills, seed)
         n = 0
         while killer.num_left or n < 20:
+            assert killer.is_at_it() or not killer.num_left
             while len(futures) - sum(answers.values()) > 60:
                 time.sleep(0.01)
             n += 1
@@ -114,8 +118,8 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
             lambda: pool.counters.num_driver_restarts == num_deaths
         )
     assert len(answers) == len(futures) and set(answers.values()) == {1}
-    # Three deaths of what runs it give an item up; that is counted and never scored.
-    assert num_lost <= 0.1 * len(futures)
+    # Several deaths of what runs it give an item up; that is counted and never scored.
+    assert num_lost <= 0.05 * len(futures)
     assert processes.wait_until(
         lambda: not any(map(processes.is_same_alive, killer.seen))
     )
@@ -168,7 +172,7 @@ def test_an_item_that_kills_every_driver_is_given_up_and_the_others_go_on():
         with pytest.raises(InfraError, match="again and again"):
             pool.submit_judgement(deadly).result(timeout=60)
         assert pool.submit(run_of(3)).result(timeout=60).stdout == b"9\n"
-        assert pool.counters.num_driver_restarts == 3
+        assert pool.counters.num_driver_restarts == 4
 
 
 @pytest.mark.slow

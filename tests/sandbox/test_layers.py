@@ -1,56 +1,95 @@
-"""Take one wall away and something gets through: every wall is tested by something.
-
-The programs are our own and harmless even without the wall.
-"""
+"""Take one wall away and a named probe gets through: every wall is seen by a test."""
 
 import os
+import socket
 
 import pytest
 
 from simex.core.errors import UserError
-from simex.sandbox.backends import why_not_working
+from simex.sandbox import interpreter, judging
+from simex.sandbox.backends import BACKENDS, why_not_working
+from simex.sandbox.crew import Crew
+from simex.sandbox.judge import JudgeItem
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.pool import SandboxPool
+from simex.sandbox.tally import Tally
+from tests.sandbox.conformance import PROBE_OF_LAYER, PROBES, get_through, why_not
+from tests.sandbox.in_one_thread import case, judge_in_one_thread
 
-PROBES = {
-    "seccomp": "import os\nif os.fork() == 0: os._exit(0)\nos.wait()\nprint('through')",
-    "landlock": "import os\nos.listdir('/')\nprint('through')",
-    "uid": "import os\nassert os.getuid() == 0\nprint('through')",
-    "network": (
-        "import os\nassert len(open('/proc/net/dev').readlines()) > 3\nprint('through')"
-    ),
-}
+SECRET = "EXPECT:9b1d77c2"
+# It looks at every object, its source, its stdin and its environment.
+HUNTER = (
+    "import gc, os, re, sys\n"
+    "pattern = re.compile('EXPECT' + ':[0-9a-f]{8}')\n"
+    "texts = [repr(os.environ), repr(sys.argv), sys.stdin.read()]\n"
+    "for o in gc.get_objects():\n"
+    "    texts += [v for v in gc.get_referents(o) if type(v) is str]\n"
+    "    texts += [repr(v) for v in gc.get_referents(o) if type(v) is bytes]\n"
+    "for text in texts:\n"
+    "    for found in pattern.findall(text): print(found)\n"
+)
 
 
-def run_without(layers: set[str], backend: str, source: str) -> bytes:
-    with SandboxPool(1, backend, switched_off=frozenset(layers)) as pool:
-        return pool.submit(RunRequest(source=source)).result().stdout
+@pytest.fixture
+def listener():
+    """On the host's loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
 
 
-@pytest.mark.parametrize("backend", ["bubblewrap", "bare"])
-@pytest.mark.parametrize("layer", ["seccomp", "landlock", "uid"])
-def test_without_a_layer_its_own_probe_gets_through(backend, layer):
-    if why_not_working(backend) is not None:
-        pytest.skip(f"{backend} does not work here: {why_not_working(backend)}")
+def has_heard(listener) -> bool:
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("backend, layer", PROBE_OF_LAYER)
+def test_without_a_layer_its_own_probe_gets_through(backend, layer, listener):
+    if why_not(backend):
+        pytest.skip(why_not(backend))
     if layer == "uid" and os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    assert run_without({layer}, backend, PROBES[layer]) == b"through\n"
-    assert run_without(set(), backend, PROBES[layer]) == b""
+    name, port = PROBE_OF_LAYER[backend, layer], listener.getsockname()[1]
+    others = PROBES[name].hidden_by
+    assert not get_through(name, backend, off=others, port=port)
+    assert not has_heard(listener)
+    assert get_through(name, backend, off=others | {layer}, port=port)
+    assert has_heard(listener) is (name == "no_host_loopback")
 
 
-def test_without_its_own_network_the_jail_sees_the_hosts_devices():
-    """Landlock is off in both runs, so that the program can look."""
-    backend = next(
-        (b for b in ("bubblewrap", "bubblewrap_userns") if not why_not_working(b)), None
-    )
-    if backend is None:
-        pytest.skip("no bubblewrap here")
-    with open("/proc/net/dev") as file:
-        if len(file.readlines()) <= 3:
-            pytest.skip("this machine has no network device but loopback")
-    probe = PROBES["network"]
-    assert run_without({"landlock", "network"}, backend, probe) == b"through\n"
-    assert run_without({"landlock"}, backend, probe) == b""
+def hunt(start_run) -> bytes:
+    item = JudgeItem(tests=(case("", SECRET),), checker="lines", source=HUNTER)
+    judgement, _ = judge_in_one_thread(start_run, item)
+    (outcome,) = judgement.outcomes
+    assert outcome.status.is_ok, outcome
+    return outcome.stdout
+
+
+@pytest.mark.parametrize("leak", ["none", "stdin", "source", "environment"])
+@pytest.mark.parametrize("backend", ["bubblewrap", "bubblewrap_userns", "bare"])
+def test_an_expected_output_that_leaks_is_found_by_the_hunter(
+    backend, leak, monkeypatch
+):
+    if why_not(backend):
+        pytest.skip(why_not(backend))
+
+    def make_leaky_request(test, source, limits):
+        comment = f"x = {test.expected_stdout!r}\n" if leak == "source" else ""
+        stdin = test.expected_stdout if leak == "stdin" else test.stdin
+        return RunRequest(source=comment + source, stdin=stdin, limits=limits)
+
+    if leak in ("stdin", "source"):
+        monkeypatch.setattr(judging, "make_request", make_leaky_request)
+    if leak == "environment":
+        monkeypatch.setitem(interpreter.ENVIRONMENT, "ANSWER", SECRET)
+    crew = Crew(1, BACKENDS[backend], tally=Tally())
+    try:
+        assert (SECRET.encode() in hunt(crew.submit)) is (leak != "none")
+    finally:
+        crew.close()
 
 
 def test_without_seccomp_a_program_that_forks_is_still_swept_away():

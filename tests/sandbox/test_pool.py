@@ -14,9 +14,11 @@ from simex.core.errors import InfraError, UserError
 from simex.problems.problem import Limits
 from simex.sandbox.backends import choose_backend
 from simex.sandbox.crew import MAX_ATTEMPTS, Crew
+from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
 from simex.sandbox.tally import Tally
+from tests.sandbox.in_one_thread import case
 from tests.sandbox.processes import descendants, is_alive, wait_until
 
 SLEEPER = RunRequest(source="import time\ntime.sleep(3)\nprint('slept')")
@@ -157,6 +159,59 @@ def test_many_runs_leave_no_descriptor_behind(best_pool):
     outcomes = list(best_pool.run_all([RunRequest(source="print(1)")] * 300))
     assert [o.stdout for o in outcomes] == [b"1\n"] * 300
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_worker_whose_fork_server_grows_is_replaced(monkeypatch):
+    monkeypatch.setattr("simex.sandbox.worker._MAX_GROWTH_BYTES", -1)
+    tally = Tally()
+    crew = Crew(1, choose_backend(), tally=tally)
+    try:
+        for n in range(3):
+            outcome = crew.submit(RunRequest(source=f"print({n})")).result(timeout=60)
+            assert outcome.stdout == b"%d\n" % n
+        assert wait_until(lambda: tally.totals()["recycled_workers"] == (3.0, 3.0))
+    finally:
+        crew.close()
+
+
+def test_answers_come_in_while_the_trainer_does_something_else(best_pool):
+    futures = [best_pool.submit(RunRequest(source=f"print({n})")) for n in range(20)]
+
+    def spin() -> bool:  # never waits for anything
+        return sum(range(200_000)) > 0 and all(f.done() for f in futures)
+
+    deadline = time.monotonic() + 60
+    while not spin():
+        assert time.monotonic() < deadline
+    assert [f.result().stdout for f in futures] == [b"%d\n" % n for n in range(20)]
+
+
+def test_metrics_are_sums_with_weights_since_they_were_taken_last():
+    with SandboxPool(1) as pool:
+        list(pool.run_all([RunRequest(source="print(1)")] * 3))
+        list(pool.run_all([RunRequest(source="print(1")] * 1))
+        metrics = pool.take_metrics()
+        assert metrics["status/ok"] == (3.0, 4.0)
+        assert metrics["status/compile_error"] == (1.0, 4.0)
+        assert metrics["retries"] == metrics["driver_restarts"] == (0.0, 1.0)
+        for name in ("queue_secs", "run_secs", "latency_secs"):
+            total, weight = metrics[name]
+            assert total > 0 and weight == 4.0
+        assert metrics["latency_secs"][0] > metrics["run_secs"][0]
+        cases = (case("1", "1"), case("2", "0"), case("3", "0"))
+        item = JudgeItem(tests=cases, checker="lines", source="print(input())")
+        pool.submit_judgement(item, early_stop=True).result(timeout=60)
+        metrics = pool.take_metrics()
+        assert metrics["verdict/accepted"] == (1.0, 2.0)
+        assert metrics["verdict/wrong_output"] == (1.0, 2.0)
+        assert metrics["judge_secs"][1] == 2.0
+        assert metrics["remembered_runs"] == (0.0, 2.0)
+        assert set(pool.take_metrics()) == {
+            "retries",
+            "infra_errors",
+            "recycled_workers",
+            "driver_restarts",
+        }
 
 
 def test_a_starved_run_is_not_a_time_limit(best_pool):

@@ -44,7 +44,7 @@ def is_right(given, expected, rule=ResultRule()) -> bool:
         ([1, 2], [1, 2, 3], False, False),
         ([[1], [2]], [[1, 2], []], False, False),
         (0.1 + 0.2, 0.3, False, False),
-        (-0.0, 0.0, True, True),
+        (-0.0, 0.0, True, False),
         (NAN, 1.0, False, False),
         (NAN, NAN, False, False),
         (INF, INF, True, True),

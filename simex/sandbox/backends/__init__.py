@@ -7,6 +7,7 @@ from typing import Protocol
 from simex.core.errors import InfraError, UserError
 from simex.sandbox.backends.bare import Bare
 from simex.sandbox.backends.bubblewrap import Bubblewrap
+from simex.sandbox.backends.ray_cluster import RayCluster
 from simex.sandbox.backends.unsafe import Unsafe
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.worker import Worker
@@ -22,9 +23,13 @@ class Backend(Protocol):
     """Starts workers of one kind."""
 
     name: str
+    is_for_auto: bool  # whether "auto" may choose it
 
     def why_unavailable(self) -> str | None:
         """A reason that can be seen without starting anything, or None."""
+
+    def count_cores(self) -> int:
+        """How many workers it can keep busy. Raises InfraError."""
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         """A worker; `slot` tells those of one pool apart. Raises InfraError."""
@@ -34,6 +39,7 @@ _ALL: tuple[Backend, ...] = (
     Bubblewrap(name="bubblewrap", uses_user_namespace=False),
     Bubblewrap(name="bubblewrap_userns", uses_user_namespace=True),
     Bare(),
+    RayCluster(),
     Unsafe(),
 )
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in _ALL}
@@ -68,7 +74,9 @@ def choose_backend(name: str = "auto", *, allow_unsafe: bool = False) -> Backend
     if name != "auto" and name not in BACKENDS:
         known = ", ".join(["auto", *BACKENDS])
         raise UserError(f"The sandbox backend must be one of {known}; got {name!r}.")
-    names = list(BACKENDS) if name == "auto" else [name]
+    names = [name]
+    if name == "auto":
+        names = [backend.name for backend in _ALL if backend.is_for_auto]
     reasons = []
     for candidate in names:
         if candidate == Unsafe.name and not allow_unsafe:

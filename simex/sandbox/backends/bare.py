@@ -16,6 +16,7 @@ class Bare:
     """Stands on Landlock and seccomp; refuses to work without either."""
 
     name = "bare"
+    is_for_auto = True
 
     def why_unavailable(self) -> str | None:
         """A reason that can be seen without trying, or None."""
@@ -26,6 +27,9 @@ class Bare:
         if landlock.find_abi() == 0:
             return "the kernel has no Landlock (5.13 and later, if switched on)"
         return None
+
+    def count_cores(self) -> int:
+        return layers.count_usable_cores()
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         """Raises InfraError where a wall cannot be built."""

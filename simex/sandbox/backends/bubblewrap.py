@@ -28,6 +28,9 @@ def _mounts(python: interpreter.Interpreter) -> list[str]:
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for path in interpreter.DEVICES:
         arguments += ["--dev-bind", path, path]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        arguments += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
+    arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
     for name in interpreter.BOX_FILES:
         arguments += ["--ro-bind", str(interpreter.PACKAGE_ROOT / name), f"/box/{name}"]
     return arguments + _mount_python(python)
@@ -53,6 +56,8 @@ def _inside(path: pathlib.Path, python: interpreter.Interpreter) -> str:
 class Bubblewrap:
     """`uses_user_namespace` is how it works without root."""
 
+    is_for_auto = True
+
     def __init__(self, *, name: str, uses_user_namespace: bool):
         self.name = name
         self._uses_user_namespace = uses_user_namespace
@@ -70,6 +75,9 @@ class Bubblewrap:
         if not interpreter.find_interpreter().is_in_prefix:
             return "the interpreter's executable lies outside its own prefix"
         return None
+
+    def count_cores(self) -> int:
+        return layers.count_usable_cores()
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         """Raises InfraError where the jail cannot be built."""

@@ -13,6 +13,13 @@ SWITCHES = frozenset({"hash_seed", "uid", "landlock", "seccomp", "network"})
 _FIRST_UID, _NUM_UIDS = 60_706, 478
 
 
+def count_usable_cores() -> int:
+    """Cores that this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def uid_for(slot: int) -> int:
     """A user of its own for each worker, so that thread limits are not shared."""
     return _FIRST_UID + (os.getpid() * 7 + slot) % _NUM_UIDS

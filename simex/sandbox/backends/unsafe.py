@@ -4,32 +4,48 @@ Made for trying simex on a laptop without Linux. A program can read your files, 
 your network and leave processes behind. It runs only where a person has said so.
 """
 
+import dataclasses
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from simex.core.errors import InfraError
 from simex.sandbox import interpreter, protocol
+from simex.sandbox.backends import layers
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
-from simex.sandbox.worker import Worker
+from simex.sandbox.worker import Worker, find_wall_secs
 
-_MIN_WALL_SECS, _WALL_FACTOR = 5.0, 5.0
 _MIB = 1 << 20
 _TAIL_BYTES = 2048
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 _SCRIPT = interpreter.PACKAGE_ROOT / "simex/sandbox/single_run.py"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _End:
+    """How a process ended; no exit code after the wall limit."""
+
+    exit_code: int | None
+    cpu_secs: float
+    wall_secs: float
+    max_rss_bytes: int
 
 
 class Unsafe:
     """`allow_unsafe` in the pool is what lets this be chosen."""
 
     name = "unsafe"
+    is_for_auto = True  # but `choose_backend` asks for permission first
 
     def why_unavailable(self) -> str | None:
         return None
+
+    def count_cores(self) -> int:
+        return layers.count_usable_cores()
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         return SubprocessWorker(self.name, interpreter.make_environment(switched_off))
@@ -42,13 +58,16 @@ class SubprocessWorker:
         self.backend = backend
         self._environment = environment
         self.python_version = sys.version.split()[0]
-        self.is_worn = False
+        self.is_worn, self._is_killed = False, False
+        self._process: subprocess.Popen[bytes] | None = None
 
     def kill(self) -> None:
-        pass  # a run ends by its own limits
+        self._is_killed = True
+        if self._process is not None:
+            self._process.kill()
 
     def close(self) -> None:
-        pass
+        self.kill()
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Raises InfraError if the interpreter did not even get to the program."""
@@ -67,53 +86,55 @@ class SubprocessWorker:
         command += [str(request.limits.output_mib)]
         if request.is_traced:
             command += [str(request.max_events), str(request.max_trace_bytes)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start = time.monotonic()
-        exit_code = self._wait(command, folder, request)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # Other workers' children may end meanwhile: here CPU time is an upper bound.
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        wall_secs = time.monotonic() - start
-        return self._read(folder, request, exit_code, min(used, wall_secs), wall_secs)
+        end = self._wait(command, folder, find_wall_secs(request.limits))
+        return self._read(folder, request, end)
 
-    def _wait(self, command: list[str], folder: str, request: RunRequest) -> int | None:
-        """The exit code, or None after the wall limit."""
+    def _wait(self, command: list[str], folder: str, wall_secs: float) -> "_End":
         paths = [os.path.join(folder, n) for n in ("stdin", "stdout", "stderr")]
-        wall_secs = max(_MIN_WALL_SECS, _WALL_FACTOR * request.limits.cpu_secs)
+        start = time.monotonic()
         with (
             open(paths[0], "rb") as stdin,
             open(paths[1], "wb") as stdout,
             open(paths[2], "wb") as stderr,
         ):
             try:
-                return subprocess.run(
+                process = subprocess.Popen(
                     command,
                     stdin=stdin,
                     stdout=stdout,
                     stderr=stderr,
                     env=self._environment,
                     cwd=folder,
-                    timeout=wall_secs,
-                    check=False,
-                ).returncode
-            except subprocess.TimeoutExpired:
-                return None
+                )
             except OSError as error:
                 raise InfraError(f"No interpreter: {error}.") from None
+        self._process, is_late = process, threading.Event()
 
-    def _read(
-        self,
-        folder: str,
-        request: RunRequest,
-        exit_code: int | None,
-        cpu_secs: float,
-        wall_secs: float,
-    ) -> RunOutcome:
+        def end_late() -> None:
+            is_late.set()
+            process.kill()
+
+        alarm = threading.Timer(wall_secs, end_late)
+        alarm.start()
+        # Not `process.wait`, which would not say what this one process has used.
+        _, wait_status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(wait_status)
+        alarm.cancel()
+        if self._is_killed:
+            raise InfraError("The run was ended from outside.")
+        return _End(
+            exit_code=None if is_late.is_set() else process.returncode,
+            cpu_secs=usage.ru_utime + usage.ru_stime,
+            wall_secs=time.monotonic() - start,
+            max_rss_bytes=usage.ru_maxrss * _RSS_UNIT_BYTES,
+        )
+
+    def _read(self, folder: str, request: RunRequest, end: "_End") -> RunOutcome:
         cap = int(request.limits.output_mib * _MIB)
         stdout = _read_some(os.path.join(folder, "stdout"), cap)
         stderr = _read_some(os.path.join(folder, "stderr"), cap)
         stage = _read_some(os.path.join(folder, "stage"), 16)
-        if not stage.startswith(protocol.READY) and exit_code is not None:
+        if not stage.startswith(protocol.READY) and end.exit_code is not None:
             raise InfraError(f"The interpreter broke: {stderr[-300:]!r}.")
         trace = None
         if request.is_traced:
@@ -125,11 +146,11 @@ class SubprocessWorker:
         result = _read_some(os.path.join(folder, "result"), cap)
         is_full = max(len(stdout), len(stderr), len(result)) >= cap
         return RunOutcome(
-            status=_status_of(exit_code, stage, is_full=is_full),
+            status=_status_of(request, end, stage, is_full=is_full),
             stdout=stdout,
             stderr_tail=stderr[-_TAIL_BYTES:].decode("utf-8", "replace"),
-            cpu_secs=cpu_secs,
-            wall_secs=wall_secs,
+            cpu_secs=end.cpu_secs,
+            wall_secs=end.wall_secs,
             backend=self.backend,
             trace=trace,
             result=None if request.call is None else result,
@@ -144,11 +165,18 @@ def _read_some(path: str, max_bytes: int) -> bytes:
         return b""
 
 
-def _status_of(exit_code: int | None, stage: bytes, *, is_full: bool) -> RunStatus:
-    if exit_code is None or exit_code in (-signal.SIGXCPU, -signal.SIGKILL):
+def _status_of(
+    request: RunRequest, end: _End, stage: bytes, *, is_full: bool
+) -> RunStatus:
+    limits, exit_code = request.limits, end.exit_code
+    if exit_code is None or exit_code == -signal.SIGXCPU:
+        return RunStatus.TIME_LIMIT
+    if end.cpu_secs > limits.cpu_secs:
         return RunStatus.TIME_LIMIT
     if is_full:
         return RunStatus.OUTPUT_LIMIT
+    if end.max_rss_bytes > limits.memory_mib * _MIB:
+        return RunStatus.MEMORY_LIMIT
     if stage != protocol.READY + protocol.COMPILED:
         return RunStatus.COMPILE_ERROR
     if exit_code == protocol.MEMORY_ERROR_EXIT_CODE:
