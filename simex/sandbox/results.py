@@ -57,9 +57,9 @@ class ExpectedResult:
 
     def __init__(self, value: object):
         """Raises ValueError for a value that `wire` has no text for."""
-        text = wire.encode_value(value)
-        self._node = wire.parse_value(text)
-        self._num_lines = text.count(b"\n")
+        self._text = wire.encode_value(value)
+        self._num_lines = self._text.count(b"\n")
+        self._has_nan = b"nan" in self._text  # texts are hexadecimal: a float's only
 
     def find_fault(self, text: bytes, rule: ResultRule = ResultRule()) -> str | None:
         """Why the returned `text` is not this value; None if it is."""
@@ -68,6 +68,8 @@ class ExpectedResult:
                 "it returned something that is not built of plain builtin values, or "
                 "nests too deeply"
             )
+        if text == self._text and not self._has_nan:
+            return None  # what an honest program nearly always returns
         # Equal values have equally many parts. This bounds what is parsed below.
         if text.count(b"\n") != self._num_lines:
             return "it returned another value"
@@ -75,7 +77,7 @@ class ExpectedResult:
             node = wire.parse_value(text)
         except ValueError as error:
             return f"what it returned is not the text of a value: {error}"
-        if _is_same(node, self._node, rule):
+        if _is_same(node, wire.parse_value(self._text), rule):
             return None
         return "it returned another value"
 

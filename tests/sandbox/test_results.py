@@ -1,6 +1,7 @@
 """When a returned value is the expected one. Arithmetic stands beside the numbers."""
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -85,6 +86,18 @@ def test_a_declared_tolerance_is_for_floats(given, expected, answer):
 def test_text_that_no_honest_child_writes_is_not_the_value(text):
     assert ExpectedResult(1).find_fault(text) is not None
     assert ExpectedResult([1]).find_fault(text) is not None
+
+
+def test_a_result_of_another_size_is_never_taken_apart():
+    """A million values would be 100 MB of nodes; what is expected bounds the memory."""
+    text = b"l1000000\n" + b"n\n" * 1_000_000
+    expected = ExpectedResult([None])
+    tracemalloc.start()
+    try:
+        assert expected.find_fault(text) is not None
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_keys_with_one_hash_cost_no_more_than_others():
