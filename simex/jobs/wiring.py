@@ -26,7 +26,6 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
-from simex.rl.loss import PolicyLossConfig
 from simex.rollouts.predict_output import PredictOutputObjective
 from simex.rollouts.solve import SolveObjective
 from simex.sharding.mesh import MeshConfig
@@ -37,7 +36,6 @@ CONSTRUCTORS = (
     HarvestLimits,
     MeshConfig,
     Mixture,
-    PolicyLossConfig,
     PredictOutputObjective,
     SamplerShape,
     SandboxConfig,
