@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simex.rl.advantage import compute_advantages
+from simex.rl.turn_advantage import turn_advantages
 from simex.rollouts.rollout import Group, Rollout, Turn
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
@@ -29,8 +29,8 @@ def make_batch(
 ) -> RlBatch:
     """Packs every turn of every rollout whose advantage is not 0.
 
-    Every turn of a rollout shares its return. Flat groups teach nothing and are left
-    out of the rows, but they stay in the denominator.
+    What each turn earns, `rl.turn_advantage` says. Flat groups teach nothing and are
+    left out of the rows, but they stay in the denominator.
 
     Args:
       groups: of one train step.
@@ -42,10 +42,10 @@ def make_batch(
     advantages: list[np.ndarray] = []
     logprobs: list[np.ndarray] = []
     num_trained = 0
-    for value, rollout in _weigh(groups, advantage):
+    for values, rollout in _weigh(groups, advantage):
         num_trained += 1
-        for turn in rollout.turns:
-            if turn.completion_ids:
+        for value, turn in zip(values, rollout.turns, strict=True):
+            if value != 0:
                 sequences.append(
                     Rendered.from_ids(turn.prompt_ids, turn.completion_ids)
                 )
@@ -69,7 +69,7 @@ def make_probe(
     It changes no weight: the first update's invariants are measured on it even where
     no group carries a signal. None when nothing was sampled.
     """
-    turns = [t for g in groups for r in g.rollouts for t in r.turns if t.completion_ids]
+    turns = [t for g in groups for r in g.rollouts for t in r.turns if t.is_trained]
     if not turns:
         return None
     turns = turns[:rows]  # a turn never needs more than a row
@@ -85,19 +85,14 @@ def make_probe(
     )[0]
 
 
-def _weigh(groups: Sequence[Group], advantage: str) -> Iterator[tuple[float, Rollout]]:
+def _weigh(
+    groups: Sequence[Group], advantage: str
+) -> Iterator[tuple[tuple[float, ...], Rollout]]:
     for group in groups:
-        rollouts = group.valid_rollouts
-        if group.is_flat:
-            continue
-        values = compute_advantages(
-            advantage,
-            np.array([r.reward for r in rollouts], np.float64),
-            np.array([max(r.num_tokens, 1) for r in rollouts], np.float64),
-        )
-        for value, rollout in zip(values, rollouts, strict=True):
-            if value != 0:
-                yield float(value), rollout
+        found = turn_advantages(group, advantage)
+        for values, rollout in zip(found, group.valid_rollouts, strict=True):
+            if any(values):
+                yield values, rollout
 
 
 def _align_logprobs(turn: Turn) -> np.ndarray:

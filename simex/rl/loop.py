@@ -19,7 +19,7 @@ from simex.rl.batch import RlBatch, make_batch, make_probe
 from simex.rl.group_metrics import measure_groups
 from simex.rl.invariants import check_first_update
 from simex.rl.loss import PolicyLossConfig, policy_loss
-from simex.rollouts.objective import Objective
+from simex.rollouts.objective import Objective, split_rollouts
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
@@ -99,7 +99,7 @@ def run_rl(
     steps = range(first_step, config.num_steps)
     for step in progress(steps, label=folder.name, unit="step"):
         started = time.monotonic()
-        policy = dataclasses.replace(policy, params=state.params)
+        policy = dataclasses.replace(policy, params=state.params, version=step)
         groups = collect_groups(
             policy, objectives, pool=pool, config=config, seed=seed, step=step
         )
@@ -143,12 +143,12 @@ def collect_groups(
     step: int,
 ) -> list[Group]:
     """The groups of one train step, of every objective."""
-    total_weight = sum(objective.weight for objective, _ in objectives)
+    counts = split_rollouts([o for o, _ in objectives], config.rollouts_per_step)
     groups: list[Group] = []
     for index, (objective, items) in enumerate(objectives):
-        share = objective.weight / total_weight
-        count = round(config.rollouts_per_step * share / objective.group_size)
-        chosen = pick_items(items, max(count, 1), seed=seed, step=step)
+        if not counts[index]:  # its weight is 0
+            continue
+        chosen = pick_items(items, counts[index], seed=seed, step=step)
         groups += objective.collect(
             policy, chosen, pool=pool, seed_path=(seed, step, index)
         )

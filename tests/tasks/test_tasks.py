@@ -34,7 +34,7 @@ def test_written_newlines_are_read_where_no_real_one_is():
 @pytest.mark.parametrize(
     ("completion", "is_truncated", "refusal"),
     [
-        ("<output>3</output>", False, Refusal.SEVERAL_THOUGHTS),
+        ("<output>3</output>", False, Refusal.NO_END_OF_THOUGHT),
         ("</think></think><output>3</output>", False, Refusal.SEVERAL_THOUGHTS),
         ("</think>3", False, Refusal.NO_ANSWER),
         ("</think><output>3", False, Refusal.NO_ANSWER),
