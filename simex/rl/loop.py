@@ -19,6 +19,8 @@ from simex.rl.batch import RlBatch, make_batch, make_probe
 from simex.rl.group_metrics import measure_groups
 from simex.rl.invariants import check_first_update
 from simex.rl.loss import PolicyLossConfig, policy_loss
+from simex.rl.turn_advantage import turn_advantages
+from simex.rollouts.measures import measure_rollouts
 from simex.rollouts.objective import Objective, split_rollouts
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
@@ -118,6 +120,7 @@ def run_rl(
         values |= (
             first
             | measure_groups(groups)
+            | measure_rollouts(groups)
             | {
                 "rollouts": batch.num_rollouts,
                 "trained_share": batch.num_trained / max(batch.num_rollouts, 1),
@@ -126,7 +129,7 @@ def run_rl(
             }
         )
         log.write(step, values)
-        _record(folder, step, groups, config)
+        _record(folder, step, groups, config, decode=policy.tokenizer.decode)
         done = step + 1
         if done % config.steps_between_saves == 0 or done == config.num_steps:
             checkpoints.save(done, {"state": state})
@@ -245,7 +248,12 @@ def _check_lost(batch: RlBatch, groups: Sequence[Group], config: RlConfig) -> No
 
 
 def _record(
-    folder: pathlib.Path, step: int, groups: Sequence[Group], config: RlConfig
+    folder: pathlib.Path,
+    step: int,
+    groups: Sequence[Group],
+    config: RlConfig,
+    *,
+    decode: Callable[[Sequence[int]], str],
 ) -> None:
     kept: list[Group] = []
     for name in dict.fromkeys(group.objective for group in groups):
@@ -253,5 +261,12 @@ def _record(
         kept += own[: config.groups_recorded]
     write_jsonl(
         folder / "rollouts" / f"step_{step:05d}.jsonl",
-        (to_record(group) for group in kept),
+        (
+            to_record(
+                group,
+                decode=decode,
+                advantages=turn_advantages(group, config.advantage),
+            )
+            for group in kept
+        ),
     )

@@ -113,9 +113,8 @@ def mix_roles(
         len(right) / (1 - wrong_share) if wrong_share < 1 else float("inf"),
         len(wrong) / wrong_share if wrong_share > 0 else float("inf"),
     )
-    # The nudge keeps e.g. 7 / 0.7 * 0.7 from losing an item to rounding.
-    num_wrong = int(total * wrong_share + 1e-9)
-    num_right = int(total * (1 - wrong_share) + 1e-9)
+    num_wrong = min(round(total * wrong_share), len(wrong))
+    num_right = min(round(total * (1 - wrong_share)), len(right))
     kept = {id(item) for item in [*wrong[:num_wrong], *right[:num_right]]}
     if not kept:
         raise UserError(

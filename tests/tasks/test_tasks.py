@@ -83,6 +83,25 @@ def test_two_code_blocks_are_refused():
     assert solve.parse_completion(twice).refusal is Refusal.SEVERAL_ANSWERS
 
 
+@pytest.mark.parametrize(
+    "second", ["```\nout\n```", "```text\nout\n```", "```py\n1\n```"]
+)
+def test_a_second_code_block_counts_whatever_its_language(second):
+    completion = f"</think>```python\nprint(1)\n```\nIt prints\n{second}"
+    assert solve.parse_completion(completion).refusal is Refusal.SEVERAL_ANSWERS
+
+
+def test_backquotes_inside_a_line_of_a_program_are_no_fence():
+    source = "print('```', 1)\n"
+    target = solve.render_target("", source)
+    assert solve.parse_completion(target).value == source
+
+
+def test_code_in_the_reasoning_is_no_answer():
+    completion = "<think>```python\n1\n```</think>```python\nprint(1)\n```"
+    assert solve.parse_completion(completion).value == "print(1)\n"
+
+
 def test_the_fix_prompt_shows_what_the_attempt_printed_beside_what_was_expected():
     prompt = submit_or_fix.render_prompt("Sum.", "print(3)\n", TESTS, ["3\n", "3\n"])
     assert "## Attempt\n```python\nprint(3)\n```" in prompt
