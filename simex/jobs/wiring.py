@@ -27,7 +27,6 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
-from simex.rl.loss import PolicyLossConfig
 from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import Feedback
 from simex.rollouts.objectives import OBJECTIVES
@@ -41,7 +40,6 @@ CONSTRUCTORS = (
     HarvestLimits,
     MeshConfig,
     Mixture,
-    PolicyLossConfig,
     SamplerShape,
     SandboxConfig,
     Setup,

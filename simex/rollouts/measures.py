@@ -7,18 +7,15 @@ from simex.rollouts.rollout import End, Group, Rollout
 from simex.sandbox.outcome import Verdict
 from simex.tasks.answer import Refusal
 
-_MEASURED_ELSEWHERE = ("passed", "refused")  # by rl.group_metrics
-
 
 def measure_rollouts(groups: Sequence[Group]) -> dict[str, float]:
     """Plain numbers by name; names begin with the objective.
 
-    ``end_*`` are shares of the rollouts; ``refused_*`` are refused completions a
-    rollout; ``verdict_*`` are shares of the tests of last programs that were run;
-    ``predicted_feedback`` is a share of the programs that got feedback. Every other
-    part of a rollout, such as "fixed", is the mean over the rollouts that have it.
+    ``end/…`` are shares of the rollouts; ``refused_for/…`` are refused completions a
+    rollout; ``verdict/…`` are shares of the tests of last programs that were run;
+    ``predicted_feedback`` is a share of the programs that got feedback.
 
-    Example: of four rollouts one is cut off: ``solve/refused_truncated`` is 0.25.
+    Example: of four rollouts one is cut off: ``solve/refused_for/truncated`` is 0.25.
     """
     values: dict[str, float] = {}
     for name in dict.fromkeys(group.objective for group in groups):
@@ -40,10 +37,11 @@ def _measure(rollouts: Sequence[Rollout]) -> dict[str, float]:
     refusals = [reason for rollout in rollouts for reason in rollout.refusals]
     return {
         **_shares("end", ends, (end.value for end in End), of=len(rollouts)),
-        **_shares("refused", refusals, (r.value for r in Refusal), of=len(rollouts)),
+        **_shares(
+            "refused_for", refusals, (r.value for r in Refusal), of=len(rollouts)
+        ),
         **_shares("verdict", verdicts, (v.value for v in Verdict), of=len(verdicts)),
         "predicted_feedback": feedback.count("predicted") / max(len(feedback), 1),
-        **_mean_parts(rollouts),
     }
 
 
@@ -51,15 +49,4 @@ def _shares(
     prefix: str, found: Sequence[str], names: Iterable[str], *, of: int
 ) -> dict[str, float]:
     counts = collections.Counter(found)
-    return {f"{prefix}_{name}": counts[name] / max(of, 1) for name in names}
-
-
-def _mean_parts(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    parts: dict[str, list[float]] = collections.defaultdict(list)
-    for rollout in rollouts:
-        if rollout.reward is None:
-            continue
-        for name, value in rollout.parts.items():
-            if name not in _MEASURED_ELSEWHERE:
-                parts[name].append(value)
-    return {name: sum(values) / len(values) for name, values in parts.items()}
+    return {f"{prefix}/{name}": counts[name] / max(of, 1) for name in names}

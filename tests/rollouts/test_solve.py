@@ -103,13 +103,13 @@ def test_what_happened_is_counted_under_fixed_names(pool):
     # (the script's next answer) and RIGHT is replaced by WRONG.
     group, _ = collect(pool, [*answers, answer(WRONG)], group_size=3)
     values = measure_rollouts([group])
-    assert values["solve/end_submitted"] == values["solve/end_refused"] == 1 / 3
-    assert values["solve/end_turn_limit"] == 1 / 3
-    assert values["solve/refused_no_end_of_thought"] == 1 / 3
-    assert values["solve/refused_truncated"] == 0.0
-    assert values["solve/broken"] == 1 / 3 and values["solve/fixed"] == 0.0
+    assert values["solve/end/submitted"] == values["solve/end/refused"] == 1 / 3
+    assert values["solve/end/turn_limit"] == 1 / 3
+    assert values["solve/refused_for/no_end_of_thought"] == 1 / 3
+    assert values["solve/refused_for/truncated"] == 0.0
+    assert [r.parts["broken"] for r in group.rollouts] == [0.0, 0.0, 1.0]
     # Two last programs, both WRONG, with two tests each.
-    assert values["solve/verdict_wrong_output"] == 1.0
+    assert values["solve/verdict/wrong_output"] == 1.0
 
 
 def test_a_prediction_earns_the_scaled_reward_for_the_exact_stdout():
