@@ -1,11 +1,6 @@
 """The rollout viewer: hostile text stays text, nothing is fetched, filters filter."""
 
-import fcntl
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,104 +8,21 @@ import pytest
 from simex.core.errors import UserError
 from simex.core.files import write_jsonl
 from simex.main import main
-from simex.problems.problem import Visibility
-from simex.report.oddities import find_oddities
 from simex.report.rollout_page import render_rollout_page, write_rollout_page
 from simex.report.rollout_records import diff_lines, make_step_content
 from simex.report.rollout_viewer import choose_step, find_steps, render_text
-from simex.rollouts.program import ProgramReport, TestReport
-from simex.rollouts.record import MAX_IDS, to_record
-from simex.rollouts.rollout import Group, Rollout, Turn
-from simex.rollouts.token_text import token_texts
-from simex.sampling.samples import Stop
-from simex.tokens.train_tokenizer import train_sentencepiece
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-HOSTILE = (
-    "</script></pre></details></style><script>document.title='owned'</script>"
-    "<img src=http://evil.test/x onerror=\"document.title='owned'\">"
-    "{{ 7 * 7 }} {% raw %} \x00\x1b[31m \ud800 ' \" &amp;"
+from tests.report.browser import CHROMIUM, Browser
+from tests.report.recorded import (
+    FAILED,
+    HOSTILE,
+    MIXED,
+    ODD,
+    hostile_record,
+    make_rollout,
+    make_test,
+    make_turn,
+    record,
 )
-
-
-def make_test(verdict, **changes):
-    settings = {
-        "visibility": Visibility.PUBLIC.value,
-        "verdict": verdict,
-        "is_accepted": verdict == "accepted",
-        "stdin": "1 2\n",
-        "expected": "3\n",
-        "stdout": "3\n" if verdict == "accepted" else "0\n",
-    }
-    return TestReport(**settings | changes)
-
-
-def make_turn(text="<think></think>x", *, stop=Stop.STOP_ID, **changes):
-    settings = {
-        "task": "solve",
-        "prompt_ids": (2, 3),
-        "completion_ids": (ord("a"), ord("b"), 4),
-        "sampler_logprobs": np.array([-0.1, -5.0, -0.2], np.float32),
-        "stop": stop,
-        "text": text,
-        "prompt": f"Solve it. {text}",
-    }
-    return Turn(**settings | changes)
-
-
-def make_rollout(reward, *, turns=None, source="print(input())", tests=None):
-    tests = tests or (make_test("accepted" if reward > 0 else "wrong_output"),)
-    return Rollout(
-        turns=turns or (make_turn(),),
-        reward=reward,
-        parts={"passed": float(reward > 0)},
-        notes={"verdicts": "x"},
-        programs=(ProgramReport(source=source, tests=tests),),
-    )
-
-
-def decode(ids):
-    return "".join("" if i < 5 else chr(i) for i in ids)
-
-
-def record(*rollouts, objective="solve", **changes):
-    group = Group(objective=objective, item_id="p/0", rollouts=rollouts)
-    return to_record(group, decode=decode, **changes)
-
-
-MIXED = record(
-    make_rollout(1.0),
-    make_rollout(-1.0, turns=(make_turn(stop=Stop.LENGTH),)),
-    advantages=((1.0,), (-0.5,)),
-)
-FAILED = record(make_rollout(-1.0), make_rollout(-1.0), objective="other")
-WRONG_SAID = make_test(
-    "accepted", is_predicted=True, predicted="7", is_prediction_right=False
-)
-ODD = record(make_rollout(1.0, tests=(WRONG_SAID,)), make_rollout(-1.0))
-
-
-def hostile_record():
-    test = make_test(
-        HOSTILE,
-        stdin=HOSTILE,
-        expected=HOSTILE,
-        stdout=HOSTILE + "\nmore",
-        stderr=HOSTILE,
-        is_predicted=True,
-        predicted=HOSTILE,
-    )
-    turn = make_turn(HOSTILE, author=HOSTILE, completion_ids=tuple(map(ord, "</p")))
-    rollout = Rollout(
-        turns=(turn,),
-        reward=1.0,
-        parts={"passed": 1.0, HOSTILE: 1.0},
-        notes={HOSTILE: HOSTILE, "statement": HOSTILE},
-        refusals=(HOSTILE,),
-        programs=(ProgramReport(source=HOSTILE, tests=(test,), fault=HOSTILE),),
-    )
-    group = Group(objective=HOSTILE, item_id=HOSTILE, rollouts=(rollout,))
-    return to_record(group, decode=lambda ids: HOSTILE * len(ids))
 
 
 def test_untrusted_text_is_escaped_everywhere_on_the_page():
@@ -184,52 +96,6 @@ def test_printed_and_predicted_stand_beside_what_is_true():
     assert diff_lines("1\n", "1\n") == ((" ", "1"),)
 
 
-@pytest.mark.parametrize(
-    ("rollout", "oddity"),
-    [
-        (make_rollout(1.0, source="print(3)"), "without reading its input"),
-        (make_rollout(1.0, turns=(make_turn(stop=Stop.LENGTH),)), "cut off"),
-        (make_rollout(1.0, turns=(make_turn("so\n" * 8),)), "8 times in a row"),
-        (make_rollout(1.0, tests=(WRONG_SAID,)), "predicted wrongly"),
-        (
-            make_rollout(1.0, tests=(make_test("accepted", stdout="3.0\n"),)),
-            "by tolerance",
-        ),
-        (
-            make_rollout(
-                1.0,
-                source="input(); print('12345')",
-                tests=(make_test("accepted", expected="12345\n", stdout="12345\n"),),
-            ),
-            "stands in the program",
-        ),
-    ],
-)
-def test_a_high_reward_with_oddities_is_found(rollout, oddity):
-    (found,) = find_oddities(record(rollout)["rollouts"][0])
-    assert oddity in found
-
-
-def test_an_honest_program_and_one_that_failed_have_no_oddities():
-    for reward in (1.0, -1.0):
-        assert find_oddities(record(make_rollout(reward))["rollouts"][0]) == []
-
-
-def test_a_record_is_bounded_however_long_a_completion_is():
-    long = make_turn(
-        "x" * 100_000,
-        completion_ids=(ord("x"),) * 10_000,
-        sampler_logprobs=np.zeros(10_000, np.float32),
-    )
-    rollout = make_rollout(1.0, turns=(long,), source="#" * 100_000)
-    one = to_record(Group(objective="o", item_id="i", rollouts=(rollout,)))
-    (turn,) = one["rollouts"][0]["turns"]
-    assert len(turn["completion_ids"]) == len(turn["logprobs"]) == MAX_IDS
-    assert turn["num_tokens"] == 10_000
-    assert turn["num_left_out"] == 10_000 - MAX_IDS
-    assert len(turn["text"]) < 21_000
-
-
 def test_a_record_of_an_earlier_version_can_still_be_looked_at():
     turn = {
         "task": "solve",
@@ -242,22 +108,6 @@ def test_a_record_of_an_earlier_version_can_still_be_looked_at():
     rollout = {"reward": 1.0, "parts": {}, "notes": {}, "turns": [turn]}
     old = {"objective": "o", "item_id": "i", "is_flat": True, "rollouts": [rollout]}
     assert "old" in render_rollout_page([old], title="step")
-
-
-def test_texts_of_tokens_join_to_the_text_of_all(tmp_path):
-    tokenizer = train_sentencepiece(
-        ["def f(a): return a"] * 9, tmp_path / "t.model", vocab_size=380, symbols=[]
-    )
-    for text in (
-        "def f(a):\n    return a",
-        " a  b ",
-        "naïve 日本 \U0001f600!",
-        "",
-        "\t",
-    ):
-        ids = [*tokenizer.encode(text), tokenizer.end_id]
-        texts = token_texts(tokenizer.decode, ids)
-        assert len(texts) == len(ids) and "".join(texts) == text
 
 
 @pytest.fixture
@@ -295,91 +145,6 @@ def test_what_cannot_be_shown_is_refused_with_what_there_is(run_folder):
         render_text(find_steps(run_folder)[-1], group=3)
     with pytest.raises(UserError, match="rollouts of stage x"):
         find_steps(run_folder, stage="x")
-
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--remote-debugging-pipe",
-]
-LAUNCHER = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.dup2(int(sys.argv[2]), 4)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-
-
-class Browser:
-    """A headless chromium, spoken to over a pipe: one page, expressions in it."""
-
-    def __init__(self, page, profile):
-        (reading, self.commands), (self.answers, writing) = os.pipe(), os.pipe()
-        # chromium reads commands from 3 and answers on 4.
-        theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (reading, writing)]
-        words = [*map(str, theirs), CHROMIUM, *ARGUMENTS, f"--user-data-dir={profile}"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER, *words],
-            pass_fds=theirs,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for end in (reading, writing, *theirs):
-            os.close(end)
-        self.number, self.session = 0, None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = attached["sessionId"]
-        self.call("Page.enable")
-        self.call("Page.navigate", url=page.as_uri())
-        while self.evaluate("document.readyState") != "complete":
-            pass
-
-    def call(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self.commands, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = json.loads(self._read())
-            if answer.get("id") == self.number:
-                assert "error" not in answer, answer
-                return answer["result"]
-
-    def _read(self):
-        message = b""
-        while (byte := os.read(self.answers, 1)) != b"\0":
-            assert byte, "chromium went away"
-            message += byte
-        return message
-
-    def evaluate(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression)["result"]
-        return result.get("value")
-
-    def click(self, element):
-        self.evaluate(f"document.getElementById({element!r}).click()")
-
-    def visible(self, selector):
-        return self.evaluate(
-            f"[...document.querySelectorAll({selector!r})]"
-            ".filter(e => e.offsetParent !== null).length"
-        )
-
-    def background(self, selector):
-        return self.evaluate(
-            f"getComputedStyle(document.querySelector({selector!r})).backgroundColor"
-        )
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.commands)
-        os.close(self.answers)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from simex.core.errors import InfraError, UserError
 from simex.rollouts import attempt as attempt_
-from simex.rollouts.credit import CreditConfig, give_credit
+from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import EXECUTED, PREDICTED, Feedback
-from simex.rollouts.rollout import End, Turn
+from simex.rollouts.rollout import End
 from simex.rollouts.solve import SolveObjective
 from simex.sampling.samples import Stop
 from simex.sandbox.pool import SandboxPool
@@ -230,36 +230,6 @@ def test_a_schedule_in_a_rollout_follows_the_version(pool):
 def test_impossible_feedback_is_refused(wrong):
     with pytest.raises(UserError):
         Feedback(**wrong)
-
-
-def turns(*names):
-    return [
-        Turn(
-            task=name,
-            prompt_ids=(2,),
-            completion_ids=(4,),
-            sampler_logprobs=np.zeros(1, np.float32),
-            stop=Stop.STOP_ID,
-            text="",
-        )
-        for name in names
-    ]
-
-
-@pytest.mark.parametrize(
-    ("config", "credits"),
-    [
-        (CreditConfig(), [1, 1, 1, 1, 1]),
-        (CreditConfig(rule="last_turn"), [0, 0, 0, 0, 1]),
-        # Submit-or-fix turns still to come: 2, 2, 1, 1, 0.
-        (CreditConfig(rule="discounted", discount=0.5), [0.25, 0.25, 0.5, 0.5, 1]),
-        (CreditConfig(simulate_reward=0.8), [1, 0, 1, 0, 1]),
-    ],
-)
-def test_credit_is_handed_to_turns_by_the_rule(config, credits):
-    names = ["solve", "predict_output", "submit_or_fix"]
-    given = give_credit(turns(*names, *names[1:]), config)
-    assert [turn.credit for turn in given] == credits
 
 
 def test_simulate_turns_may_earn_a_reward_of_their_own(pool):
