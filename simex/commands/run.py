@@ -90,8 +90,13 @@ def _register_jobs() -> None:
 
 def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
     # Before any job: jax reads the number of devices once, when it starts.
-    from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
+    from simex.sharding.cpu import (
+        configure_compile_cache,
+        configure_cpu_devices,
+        keep_freed_memory,
+    )
 
+    keep_freed_memory()
     configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
     configure_compile_cache(workdir / ".compile_cache")
 

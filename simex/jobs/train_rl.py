@@ -1,9 +1,12 @@
 """Job: RL from the SFT checkpoint, on every objective of the experiment."""
 
+import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import gin
+from jax.sharding import Mesh
 
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
@@ -11,6 +14,7 @@ from simex.rl.loop import RlConfig, run_rl
 from simex.rl.presets import PresetName, make_algorithm
 from simex.rl.stream import Staleness
 from simex.rollouts.objective import Objective
+from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.train.optimizer import OptimizerConfig
 
@@ -76,12 +80,16 @@ def train_rl(
     tokenizer = setup.load_tokenizer(workdir)
     mesh = setup.make_mesh()
     method = SamplingMethod(temperature=temperature)
+    make_policy = functools.partial(
+        setup.make_policy, workdir, mesh=mesh, method=method
+    )
+    verifiers = load_verifiers(setup, workdir, objectives, mesh=mesh)
     with sandbox.open_pool() as pool:
         run_rl(
             stage_dir,
             [(objective, objective.load_items(workdir)) for objective in objectives],
-            make_policy=lambda params: setup.make_policy(
-                workdir, params, mesh=mesh, method=method
+            make_policy=lambda params: dataclasses.replace(
+                make_policy(params), verifiers=verifiers
             ),
             pool=pool,
             config=RlConfig(
@@ -107,3 +115,26 @@ def train_rl(
             params=setup.load_params(workdir, init_from, mesh=mesh),
             seed=seed,
         )
+
+
+def load_verifiers(
+    setup: Setup,
+    workdir: pathlib.Path,
+    objectives: Sequence[Objective],
+    *,
+    mesh: Mesh,
+) -> Mapping[str, Policy]:
+    """The frozen policies that objectives ask for predictions, by stage.
+
+    They answer greedily, as simulation does in evaluations.
+    """
+    stages = {s for o in objectives for s in getattr(o, "verifiers", ())}
+    return {
+        stage: setup.make_policy(
+            workdir,
+            setup.load_params(workdir, stage, mesh=mesh),
+            mesh=mesh,
+            method=SamplingMethod(temperature=0.0),
+        )
+        for stage in sorted(stages)
+    }

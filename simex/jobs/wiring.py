@@ -1,7 +1,8 @@
 """Everything that an experiment file may name.
 
 Jobs register themselves with ``@gin.configurable``; constructors of settings stand in
-the table. A new job or objective is one import or one line here.
+the table. A new job is one import here; an objective of RL
+has its line in `rollouts.objectives`.
 """
 
 import gin
@@ -26,21 +27,23 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
-from simex.rollouts.predict_output import PredictOutputObjective
-from simex.rollouts.solve import SolveObjective
+from simex.rollouts.credit import CreditConfig
+from simex.rollouts.feedback import Feedback
+from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
+    CreditConfig,
     DecoderShape,
+    Feedback,
     Grammar,
     HarvestLimits,
     MeshConfig,
     Mixture,
-    PredictOutputObjective,
     SamplerShape,
     SandboxConfig,
     Setup,
-    SolveObjective,
+    *OBJECTIVES,
 )
 
 

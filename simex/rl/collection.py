@@ -10,7 +10,7 @@ from simex.core.prng import host_rng
 from simex.rl.advantage import refuse_single
 from simex.rl.selection import is_flat
 from simex.rl.watchdog import Watchdog
-from simex.rollouts.objective import Objective
+from simex.rollouts.objective import Objective, split_rollouts
 from simex.rollouts.policy import Policy
 from simex.rollouts.rollout import Group
 
@@ -65,7 +65,7 @@ class Collector:
         """The next batch, sampled by `params`; moves the cursor behind it."""
         started = time.monotonic()
         policy = at_version(self.policy, params, version)
-        counts = count_groups([o for o, _ in self.objectives], self.rollouts_per_step)
+        counts = split_rollouts([o for o, _ in self.objectives], self.rollouts_per_step)
         groups: list[Group] = []
         num_refills = num_unfilled = 0
         for index, count in enumerate(counts):
@@ -130,15 +130,6 @@ def at_version(policy: Policy, params: Any, version: int) -> Policy:
     if any(field.name == "version" for field in dataclasses.fields(policy)):
         changes["version"] = version
     return dataclasses.replace(policy, **changes)
-
-
-def count_groups(objectives: Sequence[Objective], num_rollouts: int) -> list[int]:
-    """Groups of each objective in a train step, by weight; at least one each."""
-    total = sum(objective.weight for objective in objectives)
-    return [
-        max(1, round(num_rollouts * o.weight / total / o.group_size))
-        for o in objectives
-    ]
 
 
 def pick_items(items: Sequence[Any], count: int, *, seed: int, start: int) -> list[Any]:

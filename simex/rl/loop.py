@@ -1,6 +1,7 @@
 """The reinforcement-learning loop: collect, advantage, batch, update, log, save."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,12 +22,14 @@ from simex.rl.presets import PRESETS
 from simex.rl.run_log import RunLog
 from simex.rl.run_metrics import measure_selection
 from simex.rl.saved_run import Progress, SavedRun
-from simex.rl.selection import Selection, select
+from simex.rl.selection import Selection, group_advantages, select
 from simex.rl.stream import Staleness, open_stream
 from simex.rl.trainer import Trainer, make_trainer
 from simex.rl.watchdog import Watchdog
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
+from simex.rollouts.record import to_record
+from simex.rollouts.rollout import Group
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import TrainState, abstract_train_state, make_train_state
 
@@ -44,6 +47,7 @@ class RlConfig:
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
     steps_between_saves: int = 5
     groups_recorded: int = 8  # of each objective, each step
+    groups_scored: int = 2  # of those: for the gap between trainer and sampler
     answer_deadline_secs: float = 600.0  # of the sandbox; later is an infra error
     stall_secs: float = 120.0  # a longer wait is said on stderr
     has_tensorboard: bool = False  # write tensorboard/ too
@@ -124,7 +128,14 @@ def run_rl(
             cursor=begin.cursor,
         )
         with (
-            open_run_log(folder, objectives, patient, begin.step, config) as log,
+            open_run_log(
+                folder,
+                objectives,
+                patient,
+                begin.step,
+                config,
+                decode=policy.tokenizer.decode,
+            ) as log,
             open_stream(
                 collector.collect, staleness=config.staleness, watchdog=watchdog
             ) as stream,
@@ -144,6 +155,10 @@ def run_rl(
                     first = {}
                     if step == begin.step and taken.batch.version == step:
                         first = check_first_step(trainer, state, groups, step=step)
+                    log.score(
+                        groups, functools.partial(trainer.score_turns, state.params)
+                    )
+                    log.mark("score")
                     state, values = update(trainer, state, selection)
                 log.mark("update")
                 log.write(step, taken, values | first | measure_selection(selection))
@@ -180,8 +195,15 @@ def open_run_log(
     pool: Any,
     first_step: int,
     config: RlConfig,
+    *,
+    decode: Callable[[Sequence[int]], str],
 ) -> RunLog:
-    """The log of a run that goes on at `first_step`."""
+    """The log of a run that goes on at `first_step`; `decode` is the tokenizer's."""
+
+    def make_record(group: Group, **scores: Any) -> dict[str, Any]:
+        advantages = group_advantages(group, config.algorithm)
+        return to_record(group, decode=decode, advantages=advantages, **scores)
+
     return RunLog(
         folder,
         first_step=first_step,
@@ -190,4 +212,6 @@ def open_run_log(
         pool=pool,
         groups_recorded=config.groups_recorded,
         has_tensorboard=config.has_tensorboard,
+        groups_scored=config.groups_scored,
+        make_record=make_record,
     )

@@ -3,8 +3,10 @@
 import pathlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from simex.core.files import write_jsonl
 from simex.core.metrics import MetricsLog
@@ -12,9 +14,10 @@ from simex.core.tensorboard import TensorBoardLog
 from simex.rl.console import render_line
 from simex.rl.run_metrics import COMPILES, SandboxMeter, measure_batch, measure_speed
 from simex.rl.stream import Taken
+from simex.rl.turn_advantage import is_trained
 from simex.rollouts.objective import Objective
 from simex.rollouts.record import to_record
-from simex.rollouts.rollout import Group
+from simex.rollouts.rollout import Group, Turn
 
 
 class RunLog:
@@ -30,6 +33,8 @@ class RunLog:
         pool: Any,
         groups_recorded: int,
         has_tensorboard: bool,
+        groups_scored: int = 0,
+        make_record: Callable[..., Mapping[str, Any]] = to_record,
     ) -> None:
         """Opens ``metrics.jsonl``; lines of steps to come are dropped.
 
@@ -41,9 +46,13 @@ class RunLog:
           pool: the sandbox, asked for its figures once a step.
           groups_recorded: of each objective, each step, in ``rollouts/``.
           has_tensorboard: write ``tensorboard/`` too.
+          groups_scored: of those recorded, how many get the trainer's logprobs.
+          make_record: (group, trainer_logprobs=...) -> what is written of it.
         """
         self._folder, self._num_steps = folder, num_steps
         self._first_step, self._groups_recorded = first_step, groups_recorded
+        self._groups_scored, self._make_record = groups_scored, make_record
+        self._scored: dict[int, np.ndarray] = {}  # by id() of a turn of this step
         self._num_items = {o.name: len(items) for o, items in objectives}
         self._metrics = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
         self._tensorboard = (
@@ -62,6 +71,22 @@ class RunLog:
         now = time.monotonic()
         self._times[f"time/{phase}_secs"] = now - self._marked
         self._marked = now
+
+    def score(
+        self,
+        groups: Sequence[Group],
+        score_turns: Callable[[Sequence[Turn]], Sequence[np.ndarray]],
+    ) -> None:
+        """Keeps what the params that are about to be updated say of recorded turns."""
+        turns = [
+            turn
+            for group in self._first_groups(groups, self._groups_scored)
+            for rollout in group.rollouts
+            for turn in rollout.turns
+            if is_trained(turn)
+        ]
+        found = score_turns(turns)
+        self._scored = {id(t): v for t, v in zip(turns, found, strict=True)}
 
     def write(self, step: int, taken: Taken, values: Mapping[str, float]) -> None:
         """Ends train step `step`: its numbers, its rollouts, its line.
@@ -97,14 +122,23 @@ class RunLog:
             self._tensorboard.close()
 
     def _record(self, step: int, groups: Sequence[Group]) -> None:
-        kept: list[Group] = []
-        for name in self._num_items:
-            own = [group for group in groups if group.objective == name]
-            kept += own[: self._groups_recorded]
         write_jsonl(
             self._folder / "rollouts" / f"step_{step:05d}.jsonl",
-            (to_record(group) for group in kept),
+            (
+                self._make_record(
+                    group, trainer_logprobs=lambda turn: self._scored.get(id(turn))
+                )
+                for group in self._first_groups(groups, self._groups_recorded)
+            ),
         )
+        self._scored = {}
+
+    def _first_groups(self, groups: Sequence[Group], number: int) -> list[Group]:
+        """The first `number` groups of each objective."""
+        kept: list[Group] = []
+        for name in self._num_items:
+            kept += [group for group in groups if group.objective == name][:number]
+        return kept
 
     def _say(self, step: int, values: Mapping[str, float]) -> None:
         done_here = step + 1 - self._first_step

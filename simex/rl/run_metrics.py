@@ -11,6 +11,7 @@ from simex.rl.group_metrics import measure_groups
 from simex.rl.selection import Selection
 from simex.rl.stream import Taken
 from simex.rl.turn_advantage import is_trained
+from simex.rollouts.measures import measure_rollouts
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -71,7 +72,7 @@ def measure_batch(
 ) -> dict[str, float]:
     """The groups, how old they are, and where in the data they end."""
     batch = taken.batch
-    values = measure_groups(batch.groups)
+    values = measure_groups(batch.groups) | measure_rollouts(batch.groups)
     for name, position in batch.cursor.positions.items():
         values[f"{name}/data_position"] = float(position)
         values[f"{name}/epoch"] = position / num_items[name]

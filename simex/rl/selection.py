@@ -8,7 +8,7 @@ import numpy as np
 
 from simex.rl.algorithm import Algorithm
 from simex.rl.reduction import REDUCTIONS
-from simex.rl.turn_advantage import is_trained, turn_advantages
+from simex.rl.turn_advantage import TurnAdvantages, is_trained, turn_advantages
 from simex.rollouts.rollout import Group, Rollout
 
 
@@ -156,16 +156,20 @@ class _Weighed:
     pass_rate: float  # of its group
 
 
-def _weigh(group: Group, algorithm: Algorithm) -> Iterator[_Weighed]:
-    rollouts = group.valid_rollouts
-    found = turn_advantages(
+def group_advantages(group: Group, algorithm: Algorithm) -> TurnAdvantages:
+    """Advantages of every turn of the group's valid rollouts, in their order."""
+    return turn_advantages(
         group,
         algorithm.advantage,
         spread=algorithm.spread,
-        returns=[_return(rollout, algorithm) for rollout in rollouts],
+        returns=[_return(rollout, algorithm) for rollout in group.valid_rollouts],
     )
+
+
+def _weigh(group: Group, algorithm: Algorithm) -> Iterator[_Weighed]:
+    found = group_advantages(group, algorithm)
     rate = pass_rate(group)
-    for rollout, advantages in zip(rollouts, found, strict=True):
+    for rollout, advantages in zip(group.valid_rollouts, found, strict=True):
         yield _Weighed(rollout=rollout, advantages=advantages, pass_rate=rate)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -14,7 +15,10 @@ from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
+from simex.rollouts.rollout import Turn
 from simex.sharding.mesh import put_batch
+from simex.tokens.chat import Rendered
+from simex.tokens.packing import pack
 from simex.train.accumulate import Accumulator, make_accumulator
 from simex.train.logprobs import token_logprobs
 from simex.train.state import TrainState, state_shardings
@@ -28,6 +32,9 @@ class Trainer:
     algorithm: Algorithm
     rows: int  # of a micro-batch
     accumulator: Accumulator
+    score: Callable[[Any, Mapping[str, Any]], jax.Array]
+    """(params, micro-batch) -> logprobs_BT, by the forward of an update."""
+
     score_reference: Callable[[Mapping[str, Any]], jax.Array] | None
     mesh: Mesh
 
@@ -59,6 +66,31 @@ class Trainer:
         """The metrics of the loss on one micro-batch; nothing is updated."""
         _, metrics = self.accumulator.first(params, self._put(arrays))
         return mean_values({k: v for k, v in metrics.items() if k != "loss"})
+
+    def score_turns(self, params: Any, turns: Sequence[Turn]) -> list[np.ndarray]:
+        """For each turn the logprobs of its sampled ids, as an update would see them.
+
+        Beside the sampler's they show where the two disagree. Nothing is updated.
+        """
+        if not turns:
+            return []
+        sequences = [Rendered.from_ids(t.prompt_ids, t.completion_ids) for t in turns]
+        seq_len = self.model.max_positions
+        needed = len(pack(sequences, seq_len).arrays["tokens"])
+        padded = -(-needed // self.rows) * self.rows
+        packed = pack(sequences, seq_len, num_rows=padded)
+        blocks = [
+            {name: v[start : start + self.rows] for name, v in packed.arrays.items()}
+            for start in range(0, padded, self.rows)
+        ]
+        logprobs_BT = np.concatenate(
+            [np.asarray(self.score(params, put_batch(b, self.mesh))) for b in blocks]
+        )
+        found = packed.unpack(logprobs_BT)
+        return [
+            values[len(turn.prompt_ids) :]
+            for turn, values in zip(turns, found, strict=True)
+        ]
 
     def _put(self, arrays: MicroBatch) -> dict[str, Any]:
         batch = dict(put_batch(arrays, self.mesh))
@@ -103,6 +135,7 @@ def make_trainer(
             mesh,
             shardings=state_shardings(model, tx, mesh),
         ),
+        score=scorer,
         score_reference=(
             (lambda batch: scorer(reference_params, batch))
             if algorithm.has_reference

@@ -20,6 +20,7 @@ from simex.models.config import ModelConfig
 from simex.models.transformer import Params, init_params
 from simex.sharding.mesh import make_shardings
 from simex.train.state import TrainState
+from simex.train.stored_tree import check_files, check_shapes, note_files
 
 # What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
@@ -115,6 +116,7 @@ class Checkpoints:
                 overwrite=True,
                 metrics=None if metrics is None else dict(metrics),
             )
+            note_files(self._step_dir(step))
         except OSError as error:
             raise UserError(
                 f"The checkpoint of step {step} cannot be written to "
@@ -171,6 +173,9 @@ class Checkpoints:
         """Ends background threads."""
         self._checkpointer.close()
 
+    def _step_dir(self, step: int) -> pathlib.Path:
+        return pathlib.Path(self._checkpointer.directory) / str(step)
+
     def _steps(self) -> Iterator[int]:
         self._checkpointer.reload()
         return iter(
@@ -187,8 +192,12 @@ class Checkpoints:
                 abstract |= {f"{name}.params": target.params, f"{name}.rest": rest}
             else:
                 abstract[name] = target
-        # One by one, since orbax leaves the rest un-awaited when one fails, and
-        # iterators last: they are set in place, only once all else could be read.
+        check_files(self._step_dir(step))
+        stored = self._checkpointer.checkpointables_metadata(step).metadata
+        for name, target in abstract.items():
+            if _has_arrays(target):
+                check_shapes(name, stored[name], target)
+        # Iterators last: they are set in place, only once all else could be read.
         loaded: dict[str, Any] = {}
         for name in sorted(abstract, key=lambda name: _is_iterator(abstract[name])):
             one = {name: abstract[name]}
@@ -263,7 +272,8 @@ def _is_iterator(item: Any) -> bool:
 
 
 def _has_arrays(item: Any) -> bool:
-    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(item))
+    kinds = (jax.Array, jax.ShapeDtypeStruct)
+    return any(isinstance(leaf, kinds) for leaf in jax.tree.leaves(item))
 
 
 def _quiet_orbax() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from simex.core.errors import UserError
-from simex.rl.collection import Collector, Cursor, count_groups, pick_items
+from simex.rl.collection import Collector, Cursor, pick_items
 from simex.rl.watchdog import Watchdog
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
@@ -110,9 +110,3 @@ def test_collecting_goes_on_from_a_cursor(watchdog):
 def test_a_group_of_one_is_refused_before_anything_is_sampled(watchdog):
     with pytest.raises(UserError, match="objective solve must have at least 2"):
         collector_of(Scripted([], group_size=1), watchdog)
-
-
-def test_weights_share_out_the_rollouts():
-    predict = Scripted([], weight=0.25, group_size=4)
-    solve = Scripted([], weight=0.75, group_size=8)
-    assert count_groups([predict, solve], 64) == [4, 6]

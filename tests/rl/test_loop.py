@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from simex.core.errors import UserError
+from simex.core.files import read_jsonl
 from simex.rl.metric_table import METRICS, UNREPEATABLE, unknown_metrics
 from simex.rl.stream import Staleness
 from tests.rl.toy import (
@@ -93,6 +94,20 @@ def test_every_metric_stands_in_the_table(whole):
     assert records[0]["sandbox/queue_secs"] == 0.25  # 0.5 s over 2 runs
     assert records[3]["toy/data_position"] == 4 * 8
     assert "first_update/ratio" not in records[1]
+
+
+def test_recorded_turns_hold_advantages_and_what_the_trainer_says_of_them(whole):
+    groups = list(read_jsonl(whole / "rollouts" / "step_00000.jsonl"))
+    assert len(groups) == 8
+    for number, group in enumerate(groups):
+        turns = [t for r in group["rollouts"] for t in r["turns"]]
+        assert all("".join(t["tokens"]) == t["text"] for t in turns)
+        assert any(t["advantage"] for t in turns) != group["is_flat"]
+        for turn in turns:
+            # The first two groups are scored, by the params that sampled them.
+            assert ("trainer_logprobs" in turn) == (number < 2)
+            said = turn.get("trainer_logprobs", turn["logprobs"])
+            np.testing.assert_allclose(said, turn["logprobs"], atol=1e-4)
 
 
 def test_compiles_happen_at_first_and_then_no_more(whole):
