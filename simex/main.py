@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "simex.commands.score",
     "run": "simex.commands.run",
     "trace": "simex.commands.trace",
+    "view": "simex.commands.view",
 }
 
 EXIT_USER_ERROR = 2

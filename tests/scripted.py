@@ -29,6 +29,8 @@ class Script:
 
     answers: list
     prompts: list = dataclasses.field(default_factory=list)
+    version: int = 0
+    verifiers: dict = dataclasses.field(default_factory=dict)
 
     def complete(self, queries):
         self.prompts += [query.prompt for query in queries]
@@ -42,4 +44,6 @@ class Script:
             sampler_logprobs=np.zeros(2, np.float32),
             stop=Stop.STOP_ID,
             text=text,
+            prompt=query.prompt,
+            policy_version=self.version,
         )

@@ -8,8 +8,8 @@ from simex.core.errors import InfraError
 from simex.evals.output_prediction import complete_all
 from simex.evals.rankers import Candidate, program_vote
 from simex.problems.problem import Problem
+from simex.rollouts.attempt import Attempt, judge_attempts, start_attempts
 from simex.rollouts.policy import Policy, Query
-from simex.rollouts.solve import Attempt, judge_attempts, start_attempts
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import predict_output

@@ -11,8 +11,8 @@ from typing import Any
 
 from simex.evals.candidates import JudgedCandidate, as_judged
 from simex.problems.problem import Problem
+from simex.rollouts.attempt import Attempt, fix_attempts, judge_attempts
 from simex.rollouts.policy import Policy
-from simex.rollouts.solve import Attempt, fix_attempts, judge_attempts
 from simex.sandbox.pool import SandboxPool
 
 

@@ -1,15 +1,20 @@
-"""Job: on-policy RL from the SFT checkpoint, on every objective of the experiment."""
+"""Job: RL from the SFT checkpoint, on every objective of the experiment."""
 
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gin
+from jax.sharding import Mesh
 
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.rl.loop import RlConfig, run_rl
-from simex.rl.loss import PolicyLossConfig
+from simex.rl.presets import PresetName, make_algorithm
+from simex.rl.stream import Staleness
 from simex.rollouts.objective import Objective
+from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.train.optimizer import OptimizerConfig
 
@@ -29,10 +34,15 @@ def train_rl(
     optimizer: str = "adamw",
     clip_norm: float = 0.1,
     temperature: float = 1.0,
-    advantage: str = "length_weighted_mean",
-    loss: PolicyLossConfig = PolicyLossConfig(),
+    algorithm: PresetName = "paper",
+    changes: Mapping[str, str | int | float] | None = None,
+    max_staleness: int = 0,
     rows: int = 32,
     steps_between_saves: int = 5,
+    max_lost_share: float = 0.2,
+    answer_deadline_secs: float = 600.0,
+    stall_secs: float = 120.0,
+    tensorboard: bool = False,
     init_from: str = "nlex/train_sft",
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
@@ -51,31 +61,48 @@ def train_rl(
       optimizer: "muon" or "adamw".
       clip_norm: global gradient norm.
       temperature: of the policy while it is sampled and trained.
-      advantage: a name in rl.advantage.ADVANTAGES.
-      loss: clipping and normaliser.
+      algorithm: a name in rl.presets.PRESETS.
+      changes: single choices of it, fields of rl.algorithm.Algorithm by name.
+      max_staleness: how many train steps old rollouts may be (the paper: 8). Above 0
+        sampling and judging go on while the policy is updated; 0 is on-policy, and
+        repeats itself bit for bit.
       rows: of a micro-batch, on all devices.
       steps_between_saves: how much work an interruption may cost.
+      max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
+        in a row stop the run.
+      answer_deadline_secs: of the sandbox, queue included; later is such a fault.
+      stall_secs: a longer wait is named on stderr.
+      tensorboard: write tensorboard/ beside metrics.jsonl.
       init_from: the stage whose checkpoint to begin from.
       sandbox: where programs are judged.
     """
+    chosen = make_algorithm(algorithm, changes)
     tokenizer = setup.load_tokenizer(workdir)
     mesh = setup.make_mesh()
     method = SamplingMethod(temperature=temperature)
+    make_policy = functools.partial(
+        setup.make_policy, workdir, mesh=mesh, method=method
+    )
+    verifiers = load_verifiers(setup, workdir, objectives, mesh=mesh)
     with sandbox.open_pool() as pool:
         run_rl(
             stage_dir,
             [(objective, objective.load_items(workdir)) for objective in objectives],
-            make_policy=lambda params: setup.make_policy(
-                workdir, params, mesh=mesh, method=method
+            make_policy=lambda params: dataclasses.replace(
+                make_policy(params), verifiers=verifiers
             ),
             pool=pool,
             config=RlConfig(
                 num_steps=num_steps,
                 rollouts_per_step=rollouts_per_step,
-                advantage=advantage,
-                loss=loss,
+                algorithm=chosen,
+                staleness=Staleness(max_steps=max_staleness),
                 rows=rows,
                 steps_between_saves=steps_between_saves,
+                max_lost_share=max_lost_share,
+                answer_deadline_secs=answer_deadline_secs,
+                stall_secs=stall_secs,
+                has_tensorboard=tensorboard,
             ),
             model=setup.decoder.fit(tokenizer),
             optimizer=OptimizerConfig(
@@ -88,3 +115,26 @@ def train_rl(
             params=setup.load_params(workdir, init_from, mesh=mesh),
             seed=seed,
         )
+
+
+def load_verifiers(
+    setup: Setup,
+    workdir: pathlib.Path,
+    objectives: Sequence[Objective],
+    *,
+    mesh: Mesh,
+) -> Mapping[str, Policy]:
+    """The frozen policies that objectives ask for predictions, by stage.
+
+    They answer greedily, as simulation does in evaluations.
+    """
+    stages = {s for o in objectives for s in getattr(o, "verifiers", ())}
+    return {
+        stage: setup.make_policy(
+            workdir,
+            setup.load_params(workdir, stage, mesh=mesh),
+            mesh=mesh,
+            method=SamplingMethod(temperature=0.0),
+        )
+        for stage in sorted(stages)
+    }

@@ -1,7 +1,8 @@
 """Everything that an experiment file may name.
 
 Jobs register themselves with ``@gin.configurable``; constructors of settings stand in
-the table. A new job or objective is one import or one line here.
+the table. A new job is one import here; an objective of RL
+has its line in `rollouts.objectives`.
 """
 
 import gin
@@ -30,26 +31,26 @@ from simex.problems.filters.shape import MaxSizes
 from simex.problems.filters.sift import FilterSettings
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
-from simex.rl.loss import PolicyLossConfig
-from simex.rollouts.predict_output import PredictOutputObjective
-from simex.rollouts.solve import SolveObjective
+from simex.rollouts.credit import CreditConfig
+from simex.rollouts.feedback import Feedback
+from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
+    CreditConfig,
     DecoderShape,
     FilterSettings,
+    Feedback,
     Grammar,
     HarvestLimits,
     MaxSizes,
     MeshConfig,
     Mixture,
     NgramLengths,
-    PolicyLossConfig,
-    PredictOutputObjective,
     SamplerShape,
     SandboxConfig,
     Setup,
-    SolveObjective,
+    *OBJECTIVES,
 )
 
 

@@ -7,9 +7,7 @@ content security policy forbids scripts and requests should an escape ever be mi
 import dataclasses
 import importlib.resources
 import pathlib
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -18,10 +16,9 @@ from simex.core.files import write_atomically
 from simex.report import headlines
 from simex.report.content import Plot, Report
 from simex.report.plots import colour_of, render_svg
+from simex.report.printable import printable
 
 MAX_CHARS = 6000  # of one text of a sample; the rest is counted, not shown
-# Control characters and halves of surrogate pairs, neither of which HTML can hold.
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_report(out: pathlib.Path, report: Report) -> None:
@@ -43,13 +40,6 @@ def render_page(report: Report) -> str:
         self_rlef=headlines.SELF_RLEF,
         self_rlef_rows=headlines.rows_of(headlines.SELF_RLEF, report.results),
     )
-
-
-def printable(text: Any) -> Any:
-    r"""Text in which control characters are written out: "a\x00b" reads a\x00b."""
-    if not isinstance(text, str) or isinstance(text, Markup):
-        return text
-    return _UNPRINTABLE.sub(_written_out, text)
 
 
 def clipped(text: str, max_chars: int = MAX_CHARS) -> str:
@@ -107,8 +97,3 @@ def _svg(plot: Plot, is_wide: bool = False) -> Markup:
 def _share_of_longest(secs: float, seconds: Mapping[str, float]) -> float:
     longest = max(seconds.values(), default=0.0)
     return 100 * secs / longest if longest > 0 else 0.0
-
-
-def _written_out(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,1 +1,1 @@
-"""On-policy reinforcement learning: advantages, loss, batches and the loop."""
+"""Reinforcement learning: algorithms, batches, streams of rollouts and the loop."""

@@ -1,121 +1,98 @@
-"""From groups of rollouts to packed rows with an advantage on every sampled token."""
+"""From chosen rollouts to packed rows with an advantage on every sampled token."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from simex.rl.advantage import compute_advantages
-from simex.rollouts.rollout import Group, Rollout, Turn
+from simex.rl.selection import Chosen
+from simex.rollouts.rollout import Group, Turn
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
 
+MicroBatch = dict[str, np.ndarray]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RlBatch:
-    """The rows of one update, and what was left out of them."""
+class WeighedTurn:
+    """A turn with what every token that the policy sampled in it is given."""
 
-    micro_batches: tuple[dict[str, np.ndarray], ...]
-    """Each [rows, T]: tokens, segment_ids, positions, loss_mask, advantages,
-    sampler_logprobs."""
-
-    num_rollouts: int  # valid ones, in flat groups too: the loss is divided by it
-    num_trained: int  # rollouts with an advantage other than 0
-    num_lost: int  # rollouts without a reward, by a fault of ours
+    turn: Turn
+    advantages: np.ndarray  # float32, one for each completion id
+    weight: float = 1.0
 
 
-def make_batch(
-    groups: Sequence[Group], *, advantage: str, rows: int, seq_len: int
-) -> RlBatch:
-    """Packs every turn of every rollout whose advantage is not 0.
-
-    Every turn of a rollout shares its return. Flat groups teach nothing and are left
-    out of the rows, but they stay in the denominator.
+def make_micro_batches(
+    chosen: Sequence[Chosen], *, rows: int, seq_len: int
+) -> tuple[MicroBatch, ...]:
+    """Packs every turn of every chosen rollout; each turn shares the advantage.
 
     Args:
-      groups: of one train step.
-      advantage: a name in rl.advantage.ADVANTAGES.
+      chosen: of one train step.
       rows: of a micro-batch.
       seq_len: T; a turn that is longer is refused, never cut.
+
+    Returns:
+      Micro-batches of one shape. Each is a dict of [rows, T]: tokens, segment_ids,
+      positions, loss_mask, advantages, weights, sampler_logprobs.
     """
-    sequences: list[Rendered] = []
-    advantages: list[np.ndarray] = []
-    logprobs: list[np.ndarray] = []
-    num_trained = 0
-    for value, rollout in _weigh(groups, advantage):
-        num_trained += 1
-        for turn in rollout.turns:
-            if turn.completion_ids:
-                sequences.append(
-                    Rendered.from_ids(turn.prompt_ids, turn.completion_ids)
-                )
-                advantages.append(np.full(len(sequences[-1]), value, np.float32))
-                logprobs.append(_align_logprobs(turn))
-    valid = sum(len(group.valid_rollouts) for group in groups)
-    asked = sum(len(group.rollouts) for group in groups)
-    return RlBatch(
-        micro_batches=_split(sequences, advantages, logprobs, rows, seq_len),
-        num_rollouts=valid,
-        num_trained=num_trained,
-        num_lost=asked - valid,
-    )
+    turns = [
+        WeighedTurn(
+            turn=turn,
+            advantages=np.full(len(turn.completion_ids), advantage, np.float32),
+            weight=one.weight,
+        )
+        for one in chosen
+        for turn, advantage in zip(one.rollout.turns, one.advantages, strict=True)
+        if turn.is_trained
+    ]
+    return pack_turns(turns, rows=rows, seq_len=seq_len)
 
 
 def make_probe(
     groups: Sequence[Group], *, rows: int, seq_len: int
-) -> dict[str, np.ndarray] | None:
-    """One micro-batch of sampled turns with advantage 0, flat groups among them.
+) -> tuple[MicroBatch, list[Turn]] | None:
+    """One micro-batch of sampled turns, flat groups among them, and those turns.
 
-    It changes no weight: the first update's invariants are measured on it even where
-    no group carries a signal. None when nothing was sampled.
+    The invariants are measured on it even where no group carries a signal; no weight
+    changes. Advantages alternate between 1 and -1, so that both bounds of the ratio
+    would be seen. None when nothing was sampled.
     """
-    turns = [t for g in groups for r in g.rollouts for t in r.turns if t.completion_ids]
+    turns = [t for g in groups for r in g.rollouts for t in r.turns if t.is_trained]
     if not turns:
         return None
     turns = turns[:rows]  # a turn never needs more than a row
-    return _split(
-        [Rendered.from_ids(turn.prompt_ids, turn.completion_ids) for turn in turns],
-        [
-            np.zeros(len(turn.prompt_ids) + len(turn.completion_ids), np.float32)
-            for turn in turns
-        ],
-        [_align_logprobs(turn) for turn in turns],
-        rows,
-        seq_len,
-    )[0]
-
-
-def _weigh(groups: Sequence[Group], advantage: str) -> Iterator[tuple[float, Rollout]]:
-    for group in groups:
-        rollouts = group.valid_rollouts
-        if group.is_flat:
-            continue
-        values = compute_advantages(
-            advantage,
-            np.array([r.reward for r in rollouts], np.float64),
-            np.array([max(r.num_tokens, 1) for r in rollouts], np.float64),
+    weighed = [
+        WeighedTurn(
+            turn=turn,
+            advantages=np.resize(
+                np.array([1, -1], np.float32), len(turn.completion_ids)
+            ),
         )
-        for value, rollout in zip(values, rollouts, strict=True):
-            if value != 0:
-                yield float(value), rollout
+        for turn in turns
+    ]
+    return pack_turns(weighed, rows=rows, seq_len=seq_len)[0], turns
 
 
-def _align_logprobs(turn: Turn) -> np.ndarray:
-    return np.concatenate(
-        [np.zeros(len(turn.prompt_ids), np.float32), turn.sampler_logprobs]
-    )
+def pack_turns(
+    turns: Sequence[WeighedTurn], *, rows: int, seq_len: int
+) -> tuple[MicroBatch, ...]:
+    """Rows of T tokens, `rows` at a time; the last micro-batch is filled with padding.
 
-
-def _split(
-    sequences: list[Rendered],
-    advantages: list[np.ndarray],
-    logprobs: list[np.ndarray],
-    rows: int,
-    seq_len: int,
-) -> tuple[dict[str, np.ndarray], ...]:
-    if not sequences:
+    The ids are those that went into the sampler and came out of it, never re-made.
+    """
+    if not turns:
         return ()
-    extras = {"advantages": advantages, "sampler_logprobs": logprobs}
+    sequences = [
+        Rendered.from_ids(one.turn.prompt_ids, one.turn.completion_ids) for one in turns
+    ]
+    extras = {
+        "advantages": [_align(one.turn, one.advantages) for one in turns],
+        "sampler_logprobs": [_align(o.turn, o.turn.sampler_logprobs) for o in turns],
+        "weights": [
+            _align(one.turn, np.full_like(one.advantages, one.weight)) for one in turns
+        ],
+    }
     needed = len(pack(sequences, seq_len).arrays["tokens"])
     padded = -(-needed // rows) * rows
     arrays = pack(sequences, seq_len, num_rows=padded, extras=extras).arrays
@@ -123,3 +100,8 @@ def _split(
         {name: values[start : start + rows] for name, values in arrays.items()}
         for start in range(0, padded, rows)
     )
+
+
+def _align(turn: Turn, values: np.ndarray) -> np.ndarray:
+    """0 at the prompt, then one value for each sampled id."""
+    return np.concatenate([np.zeros(len(turn.prompt_ids), np.float32), values])

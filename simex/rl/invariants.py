@@ -4,20 +4,26 @@ Most silent errors of RL code (temperature on one side only, re-tokenized comple
 misaligned masks, another forward in the sampler) show here as a ratio other than 1.
 """
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from simex.core.errors import UserError
-from simex.rl.loss import PolicyLossConfig
+from simex.rl.algorithm import Algorithm
+from simex.rl.batch import MicroBatch
+from simex.rollouts.rollout import Turn
 
 
-def check_first_update(values: Mapping[str, float], config: PolicyLossConfig) -> None:
+def check_first_update(values: Mapping[str, float], algorithm: Algorithm) -> None:
     """Checks the metrics of an update whose rollouts the very same params sampled.
 
     Raises:
       UserError: with the numbers, when the policies are not the same.
     """
+    tolerance = algorithm.gap_tolerance
     limits = {
-        "policy/approx_kl": config.gap_tolerance,
+        "policy/approx_kl": tolerance,
         "policy/clip_fraction_low": 0.0,
         "policy/clip_fraction_high": 0.0,
         "policy/gap_above_tolerance": 0.0,
@@ -25,14 +31,77 @@ def check_first_update(values: Mapping[str, float], config: PolicyLossConfig) ->
     broken = [
         f"{name} = {values[name]:.3g} (at most {limit:g})"
         for name, limit in limits.items()
-        if values[name] > limit
+        # Not `>`: a value that is no number must not pass.
+        if not values[name] <= limit
     ]
     ratio = values["policy/ratio"]
-    if abs(ratio - 1) > config.gap_tolerance:
-        broken.append(f"policy/ratio = {ratio:.6f} (1 ± {config.gap_tolerance:g})")
+    if not abs(ratio - 1) <= tolerance:
+        broken.append(f"policy/ratio = {ratio:.6f} (1 ± {tolerance:g})")
     if broken:
         raise UserError(
             "At the first update trainer and sampler must agree on every sampled "
             f"token; they do not: {'; '.join(broken)}. In bfloat16 raise "
-            "PolicyLossConfig.gap_tolerance knowingly; in float32 it is a defect."
+            "Algorithm.gap_tolerance knowingly; in float32 it is a defect."
         )
+
+
+def check_reference(values: Mapping[str, float], algorithm: Algorithm) -> None:
+    """At step 0 of a run the policy is the reference, so their KL is 0.
+
+    Raises:
+      UserError: with the number, when it is not.
+    """
+    kl = values.get("policy/reference_kl", 0.0)
+    if not abs(kl) <= algorithm.gap_tolerance:
+        raise UserError(
+            "At the first update the policy must be its own reference; their KL is "
+            f"{kl:.3g} (at most {algorithm.gap_tolerance:g}). The reference holds "
+            "other params, or its logprobs are not of the same tokens."
+        )
+
+
+def check_mask(micro_batches: Sequence[MicroBatch], turns: Sequence[Turn]) -> None:
+    """The rows hold the turns' own ids, with loss on what the policy sampled alone.
+
+    Raises:
+      UserError: with the number of turns for which that is not so.
+    """
+    expected = collections.Counter(
+        (
+            (*turn.prompt_ids, *turn.completion_ids),
+            (0,) * len(turn.prompt_ids) + (1,) * len(turn.completion_ids),
+            np.asarray(turn.sampler_logprobs, np.float32).tobytes(),
+        )
+        for turn in turns
+    )
+    found = collections.Counter(
+        _segment(arrays, row, segment)
+        for arrays in micro_batches
+        for row in range(len(arrays["tokens"]))
+        for segment in range(1, 1 + int(arrays["segment_ids"][row].max()))
+    )
+    stray = sum(
+        int((arrays["loss_mask"] * (arrays["segment_ids"] == 0)).sum())
+        for arrays in micro_batches
+    )
+    missing = sum((expected - found).values())
+    if missing or stray or expected != found:
+        raise UserError(
+            "The ids with a loss must be the ids that the policy sampled, each with "
+            f"its stored logprob. Of {sum(expected.values())} turns {missing} are not "
+            f"found so in the rows, and {stray} tokens of padding have a loss. This is "
+            "a defect of packing or of what wrote the rollouts."
+        )
+
+
+def _segment(
+    arrays: MicroBatch, row: int, segment: int
+) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+    is_here = arrays["segment_ids"][row] == segment
+    mask = arrays["loss_mask"][row][is_here]
+    logprobs = arrays["sampler_logprobs"][row][is_here]
+    return (
+        tuple(arrays["tokens"][row][is_here].tolist()),
+        tuple(mask.astype(int).tolist()),
+        logprobs[mask > 0].tobytes(),
+    )

@@ -1,40 +1,37 @@
 """The reinforcement-learning loop: collect, advantage, batch, update, log, save."""
 
 import dataclasses
+import functools
 import pathlib
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 from jax.sharding import Mesh
 
-from simex.core.errors import UserError
-from simex.core.files import write_jsonl
-from simex.core.metrics import MetricsLog, mean_values
-from simex.core.prng import host_rng, key
-from simex.core.progress import progress
+from simex.core.prng import key
 from simex.models.config import ModelConfig
-from simex.rl.batch import RlBatch, make_batch, make_probe
-from simex.rl.group_metrics import measure_groups
-from simex.rl.invariants import check_first_update
-from simex.rl.loss import PolicyLossConfig, policy_loss
+from simex.rl.algorithm import Algorithm
+from simex.rl.batch import make_micro_batches
+from simex.rl.collection import Collector
+from simex.rl.deadline import PoolWithDeadline
+from simex.rl.device_turns import make_turns, taking_turns
+from simex.rl.first_update import check_first_step
+from simex.rl.infra_watch import InfraWatch
+from simex.rl.presets import PRESETS
+from simex.rl.run_log import RunLog
+from simex.rl.run_metrics import measure_selection
+from simex.rl.saved_run import Progress, SavedRun
+from simex.rl.selection import Selection, group_advantages, select
+from simex.rl.stream import Staleness, open_stream
+from simex.rl.trainer import Trainer, make_trainer
+from simex.rl.watchdog import Watchdog
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
-from simex.sandbox.pool import SandboxPool
-from simex.sharding.mesh import put_batch
-from simex.train.accumulate import Accumulator, make_accumulator
-from simex.train.checkpoint import Checkpoints
-from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer
-from simex.train.state import (
-    TrainState,
-    abstract_train_state,
-    make_train_state,
-    state_shardings,
-)
+from simex.train.state import TrainState, abstract_train_state, make_train_state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,12 +40,17 @@ class RlConfig:
 
     num_steps: int
     rollouts_per_step: int  # shared out by the objectives' weights
-    advantage: str = "length_weighted_mean"  # a name in rl.advantage.ADVANTAGES
-    loss: PolicyLossConfig = PolicyLossConfig()
+    algorithm: Algorithm = PRESETS["paper"]
+    staleness: Staleness = Staleness()
     rows: int = 32  # of a micro-batch
-    max_lost_share: float = 0.2  # more rollouts lost to infra errors stop the run
+    max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
+    max_lost_steps: int = 3  # so many train steps in a row above it stop the run
     steps_between_saves: int = 5
     groups_recorded: int = 8  # of each objective, each step
+    groups_scored: int = 2  # of those: for the gap between trainer and sampler
+    answer_deadline_secs: float = 600.0  # of the sandbox; later is an infra error
+    stall_secs: float = 120.0  # a longer wait is said on stderr
+    has_tensorboard: bool = False  # write tensorboard/ too
 
 
 def run_rl(
@@ -56,7 +58,7 @@ def run_rl(
     objectives: Sequence[tuple[Objective, Sequence[Any]]],
     *,
     make_policy: Callable[[Any], Policy],
-    pool: SandboxPool,
+    pool: Any,
     config: RlConfig,
     model: ModelConfig,
     optimizer: OptimizerConfig,
@@ -66,192 +68,150 @@ def run_rl(
 ) -> None:
     """Trains to `config.num_steps`, from the latest checkpoint in `folder` if any.
 
-    On-policy: each step's rollouts come from the params that it updates, once.
+    Each batch of rollouts is used for one update. By default it is sampled by the
+    params that it updates, and a run is a function of its seed, stopped or not.
 
     Args:
       folder: gets ``checkpoints/``, ``metrics.jsonl`` and ``rollouts/``.
       objectives: each with its items.
       make_policy: params -> policy; its temperature is the trainer's too.
-      pool: the sandbox.
-      config: sizes.
+      pool: a SandboxPool, or what answers in its place.
+      config: sizes and the algorithm.
       model: the decoder.
       optimizer: how gradients become updates.
       mesh: the devices.
-      params: to begin from.
+      params: to begin from; the reference, where the algorithm has one.
       seed: of the order of items and of every sample.
+
+    Raises:
+      UserError: trainer and sampler disagree, an objective cannot teach anything, or
+        the sandbox goes on failing.
     """
     tx = make_optimizer(optimizer, mesh)
-    policy = make_policy(params)
-    accumulator = make_accumulator(
-        _make_loss_fn(model, config.loss, policy.method.temperature),
+    turns = make_turns(mesh, is_shared=config.staleness.num_ahead > 0)
+    policy = taking_turns(make_policy(params), turns)
+    trainer = make_trainer(
+        model,
+        config.algorithm,
         tx,
         mesh,
-        shardings=state_shardings(model, tx, mesh),
+        rows=config.rows,
+        temperature=policy.method.temperature,
+        reference_params=params,
     )
-    checkpoints = Checkpoints(folder / "checkpoints")
-    found = checkpoints.restore({"state": abstract_train_state(model, tx, mesh)})
-    if found is None:
-        state = make_train_state(model, tx, mesh, key=key(seed, "rl"), params=params)
-    else:
-        state = found.items["state"]
-    first_step = 0 if found is None else found.step
-    log = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
-    steps = range(first_step, config.num_steps)
-    for step in progress(steps, label=folder.name, unit="step"):
-        started = time.monotonic()
-        policy = dataclasses.replace(policy, params=state.params)
-        groups = collect_groups(
-            policy, objectives, pool=pool, config=config, seed=seed, step=step
+    with (
+        SavedRun(
+            folder / "checkpoints",
+            steps_between=config.steps_between_saves,
+            last=config.num_steps,
+        ) as saved,
+        Watchdog(stall_secs=config.stall_secs) as watchdog,
+        PoolWithDeadline(pool, deadline_secs=config.answer_deadline_secs) as patient,
+    ):
+        begin = saved.load(abstract_train_state(model, tx, mesh)) or Progress(
+            step=0,
+            state=make_train_state(model, tx, mesh, key=key(seed, "rl"), params=params),
         )
-        collected = time.monotonic()
-        batch = make_batch(
-            groups,
-            advantage=config.advantage,
-            rows=config.rows,
-            seq_len=model.max_positions,
+        infra = InfraWatch(
+            config.max_lost_share,
+            config.max_lost_steps,
+            num_bad_steps=begin.num_bad_steps,
         )
-        _check_lost(batch, groups, config)
-        first = {}
-        if step == 0:
-            first = _check_invariants(state, groups, accumulator, config, model, mesh)
-        state, values = update(state, batch, accumulator, config.loss, mesh=mesh)
-        values |= (
-            first
-            | measure_groups(groups)
-            | {
-                "rollouts": batch.num_rollouts,
-                "trained_share": batch.num_trained / max(batch.num_rollouts, 1),
-                "collect_secs": collected - started,
-                "update_secs": time.monotonic() - collected,
-            }
+        collector = Collector(
+            objectives=objectives,
+            pool=patient,
+            policy=policy,
+            rollouts_per_step=config.rollouts_per_step,
+            max_refills=config.algorithm.num_refills,
+            seed=seed,
+            watchdog=watchdog,
+            cursor=begin.cursor,
         )
-        log.write(step, values)
-        _record(folder, step, groups, config)
-        done = step + 1
-        if done % config.steps_between_saves == 0 or done == config.num_steps:
-            checkpoints.save(done, {"state": state})
-    checkpoints.close()
-
-
-def collect_groups(
-    policy: Policy,
-    objectives: Sequence[tuple[Objective, Sequence[Any]]],
-    *,
-    pool: SandboxPool,
-    config: RlConfig,
-    seed: int,
-    step: int,
-) -> list[Group]:
-    """The groups of one train step, of every objective."""
-    total_weight = sum(objective.weight for objective, _ in objectives)
-    groups: list[Group] = []
-    for index, (objective, items) in enumerate(objectives):
-        share = objective.weight / total_weight
-        count = round(config.rollouts_per_step * share / objective.group_size)
-        chosen = pick_items(items, max(count, 1), seed=seed, step=step)
-        groups += objective.collect(
-            policy, chosen, pool=pool, seed_path=(seed, step, index)
-        )
-    return groups
-
-
-def pick_items(items: Sequence[Any], count: int, *, seed: int, step: int) -> list[Any]:
-    """The items of train step `step`: epochs of shuffled order, without gaps.
-
-    A function of its arguments alone, so that resuming needs no stored position.
-    """
-    chosen = []
-    for position in range(step * count, (step + 1) * count):
-        epoch, offset = divmod(position, len(items))
-        order = host_rng(seed, "rl items", epoch).permutation(len(items))
-        chosen.append(items[order[offset]])
-    return chosen
+        with (
+            open_run_log(
+                folder,
+                objectives,
+                patient,
+                begin.step,
+                config,
+                decode=policy.tokenizer.decode,
+            ) as log,
+            open_stream(
+                collector.collect, staleness=config.staleness, watchdog=watchdog
+            ) as stream,
+        ):
+            state = begin.state
+            for step in range(begin.step, config.num_steps):
+                taken = stream.take(step, state.params)
+                log.mark("wait")
+                groups = taken.batch.groups
+                infra.check(groups)
+                selection = select(
+                    groups,
+                    algorithm=config.algorithm,
+                    vocab_size=policy.tokenizer.vocab_size,
+                )
+                with turns(), watchdog.awaiting(f"the update of train step {step}"):
+                    first = {}
+                    if step == begin.step and taken.batch.version == step:
+                        first = check_first_step(trainer, state, groups, step=step)
+                    log.score(
+                        groups, functools.partial(trainer.score_turns, state.params)
+                    )
+                    log.mark("score")
+                    state, values = update(trainer, state, selection)
+                log.mark("update")
+                log.write(step, taken, values | first | measure_selection(selection))
+                with watchdog.awaiting(f"the checkpoint after train step {step}"):
+                    saved.save(
+                        Progress(
+                            step=step + 1,
+                            state=state,
+                            cursor=taken.batch.cursor,
+                            num_bad_steps=infra.num_bad_steps,
+                        )
+                    )
+                log.mark("save")
 
 
 def update(
-    state: TrainState,
-    batch: RlBatch,
-    accumulator: Accumulator,
-    loss: PolicyLossConfig,
-    *,
-    mesh: Mesh,
+    trainer: Trainer, state: TrainState, selection: Selection
 ) -> tuple[TrainState, dict[str, float]]:
-    """One optimizer update; none where every group was flat."""
-    sums = None
-    for arrays in batch.micro_batches:
-        rows: Mapping[str, Any] = put_batch(arrays, mesh)
-        if sums is None:
-            sums = accumulator.first(state.params, rows)
-        else:
-            sums = accumulator.add(sums, state.params, rows)
-    if sums is None:
-        return state, {}
-    denominator = jnp.float32(loss.normaliser_tokens * batch.num_rollouts)
-    state, metrics = accumulator.apply(state, sums, denominator)
-    return state, mean_values(metrics)
+    """One optimizer update; none where nothing is to be learned."""
+    micro_batches = make_micro_batches(
+        selection.chosen, rows=trainer.rows, seq_len=trainer.model.max_positions
+    )
+    state, values = trainer.update(
+        state, micro_batches, denominator=selection.denominator
+    )
+    # Nothing of the update may still run when another thread gets the devices.
+    jax.block_until_ready(state.params)
+    return state, values
 
 
-def _check_invariants(
-    state: TrainState,
-    groups: Sequence[Group],
-    accumulator: Accumulator,
+def open_run_log(
+    folder: pathlib.Path,
+    objectives: Sequence[tuple[Objective, Sequence[Any]]],
+    pool: Any,
+    first_step: int,
     config: RlConfig,
-    model: ModelConfig,
-    mesh: Mesh,
-) -> dict[str, float]:
-    """Stops the run if trainer and sampler disagree while they hold the same params.
+    *,
+    decode: Callable[[Sequence[int]], str],
+) -> RunLog:
+    """The log of a run that goes on at `first_step`; `decode` is the tokenizer's."""
 
-    Returns what was measured, by metric.
-    """
-    probe = make_probe(groups, rows=config.rows, seq_len=model.max_positions)
-    if probe is None:
-        return {}
-    _, metrics = accumulator.first(state.params, put_batch(probe, mesh))
-    values = mean_values({k: v for k, v in metrics.items() if k != "loss"})
-    check_first_update(values, config.loss)
-    return {k.replace("policy/", "first_update/"): v for k, v in values.items()}
+    def make_record(group: Group, **scores: Any) -> dict[str, Any]:
+        advantages = group_advantages(group, config.algorithm)
+        return to_record(group, decode=decode, advantages=advantages, **scores)
 
-
-def _make_loss_fn(
-    model: ModelConfig, config: PolicyLossConfig, temperature: float
-) -> Callable:
-    def loss_fn(params: Any, batch: Mapping[str, Any]) -> tuple[Any, Any, dict]:
-        logprobs_BT, entropy_BT = token_logprobs(
-            model, params, batch, temperature=temperature
-        )
-        mask_BT = batch["loss_mask"]
-        loss, metrics = policy_loss(
-            logprobs_BT,
-            batch["sampler_logprobs"],
-            advantages_BT=batch["advantages"],
-            mask_BT=mask_BT,
-            config=config,
-        )
-        weight = mask_BT.sum()
-        metrics["policy/entropy"] = ((entropy_BT * mask_BT).sum(), weight)
-        return loss, weight, metrics
-
-    return loss_fn
-
-
-def _check_lost(batch: RlBatch, groups: Sequence[Group], config: RlConfig) -> None:
-    asked = sum(len(group.rollouts) for group in groups)
-    if batch.num_lost > config.max_lost_share * asked:
-        raise UserError(
-            f"At most {config.max_lost_share:.0%} of the rollouts may be lost to "
-            f"faults of the sandbox; {batch.num_lost} of {asked} were. Look at the "
-            "machine's load and memory; the run continues from its last checkpoint."
-        )
-
-
-def _record(
-    folder: pathlib.Path, step: int, groups: Sequence[Group], config: RlConfig
-) -> None:
-    kept: list[Group] = []
-    for name in dict.fromkeys(group.objective for group in groups):
-        own = [group for group in groups if group.objective == name]
-        kept += own[: config.groups_recorded]
-    write_jsonl(
-        folder / "rollouts" / f"step_{step:05d}.jsonl",
-        (to_record(group) for group in kept),
+    return RunLog(
+        folder,
+        first_step=first_step,
+        num_steps=config.num_steps,
+        objectives=objectives,
+        pool=pool,
+        groups_recorded=config.groups_recorded,
+        has_tensorboard=config.has_tensorboard,
+        groups_scored=config.groups_scored,
+        make_record=make_record,
     )

@@ -1,7 +1,7 @@
 """The policy as rollouts and evaluations see it: prompts in, turns out."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Query:
     """Names the sample, e.g. (seed, train step, item, sample): the same path gives the
     same completion whatever else is asked at the same time."""
 
+    max_new_tokens: int | None = None  # a bound below the policy's own
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -34,6 +36,9 @@ class Policy:
     tokenizer: Tokenizer
     method: SamplingMethod
     max_new_tokens: int
+    version: int = 0  # train steps behind `params`
+    verifiers: Mapping[str, "Policy"] = dataclasses.field(default_factory=dict)
+    """Frozen policies that may predict in its stead, by the stage they come from."""
 
     def complete(self, queries: Sequence[Query]) -> list[Turn]:
         """One turn for each query, in order.
@@ -51,7 +56,11 @@ class Policy:
         requests = [
             SampleRequest(
                 prompt_ids=prompts[i],
-                max_new_tokens=min(self.max_new_tokens, max_len - len(prompts[i])),
+                max_new_tokens=min(
+                    self.max_new_tokens,
+                    queries[i].max_new_tokens or self.max_new_tokens,
+                    max_len - len(prompts[i]),
+                ),
                 seed_path=queries[i].seed_path,
             )
             for i in fitting
@@ -74,6 +83,8 @@ class Policy:
                 sampler_logprobs=np.zeros(0, np.float32),
                 stop=Stop.LENGTH,
                 text="",
+                prompt=query.prompt,
+                policy_version=self.version,
             )
         ids = tuple(int(i) for i in sample.ids)
         shown = ids[:-1] if sample.stop is Stop.STOP_ID else ids
@@ -84,4 +95,6 @@ class Policy:
             sampler_logprobs=np.asarray(sample.logprobs, np.float32),
             stop=sample.stop,
             text=self.tokenizer.decode(shown),
+            prompt=query.prompt,
+            policy_version=self.version,
         )

@@ -4,15 +4,14 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+from simex.core.errors import UserError
 from simex.core.files import read_jsonl
+from simex.rollouts.answers import parse_turn
 from simex.rollouts.policy import Policy, Query
-from simex.rollouts.rollout import Group, Rollout, Turn
+from simex.rollouts.program import ProgramReport, TestReport, clipped
+from simex.rollouts.rollout import End, Group, Rollout, Turn
 from simex.sandbox.pool import SandboxPool
-from simex.tasks.predict_output import (
-    PredictionItem,
-    parse_completion,
-    render_prompt,
-)
+from simex.tasks.predict_output import PredictionItem, render_prompt
 from simex.tasks.rewards import is_output_right
 
 
@@ -23,12 +22,26 @@ class PredictOutputObjective:
     weight: float
     group_size: int = 8
     reward_scale: float = 0.8
+    wrong_share: float | None = None
+    """Share of the items whose program is wrong; None: as they come. A predictor of
+    right programs alone can cheat by solving the problem instead (METHOD 3)."""
+
+    max_new_tokens: int | None = None  # None: as the policy has it
+    max_items: int | None = None  # the first ones; None: all
     name: str = "predict_output"
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a share outside 0..1."""
+        if self.wrong_share is not None and not 0 <= self.wrong_share <= 1:
+            raise UserError(f"wrong_share must lie in 0..1; got {self.wrong_share}.")
 
     def load_items(self, workdir: pathlib.Path) -> list[PredictionItem]:
         """Programs of the RL problems with their true outputs."""
         path = workdir / "run_programs" / "rl.jsonl"
-        return [PredictionItem(**record) for record in read_jsonl(path)]
+        items = [PredictionItem(**record) for record in read_jsonl(path)]
+        if self.wrong_share is not None:
+            items = mix_roles(items, wrong_share=self.wrong_share)
+        return items[: self.max_items]
 
     def collect(
         self,
@@ -45,6 +58,7 @@ class PredictOutputObjective:
                 task="predict_output",
                 prompt=render_prompt(item.source, item.stdin),
                 seed_path=(*seed_path, index, sample),
+                max_new_tokens=self.max_new_tokens,
             )
             for index, item in enumerate(items)
             for sample in range(self.group_size)
@@ -62,7 +76,7 @@ class PredictOutputObjective:
         ]
 
     def _reward(self, item: PredictionItem, turn: Turn) -> Rollout:
-        answer = parse_completion(turn.text, is_truncated=turn.is_truncated)
+        answer = parse_turn(turn)
         is_right = answer.value is not None and is_output_right(
             answer.value, item.stdout, checker=item.checker
         )
@@ -70,6 +84,55 @@ class PredictOutputObjective:
         return Rollout(
             turns=(turn,),
             reward=self.reward_scale if is_right else -self.reward_scale,
-            parts={"passed": float(is_right), "refused": float(bool(refusal))},
+            parts={
+                "passed": float(is_right),
+                "refused": float(bool(refusal)),
+                # Of the right and of the wrong programs alone; METHOD 3.
+                f"passed_{item.role}": float(is_right),
+            },
             notes={"true": item.stdout, "said": answer.value or "", "refusal": refusal},
+            end=End.REFUSED if refusal else End.ANSWERED,
+            refusals=(refusal,) if refusal else (),
+            programs=(_report(item, answer.value, is_right),),
         )
+
+
+def mix_roles(
+    items: Sequence[PredictionItem], *, wrong_share: float
+) -> list[PredictionItem]:
+    """As many items as can be with that share of wrong programs, in their order.
+
+    Of 6 right and 2 wrong programs, `wrong_share` 0.5 keeps 2 of each.
+
+    Raises:
+      UserError: nothing remains, e.g. where no program is wrong.
+    """
+    wrong = [item for item in items if item.role == "wrong"]
+    right = [item for item in items if item.role != "wrong"]
+    total = min(
+        len(right) / (1 - wrong_share) if wrong_share < 1 else float("inf"),
+        len(wrong) / wrong_share if wrong_share > 0 else float("inf"),
+    )
+    num_wrong = min(round(total * wrong_share), len(wrong))
+    num_right = min(round(total * (1 - wrong_share)), len(right))
+    kept = {id(item) for item in [*wrong[:num_wrong], *right[:num_right]]}
+    if not kept:
+        raise UserError(
+            f"A share of {wrong_share:g} wrong programs needs items to choose from; "
+            f"there are {len(right)} right and {len(wrong)} wrong ones. Leave "
+            "PredictOutputObjective.wrong_share out, or make more problems."
+        )
+    return [item for item in items if id(item) in kept]
+
+
+def _report(item: PredictionItem, said: str | None, is_right: bool) -> ProgramReport:
+    test = TestReport(
+        visibility="public",
+        verdict="",
+        stdin=clipped(item.stdin),
+        stdout=clipped(item.stdout),
+        is_predicted=True,
+        predicted=None if said is None else clipped(said),
+        is_prediction_right=is_right,
+    )
+    return ProgramReport(source=clipped(item.source), tests=(test,))

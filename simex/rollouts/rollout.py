@@ -1,16 +1,39 @@
 """Turn, Rollout, Group: what sampling leaves behind."""
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 
 import numpy as np
 
+from simex.rollouts.program import ProgramReport
 from simex.sampling.samples import Stop
+
+POLICY = "policy"  # the author of what the trained policy sampled
+
+
+class End(enum.Enum):
+    """Why a rollout has no further turn. Compare with `is`; it has no truth value."""
+
+    ANSWERED = "answered"  # the one turn that there is was answered
+    SUBMITTED = "submitted"
+    TURN_LIMIT = "turn_limit"  # no further fix is allowed
+    REFUSED = "refused"  # the last completion holds no answer; `refusals` says why
+    NO_FEEDBACK = "no_feedback"  # our own machinery gave no output to show
+
+    def __bool__(self) -> bool:
+        """Raises TypeError: each is an end, none is false."""
+        raise TypeError("An End has no truth value; compare it, as in `end is X`.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One prompt and the policy's completion of it, token in, token out."""
+    """One prompt and a completion of it, token in, token out.
+
+    What a turn earns: its `credit` times the advantage of its rollout and, where it has
+    a `reward` of its own, that reward against those of the group's other turns of the
+    same task.
+    """
 
     task: str  # a name in tasks.TASKS
     prompt_ids: tuple[int, ...]
@@ -18,10 +41,32 @@ class Turn:
     sampler_logprobs: np.ndarray  # float32, one for each completion id
     stop: Stop
     text: str  # the completion for people and parsers; never encoded again
+    prompt: str = ""  # for people
+    author: str = POLICY  # or the stage of the checkpoint that spoke instead
+    policy_version: int = 0  # train steps behind the params that sampled it
+    credit: float = 1.0
+    reward: float | None = None  # e.g. for a prediction inside a trajectory
 
     @property
     def is_truncated(self) -> bool:
         return self.stop is not Stop.STOP_ID
+
+    @property
+    def is_trained(self) -> bool:
+        """The policy sampled it: only then has it a loss and part in the invariants."""
+        return self.author == POLICY and bool(self.completion_ids)
+
+    @property
+    def provenance_mask(self) -> np.ndarray:
+        """float32, 1 for each id that the policy sampled, over prompt and completion.
+
+        Example: a prompt of 2 ids and a completion of 3 gives [0, 0, 1, 1, 1]; that of
+        a verifier gives [0, 0, 0, 0, 0].
+        """
+        mask = np.zeros(len(self.prompt_ids) + len(self.completion_ids), np.float32)
+        if self.is_trained:
+            mask[len(self.prompt_ids) :] = 1.0
+        return mask
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,9 +85,17 @@ class Rollout:
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Text for the viewer: verdicts, predicted and true outputs."""
 
+    end: End = End.ANSWERED
+    refusals: tuple[str, ...] = ()
+    """Why completions of it were refused: values of `tasks.answer.Refusal`."""
+
+    programs: tuple[ProgramReport, ...] = ()
+    """Each program that stood, for the viewer, in order; the last was rewarded."""
+
     @property
     def num_tokens(self) -> int:
-        return sum(len(turn.completion_ids) for turn in self.turns)
+        """Ids that the policy sampled."""
+        return sum(len(turn.completion_ids) for turn in self.turns if turn.is_trained)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,10 @@ class Refusal(enum.Enum):
 
     NO_ANSWER = "no_answer"
     SEVERAL_ANSWERS = "several_answers"  # two code blocks, two outputs
-    SEVERAL_THOUGHTS = "several_thoughts"  # not exactly one end of reasoning
+    NO_END_OF_THOUGHT = "no_end_of_thought"
+    SEVERAL_THOUGHTS = "several_thoughts"  # more than one end of reasoning
     TRUNCATED = "truncated"  # the length limit came before the stop token
+    NO_ROOM = "no_room"  # the prompt was too long for the policy to be asked at all
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,9 @@ def parse_tagged(
     """
     if is_truncated:
         return Answer(refusal=Refusal.TRUNCATED)
-    if completion.count(end_thought) != 1:
-        return Answer(refusal=Refusal.SEVERAL_THOUGHTS)
+    if (ends := completion.count(end_thought)) != 1:
+        several = Refusal.SEVERAL_THOUGHTS if ends else Refusal.NO_END_OF_THOUGHT
+        return Answer(refusal=several)
     after = completion.split(end_thought)[1]
     if after.count(start) > 1:
         return Answer(refusal=Refusal.SEVERAL_ANSWERS)

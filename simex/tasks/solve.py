@@ -1,5 +1,6 @@
 """Objective 2, first turn: given a statement and its public tests, write a program."""
 
+import re
 from collections.abc import Sequence
 
 from simex.nlex.layout import (
@@ -12,7 +13,10 @@ from simex.nlex.layout import (
     THINK,
 )
 from simex.problems.problem import TestCase
-from simex.tasks.answer import Answer, parse_tagged
+from simex.tasks.answer import Answer, Refusal, parse_tagged
+
+# Opens or closes a code block: nothing but a language may stand behind it.
+_FENCE = re.compile(r"^```[\w+-]*[ \t]*$", re.ASCII | re.MULTILINE)
 
 
 def render_prompt(statement: str, tests: Sequence[TestCase]) -> str:
@@ -33,7 +37,11 @@ def render_target(thought: str, source: str) -> str:
 
 
 def parse_completion(completion: str, *, is_truncated: bool = False) -> Answer:
-    """The program: exactly one end of thought, then exactly one code block."""
+    """The program: exactly one end of thought, then exactly one code block.
+
+    A second block counts whatever its language, and so does a fence inside the program:
+    where the block ends would be a guess.
+    """
     answer = parse_tagged(
         completion,
         end_thought=END_THINK,
@@ -41,4 +49,8 @@ def parse_completion(completion: str, *, is_truncated: bool = False) -> Answer:
         end=END_CODE,
         is_truncated=is_truncated,
     )
-    return answer if answer.value is None else Answer(value=answer.value + "\n")
+    if answer.value is None:
+        return answer
+    if len(_FENCE.findall(completion.split(END_THINK)[1])) > 2:
+        return Answer(refusal=Refusal.SEVERAL_ANSWERS)
+    return Answer(value=answer.value + "\n")

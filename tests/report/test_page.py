@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from simex.report.content import FixMatrix, Plot, Report, Sample, Series
-from simex.report.page import clipped, duration, printable, render_page, write_report
+from simex.report.page import clipped, duration, render_page, write_report
+from simex.report.printable import printable
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HOSTILE = (

@@ -1,177 +1,152 @@
 """The RL loop with a toy objective: it learns, repeats itself and resumes exactly.
 
-The objective asks for a digit. It runs no program, but the loop has its sandbox.
+The objective asks for a digit and runs no program.
 """
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
 import pytest
 
 from simex.core.errors import UserError
-from simex.models.config import ModelConfig
-from simex.models.transformer import init_params
-from simex.rl.loop import RlConfig, pick_items, run_rl
-from simex.rollouts.policy import Policy, Query
-from simex.rollouts.rollout import Group, Rollout
-from simex.sampling.methods import SamplingMethod
-from simex.sampling.sampler import Sampler
-from simex.sandbox.pool import SandboxPool
-from simex.sharding.mesh import make_mesh
-from simex.tokens.train_tokenizer import train_sentencepiece
-from simex.train.checkpoint import load_params
-from simex.train.optimizer import OptimizerConfig
+from simex.core.files import read_jsonl
+from simex.rl.metric_table import METRICS, UNREPEATABLE, unknown_metrics
+from simex.rl.stream import Staleness
+from tests.rl.toy import (
+    ToyObjective,
+    load_weights,
+    make_toy,
+    read_metrics,
+    read_samples,
+    train,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SayDigit:
-    """Rewards completions that begin with a digit."""
+class Shuffled(ToyObjective):
+    """The same rewards, handed out at random."""
 
-    weight: float = 1.0
-    group_size: int = 8
-    name: str = "say_digit"
-    is_shuffled: bool = False
-
-    def load_items(self, workdir):
-        return ["a", "b", "c"]
-
-    def collect(self, policy, items, *, pool, seed_path):
-        queries = [
-            Query(task="solve", prompt=item, seed_path=(*seed_path, i, s))
-            for i, item in enumerate(items)
-            for s in range(self.group_size)
-        ]
-        turns = policy.complete(queries)
-        rewards = [float(turn.text[:1].isdigit()) for turn in turns]
-        if self.is_shuffled:
-            order = np.random.default_rng(seed_path).permutation(len(rewards))
-            rewards = [rewards[i] for i in order]
-        rollouts = iter(
-            Rollout(
-                turns=(turn,),
-                reward=reward,
-                parts={"passed": reward, "refused": 0.0},
-            )
-            for turn, reward in zip(turns, rewards, strict=True)
-        )
-        return [
-            Group(
-                objective=self.name,
-                item_id=item,
-                rollouts=tuple(next(rollouts) for _ in range(self.group_size)),
-            )
-            for item in items
-        ]
+    def judge(self, texts, *, pool, seed_path):
+        rewards = super().judge(texts, pool=pool, seed_path=seed_path)
+        order = np.random.default_rng(seed_path).permutation(len(rewards))
+        return [rewards[i] for i in order]
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
-    return train_sentencepiece(["a b c"] * 9, out, vocab_size=380, symbols=[])
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer):
-    return ModelConfig(
-        vocab_size=tokenizer.vocab_size,
-        d_model=32,
-        num_layers=1,
-        num_query_heads=2,
-        num_kv_heads=1,
-        head_dim=16,
-        d_ff=64,
-        max_positions=48,
-    )
+def whole(toy, tmp_path_factory):
+    """A run of 12 steps that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder, toy, num_steps=12)
+    return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def pool():
-    with SandboxPool(1) as opened:
-        SayDigit.pool = opened
-        yield
-
-
-def train(folder, tokenizer, model, *, num_steps, objective=SayDigit(), gap=1e-3):
-    mesh = make_mesh()
-    sampler = Sampler(
-        model,
-        mesh,
-        num_slots=16,
-        max_prompt_len=16,
-        max_total_len=32,
-        stop_ids=(tokenizer.end_id,),
-        chunk_steps=2,
-    )
-    config = RlConfig(
-        num_steps=num_steps,
-        rollouts_per_step=64,
-        advantage="group_mean",
-        rows=8,
-        steps_between_saves=2,
-    )
-    loss = dataclasses.replace(config.loss, gap_tolerance=gap, normaliser_tokens=3.0)
-    run_rl(
-        folder,
-        [(objective, objective.load_items(folder))],
-        make_policy=lambda params: Policy(
-            sampler=sampler,
-            params=params,
-            tokenizer=tokenizer,
-            method=SamplingMethod(temperature=1.0),
-            max_new_tokens=3,
-        ),
-        pool=SayDigit.pool,
-        config=dataclasses.replace(config, loss=loss),
-        model=model,
-        optimizer=OptimizerConfig(name="adamw", learning_rate=0.02),
-        mesh=mesh,
-        params=init_params(model, jax.random.key(0)),
-        seed=0,
-    )
-
-
-def read_metrics(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def test_it_learns_and_with_shuffled_rewards_it_does_not(tmp_path, tokenizer, model):
-    train(tmp_path / "true", tokenizer, model, num_steps=12)
-    rewards = [r["say_digit/reward"] for r in read_metrics(tmp_path / "true")]
-    assert rewards[0] < 0.15 and rewards[-1] > 0.35
-    objective = SayDigit(is_shuffled=True)
-    train(tmp_path / "no", tokenizer, model, num_steps=12, objective=objective)
-    assert read_metrics(tmp_path / "no")[-1]["say_digit/reward"] < 0.2
-
-
-def test_a_stopped_run_continues_to_the_same_weights_and_samples(
-    tmp_path, tokenizer, model
-):
-    train(tmp_path / "whole", tokenizer, model, num_steps=4)
-    train(tmp_path / "stopped", tokenizer, model, num_steps=3)
-    train(tmp_path / "stopped", tokenizer, model, num_steps=4)
-    whole, stopped = (
-        load_params(tmp_path / name / "checkpoints", model, mesh=make_mesh())
-        for name in ("whole", "stopped")
-    )
-    jax.tree.map(np.testing.assert_array_equal, whole, stopped)
-    samples = [
-        (tmp_path / name / "rollouts" / "step_00003.jsonl").read_text()
-        for name in ("whole", "stopped")
+def repeatable(folder):
+    return [
+        {k: v for k, v in record.items() if not k.startswith(UNREPEATABLE)}
+        for record in read_metrics(folder)
     ]
-    assert samples[0] == samples[1]
 
 
-def test_a_sampler_that_disagrees_with_the_trainer_stops_the_run(
-    tmp_path, tokenizer, model
+def assert_same_run(one, other, toy):
+    jax.tree.map(
+        np.testing.assert_array_equal, load_weights(one, toy), load_weights(other, toy)
+    )
+    assert read_samples(one) == read_samples(other)
+    assert repeatable(one) == repeatable(other)
+
+
+def test_it_learns_and_with_shuffled_rewards_it_does_not(whole, tmp_path, toy):
+    rewards = [r["toy/reward"] for r in read_metrics(whole)]
+    assert rewards[0] < 0.15 and rewards[-1] > 0.35
+    train(tmp_path, toy, num_steps=12, objective=Shuffled())
+    assert read_metrics(tmp_path)[-1]["toy/reward"] < 0.2
+
+
+def test_a_run_that_was_stopped_equals_one_that_was_not(whole, tmp_path, toy):
+    """Weights, samples and metrics, bit for bit: it is repeatable, too."""
+    for num_steps in (5, 12):
+        train(tmp_path, toy, num_steps=num_steps)
+    assert_same_run(whole, tmp_path, toy)
+
+
+@pytest.mark.slow
+def test_two_runs_of_20_steps_with_one_seed_are_equal_and_with_another_not(
+    tmp_path, toy
 ):
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        train(tmp_path / name, toy, num_steps=20, seed=seed)
+    assert_same_run(tmp_path / "one", tmp_path / "same", toy)
+    assert read_samples(tmp_path / "one") != read_samples(tmp_path / "other")
+
+
+def test_every_metric_stands_in_the_table(whole):
+    records = read_metrics(whole)
+    assert unknown_metrics(name for record in records for name in record) == []
+    written = set(records[0])
+    always = {name for name in METRICS if "{" not in name}
+    assert always - written == {"policy/reference_kl"}  # the algorithm has none
+    assert records[0]["sandbox/queue_secs"] == 0.25  # 0.5 s over 2 runs
+    assert records[3]["toy/data_position"] == 4 * 8
+    assert "first_update/ratio" not in records[1]
+
+
+def test_recorded_turns_hold_advantages_and_what_the_trainer_says_of_them(whole):
+    groups = list(read_jsonl(whole / "rollouts" / "step_00000.jsonl"))
+    assert len(groups) == 8
+    for number, group in enumerate(groups):
+        turns = [t for r in group["rollouts"] for t in r["turns"]]
+        assert all("".join(t["tokens"]) == t["text"] for t in turns)
+        assert any(t["advantage"] for t in turns) != group["is_flat"]
+        for turn in turns:
+            # The first two groups are scored, by the params that sampled them.
+            assert ("trainer_logprobs" in turn) == (number < 2)
+            said = turn.get("trainer_logprobs", turn["logprobs"])
+            np.testing.assert_allclose(said, turn["logprobs"], atol=1e-4)
+
+
+def test_compiles_happen_at_first_and_then_no_more(whole):
+    compiles = [record["compile/count"] for record in read_metrics(whole)]
+    assert sum(compiles[4:]) == 0
+
+
+def test_a_sampler_that_disagrees_with_the_trainer_stops_the_run(tmp_path, toy):
     with pytest.raises(UserError, match="must agree"):
-        train(tmp_path, tokenizer, model, num_steps=1, gap=1e-12)
+        train(tmp_path, toy, num_steps=1, changes={"gap_tolerance": 1e-12})
 
 
-def test_items_come_in_shuffled_epochs_without_gaps():
-    picked = [i for step in range(6) for i in pick_items("abc", 2, seed=0, step=step)]
-    assert all(sorted(picked[i : i + 3]) == ["a", "b", "c"] for i in range(0, 12, 3))
-    assert picked != pick_items("abc", 12, seed=1, step=0)
+def test_rollouts_of_older_params_train_with_their_own_logprobs(tmp_path, toy):
+    train(tmp_path, toy, num_steps=8, staleness=Staleness(max_steps=2))
+    records = read_metrics(tmp_path)
+    assert max(r["staleness/steps"] for r in records) <= 2
+    stale = [r for r in records if r["staleness/steps"] and "policy/approx_kl" in r]
+    # Were the ratio taken from the trainer's own logprobs, it would be 1 here.
+    assert stale and max(r["policy/approx_kl"] for r in stale) > 1e-4
+    assert [r["toy/data_position"] for r in records] == [8 * n for n in range(1, 9)]
+
+
+@pytest.mark.parametrize("algorithm", ["grpo_verl", "dapo", "gspo", "cispo"])
+@pytest.mark.slow
+def test_other_algorithms_run_through_the_loop(tmp_path, toy, algorithm):
+    changes = {"overlong_max_tokens": 3, "overlong_buffer_tokens": 1}
+    train(tmp_path, toy, num_steps=2, algorithm=algorithm, changes=changes)
+    records = read_metrics(tmp_path)
+    assert unknown_metrics(name for r in records for name in r) == []
+    assert np.isfinite([r["loss"] for r in records if "loss" in r]).all()
+    if algorithm == "grpo_verl":
+        assert abs(records[0]["policy/reference_kl"]) < 1e-6
+        assert records[1]["policy/reference_kl"] > 1e-5
+    if algorithm == "dapo":
+        assert sum(r["batch/refill_rounds"] for r in records) > 0
+
+
+@pytest.mark.slow
+def test_several_devices_take_turns_without_a_deadlock(tmp_path):
+    toy = make_toy(tmp_path, num_devices=8)
+    train(tmp_path / "run", toy, num_steps=4, staleness=Staleness(max_steps=1))
+    assert len(read_metrics(tmp_path / "run")) == 4

@@ -2,7 +2,9 @@
 
 import pytest
 
-from simex.rollouts.predict_output import PredictOutputObjective
+from simex.core.errors import UserError
+from simex.rollouts.measures import measure_rollouts
+from simex.rollouts.predict_output import PredictOutputObjective, mix_roles
 from simex.rollouts.solve import SolveObjective
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve
@@ -60,6 +62,54 @@ def test_a_completion_without_a_program_fails_and_is_not_asked_again(pool):
     assert group.rollouts[0].reward == -1.0
     assert group.rollouts[0].parts["refused"] == 1.0
     assert len(policy.prompts) == 1
+
+
+def item_of(role, number):
+    return PredictionItem(
+        id=f"{role}/{number}",
+        group="g",
+        role=role,
+        source=WRONG,
+        stdin="",
+        stdout="0\n",
+        checker="codecontests",
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "right", "wrong"),
+    # Of 6 right and 2 wrong programs; 0.1 of 6/0.9 = 6.67 is 0.67, so one is kept.
+    [(0.5, 2, 2), (0.25, 6, 2), (0.0, 6, 0), (1.0, 0, 2), (0.1, 6, 1), (0.75, 1, 2)],
+)
+def test_the_share_of_wrong_programs_is_a_setting(share, right, wrong):
+    items = [item_of("right", i) for i in range(6)]
+    items[1:1] = [item_of("wrong", i) for i in range(2)]
+    kept = mix_roles(items, wrong_share=share)
+    roles = [item.role for item in kept]
+    assert (roles.count("right"), roles.count("wrong")) == (right, wrong)
+    assert kept == [item for item in items if item in kept]  # their order
+
+
+def test_a_share_that_no_item_can_give_is_refused():
+    with pytest.raises(UserError, match="6 right and 0 wrong"):
+        mix_roles([item_of("right", i) for i in range(6)], wrong_share=1.0)
+    with pytest.raises(UserError, match="in 0..1"):
+        PredictOutputObjective(weight=1.0, wrong_share=1.5)
+
+
+def test_what_happened_is_counted_under_fixed_names(pool):
+    answers = [answer(WRONG), "none", answer(RIGHT), answer("#SUBMIT")]
+    # Three rollouts at once: first programs WRONG, none, RIGHT; then WRONG submits
+    # (the script's next answer) and RIGHT is replaced by WRONG.
+    group, _ = collect(pool, [*answers, answer(WRONG)], group_size=3)
+    values = measure_rollouts([group])
+    assert values["solve/end/submitted"] == values["solve/end/refused"] == 1 / 3
+    assert values["solve/end/turn_limit"] == 1 / 3
+    assert values["solve/refused_for/no_end_of_thought"] == 1 / 3
+    assert values["solve/refused_for/truncated"] == 0.0
+    assert [r.parts["broken"] for r in group.rollouts] == [0.0, 0.0, 1.0]
+    # Two last programs, both WRONG, with two tests each.
+    assert values["solve/verdict/wrong_output"] == 1.0
 
 
 def test_a_prediction_earns_the_scaled_reward_for_the_exact_stdout():

@@ -34,7 +34,7 @@ def test_written_newlines_are_read_where_no_real_one_is():
 @pytest.mark.parametrize(
     ("completion", "is_truncated", "refusal"),
     [
-        ("<output>3</output>", False, Refusal.SEVERAL_THOUGHTS),
+        ("<output>3</output>", False, Refusal.NO_END_OF_THOUGHT),
         ("</think></think><output>3</output>", False, Refusal.SEVERAL_THOUGHTS),
         ("</think>3", False, Refusal.NO_ANSWER),
         ("</think><output>3", False, Refusal.NO_ANSWER),
@@ -81,6 +81,25 @@ def test_two_code_blocks_are_refused():
     assert solve.parse_completion(target).refusal is Refusal.SEVERAL_THOUGHTS
     twice = "</think>```python\n1\n```\n```python\n2\n```"
     assert solve.parse_completion(twice).refusal is Refusal.SEVERAL_ANSWERS
+
+
+@pytest.mark.parametrize(
+    "second", ["```\nout\n```", "```text\nout\n```", "```py\n1\n```"]
+)
+def test_a_second_code_block_counts_whatever_its_language(second):
+    completion = f"</think>```python\nprint(1)\n```\nIt prints\n{second}"
+    assert solve.parse_completion(completion).refusal is Refusal.SEVERAL_ANSWERS
+
+
+def test_backquotes_inside_a_line_of_a_program_are_no_fence():
+    source = "print('```', 1)\n"
+    target = solve.render_target("", source)
+    assert solve.parse_completion(target).value == source
+
+
+def test_code_in_the_reasoning_is_no_answer():
+    completion = "<think>```python\n1\n```</think>```python\nprint(1)\n```"
+    assert solve.parse_completion(completion).value == "print(1)\n"
 
 
 def test_the_fix_prompt_shows_what_the_attempt_printed_beside_what_was_expected():

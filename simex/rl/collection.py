@@ -1,0 +1,134 @@
+"""The rollouts of one train step: whose turn it is, and refills of flat groups."""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simex.core.errors import UserError
+from simex.core.prng import host_rng
+from simex.rl.advantage import refuse_single
+from simex.rl.selection import is_flat
+from simex.rl.watchdog import Watchdog
+from simex.rollouts.objective import Objective, split_rollouts
+from simex.rollouts.policy import Policy
+from simex.rollouts.rollout import Group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cursor:
+    """Where collecting stands; a checkpoint holds it, so resuming is exact."""
+
+    batch: int = 0  # batches collected, those among them that were dropped
+    positions: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Items asked about by objective, over all epochs."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The groups of one batch, and how they came about."""
+
+    groups: tuple[Group, ...]
+    cursor: Cursor  # after this batch
+    version: int  # train steps behind the params that sampled it
+    secs: float  # that collecting took
+    num_refills: int = 0  # further rounds of sampling for flat groups
+    num_unfilled: int = 0  # groups still missing after the last round
+
+
+@dataclasses.dataclass(kw_only=True)
+class Collector:
+    """Collects batch after batch; each goes on from where the one before ended."""
+
+    objectives: Sequence[tuple[Objective, Sequence[Any]]]  # each with its items
+    pool: Any  # a SandboxPool, or one that stands for it
+    rollouts_per_step: int
+    max_refills: int  # 0: flat groups are left as they are
+    policy: Policy  # with any params
+    seed: int
+    watchdog: Watchdog
+    cursor: Cursor = Cursor()
+
+    def __post_init__(self) -> None:
+        """Raises UserError for an objective that could not teach anything."""
+        for objective, items in self.objectives:
+            refuse_single(
+                objective.group_size, whose=f"A group of the objective {objective.name}"
+            )
+            if not items:
+                raise UserError(
+                    f"The objective {objective.name} must have items to ask about; it "
+                    "has none. Run the stage that makes them with more of them."
+                )
+
+    def collect(self, params: Any, version: int) -> Collected:
+        """The next batch, sampled by `params`; moves the cursor behind it."""
+        started = time.monotonic()
+        policy = dataclasses.replace(self.policy, params=params, version=version)
+        counts = split_rollouts([o for o, _ in self.objectives], self.rollouts_per_step)
+        groups: list[Group] = []
+        num_refills = num_unfilled = 0
+        for index, count in enumerate(counts):
+            if count:
+                found, rounds, missing = self._fill(policy, index, count)
+                groups += found
+                num_refills += rounds
+                num_unfilled += missing
+        self.cursor = dataclasses.replace(self.cursor, batch=self.cursor.batch + 1)
+        return Collected(
+            groups=tuple(groups),
+            cursor=self.cursor,
+            version=version,
+            secs=time.monotonic() - started,
+            num_refills=num_refills,
+            num_unfilled=num_unfilled,
+        )
+
+    def _fill(
+        self, policy: Policy, index: int, count: int
+    ) -> tuple[list[Group], int, int]:
+        """All groups sampled, the rounds of refilling, and what is still missing.
+
+        Dynamic sampling as in DAPO (arXiv 2503.14476), but bounded: after the last
+        round the step goes on with what is there, and says so.
+        """
+        groups = self._ask(policy, index, count, round_=0)
+        rounds = 0
+        missing = sum(map(is_flat, groups)) if self.max_refills else 0
+        while missing and rounds < self.max_refills:
+            rounds += 1
+            found = self._ask(policy, index, missing, round_=rounds)
+            groups += found
+            missing = sum(map(is_flat, found))
+        return groups, rounds, missing
+
+    def _ask(
+        self, policy: Policy, index: int, count: int, *, round_: int
+    ) -> list[Group]:
+        objective, items = self.objectives[index]
+        start = self.cursor.positions.get(objective.name, 0)
+        chosen = pick_items(items, count, seed=self.seed, start=start)
+        self.cursor = dataclasses.replace(
+            self.cursor,
+            positions={**self.cursor.positions, objective.name: start + count},
+        )
+        # Each round of each objective has samples of its own.
+        stream = index + round_ * len(self.objectives)
+        what = f"{count * objective.group_size} rollouts of {objective.name}"
+        with self.watchdog.awaiting(f"{what}, batch {self.cursor.batch}"):
+            return objective.collect(
+                policy,
+                chosen,
+                pool=self.pool,
+                seed_path=(self.seed, self.cursor.batch, stream),
+            )
+
+
+def pick_items(items: Sequence[Any], count: int, *, seed: int, start: int) -> list[Any]:
+    """Items number `start` and following: epochs of shuffled order, without gaps."""
+    chosen = []
+    for position in range(start, start + count):
+        epoch, offset = divmod(position, len(items))
+        order = host_rng(seed, "rl items", epoch).permutation(len(items))
+        chosen.append(items[order[offset]])
+    return chosen

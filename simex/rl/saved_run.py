@@ -1,0 +1,58 @@
+"""What a stopped run goes on from, all of it in one checkpoint."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from simex.rl.collection import Cursor
+from simex.train.checkpoint import Checkpoints
+from simex.train.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A run between two train steps."""
+
+    step: int  # train steps done
+    state: TrainState
+    cursor: Cursor = Cursor()  # in the data
+    num_bad_steps: int = 0  # of the sandbox, in a row
+
+
+class SavedRun:
+    """The checkpoints of a run; a step is on disk whole or not at all."""
+
+    def __init__(self, folder: pathlib.Path, *, steps_between: int, last: int) -> None:
+        """Saves every `steps_between` train steps, and after the last."""
+        self._checkpoints = Checkpoints(folder)
+        self._steps_between, self._last = steps_between, last
+
+    def load(self, abstract: TrainState) -> Progress | None:
+        """The newest that can be read; None for a run that begins."""
+        found = self._checkpoints.restore({"state": abstract, "extra": None})
+        if found is None:
+            return None
+        extra: dict[str, Any] = found.items["extra"]
+        return Progress(
+            step=found.step,
+            state=found.items["state"],
+            cursor=Cursor(**extra["cursor"]),
+            num_bad_steps=extra["num_bad_steps"],
+        )
+
+    def save(self, progress: Progress) -> None:
+        """Writes `progress` where it is time to."""
+        done = progress.step
+        if done % self._steps_between and done != self._last:
+            return
+        extra = {
+            "cursor": dataclasses.asdict(progress.cursor),
+            "num_bad_steps": progress.num_bad_steps,
+        }
+        self._checkpoints.save(done, {"state": progress.state, "extra": extra})
+
+    def __enter__(self) -> "SavedRun":  # noqa: PYI034 (beartype)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._checkpoints.close()

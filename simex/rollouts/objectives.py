@@ -1,0 +1,10 @@
+"""The objectives of RL that an experiment file may name."""
+
+from simex.rollouts.objective import Objective
+from simex.rollouts.predict_output import PredictOutputObjective
+from simex.rollouts.solve import SolveObjective
+
+OBJECTIVES: tuple[type[Objective], ...] = (
+    PredictOutputObjective,
+    SolveObjective,
+)

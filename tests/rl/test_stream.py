@@ -1,0 +1,107 @@
+"""Staleness: what is collected ahead, what is dropped, and by which params."""
+
+import threading
+
+import jax.numpy as jnp
+import pytest
+
+from simex.core.errors import InfraError, UserError
+from simex.rl.collection import Collected, Cursor
+from simex.rl.stream import Staleness, open_stream
+from simex.rl.watchdog import Watchdog
+from tests.rl.rollout_examples import MIXED
+
+
+class Counting:
+    """Collects at once, and remembers by which params; `gate` lets it wait."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.gate.set()
+        self.seen = []
+        self.threads = set()
+
+    def collect(self, params, version):
+        assert self.gate.wait(30)
+        self.seen.append((version, int(params["w"])))
+        self.threads.add(threading.get_ident())
+        cursor = Cursor(batch=len(self.seen))
+        return Collected(groups=(MIXED,), cursor=cursor, version=version, secs=0.0)
+
+
+@pytest.fixture
+def watchdog():
+    with Watchdog(stall_secs=60.0) as opened:
+        yield opened
+
+
+def take(stream, step):
+    return stream.take(step, {"w": jnp.asarray(step)})
+
+
+def opened(collector, watchdog, **staleness):
+    return open_stream(
+        collector.collect, staleness=Staleness(**staleness), watchdog=watchdog
+    )
+
+
+def test_on_policy_every_batch_is_of_the_params_it_updates(watchdog):
+    collector = Counting()
+    with opened(collector, watchdog) as stream:
+        taken = [take(stream, step) for step in range(3)]
+    assert collector.seen == [(0, 0), (1, 1), (2, 2)]
+    assert collector.threads == {threading.get_ident()}
+    assert all(t.num_dropped == 0 for t in taken)
+
+
+def test_the_next_batch_is_collected_while_this_one_is_updated(watchdog):
+    collector = Counting()
+    with opened(collector, watchdog, max_steps=1) as stream:
+        take(stream, 0)
+        # Nothing is asked for now; the thread collects the next batch all the same.
+        for _ in range(200):
+            if len(collector.seen) == 2:
+                break
+            threading.Event().wait(0.01)
+        assert collector.seen == [(0, 0), (0, 0)]
+        assert take(stream, 1).batch.version == 0  # one step stale
+    assert threading.get_ident() not in collector.threads
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 8])
+def test_nothing_is_staler_than_it_may_be(watchdog, max_steps):
+    collector = Counting()
+    with opened(collector, watchdog, max_steps=max_steps) as stream:
+        for step in range(20):
+            taken = take(stream, step)
+            assert step - taken.batch.version <= max_steps
+            # In order, and none is skipped: nothing of it was dropped.
+            assert taken.batch.cursor.batch == step + 1 and taken.num_dropped == 0
+
+
+def test_what_is_too_stale_is_dropped_and_counted(watchdog):
+    collector = Counting()
+    with opened(collector, watchdog, max_steps=1, batches_ahead=3) as stream:
+        take(stream, 0)
+        while len(collector.seen) < 4:  # batches 1 to 3, all of version 0
+            threading.Event().wait(0.01)
+        taken = take(stream, 2)
+    # Each batch has 1 group of 2 rollouts; all three waiting were of version 0.
+    assert taken.num_dropped == 3 * 2 and taken.batch.version == 2
+
+
+def test_a_failure_of_the_thread_reaches_the_trainer(watchdog):
+    class Broken(Counting):
+        def collect(self, params, version):
+            raise InfraError("no sandbox")
+
+    with (
+        pytest.raises(InfraError, match="no sandbox"),
+        opened(Broken(), watchdog, max_steps=2) as stream,
+    ):
+        take(stream, 0)
+
+
+def test_negative_staleness_is_refused():
+    with pytest.raises(UserError, match="at least 0"):
+        Staleness(max_steps=-1)
