@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.rl.loop import RlConfig, run_rl
-from simex.rl.presets import make_algorithm
+from simex.rl.presets import PresetName, make_algorithm
 from simex.rl.stream import Staleness
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
@@ -34,7 +34,7 @@ def train_rl(
     optimizer: str = "adamw",
     clip_norm: float = 0.1,
     temperature: float = 1.0,
-    algorithm: str = "paper",
+    algorithm: PresetName = "paper",
     changes: Mapping[str, str | int | float] | None = None,
     max_staleness: int = 0,
     rows: int = 32,

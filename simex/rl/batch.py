@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from simex.rl.selection import Chosen
-from simex.rl.turn_advantage import is_trained
 from simex.rollouts.rollout import Group, Turn
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
@@ -45,7 +44,7 @@ def make_micro_batches(
         )
         for one in chosen
         for turn, advantage in zip(one.rollout.turns, one.advantages, strict=True)
-        if is_trained(turn)
+        if turn.is_trained
     ]
     return pack_turns(turns, rows=rows, seq_len=seq_len)
 
@@ -59,7 +58,7 @@ def make_probe(
     changes. Advantages alternate between 1 and -1, so that both bounds of the ratio
     would be seen. None when nothing was sampled.
     """
-    turns = [t for g in groups for r in g.rollouts for t in r.turns if is_trained(t)]
+    turns = [t for g in groups for r in g.rollouts for t in r.turns if t.is_trained]
     if not turns:
         return None
     turns = turns[:rows]  # a turn never needs more than a row

@@ -64,7 +64,7 @@ class Collector:
     def collect(self, params: Any, version: int) -> Collected:
         """The next batch, sampled by `params`; moves the cursor behind it."""
         started = time.monotonic()
-        policy = at_version(self.policy, params, version)
+        policy = dataclasses.replace(self.policy, params=params, version=version)
         counts = split_rollouts([o for o, _ in self.objectives], self.rollouts_per_step)
         groups: list[Group] = []
         num_refills = num_unfilled = 0
@@ -122,14 +122,6 @@ class Collector:
                 pool=self.pool,
                 seed_path=(self.seed, self.cursor.batch, stream),
             )
-
-
-def at_version(policy: Policy, params: Any, version: int) -> Policy:
-    """The policy with other params, and their version where it keeps one."""
-    changes: dict[str, Any] = {"params": params}
-    if any(field.name == "version" for field in dataclasses.fields(policy)):
-        changes["version"] = version
-    return dataclasses.replace(policy, **changes)
 
 
 def pick_items(items: Sequence[Any], count: int, *, seed: int, start: int) -> list[Any]:

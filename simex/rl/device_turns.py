@@ -35,14 +35,8 @@ def make_turns(mesh: Mesh, *, is_shared: bool) -> Turns:
 def taking_turns(policy: Policy, turns: Turns) -> Policy:
     """The policy, its sampler and those of its verifiers holding `turns`."""
     sampler = cast(Sampler, PoliteSampler(policy.sampler, turns))
-    polite = dataclasses.replace(policy, sampler=sampler)
-    verifiers = getattr(policy, "verifiers", None)
-    if verifiers:
-        own: dict[str, Any] = {
-            "verifiers": {n: taking_turns(v, turns) for n, v in verifiers.items()}
-        }
-        polite = dataclasses.replace(polite, **own)
-    return polite
+    verifiers = {n: taking_turns(v, turns) for n, v in policy.verifiers.items()}
+    return dataclasses.replace(policy, sampler=sampler, verifiers=verifiers)
 
 
 class PoliteSampler:

@@ -5,9 +5,22 @@ In an experiment file ``train_rl.algorithm = "dapo"`` takes one of them, and
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from simex.core.names import unknown_name
 from simex.rl.algorithm import Algorithm, override
+
+PresetName = Literal[
+    "paper",
+    "cwm",
+    "grpo_trl",
+    "grpo_verl",
+    "dr_grpo",
+    "dapo",
+    "gspo",
+    "cispo",
+    "rloo",
+]
 
 # CWM (arXiv 2510.02387): no division by the standard deviation, no KL, clip-higher,
 # token sums over a constant, gibberish filtered, flat groups without a loss.

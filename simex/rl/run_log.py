@@ -14,7 +14,6 @@ from simex.core.tensorboard import TensorBoardLog
 from simex.rl.console import render_line
 from simex.rl.run_metrics import COMPILES, SandboxMeter, measure_batch, measure_speed
 from simex.rl.stream import Taken
-from simex.rl.turn_advantage import is_trained
 from simex.rollouts.objective import Objective
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group, Turn
@@ -83,7 +82,7 @@ class RunLog:
             for group in self._first_groups(groups, self._groups_scored)
             for rollout in group.rollouts
             for turn in rollout.turns
-            if is_trained(turn)
+            if turn.is_trained
         ]
         found = score_turns(turns)
         self._scored = {id(t): v for t, v in zip(turns, found, strict=True)}

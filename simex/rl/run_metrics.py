@@ -10,7 +10,6 @@ from simex.rl.collection import Collected
 from simex.rl.group_metrics import measure_groups
 from simex.rl.selection import Selection
 from simex.rl.stream import Taken
-from simex.rl.turn_advantage import is_trained
 from simex.rollouts.measures import measure_rollouts
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -50,7 +49,7 @@ def measure_selection(selection: Selection) -> dict[str, float]:
         (turn, advantage)
         for one in selection.chosen
         for turn, advantage in zip(one.rollout.turns, one.advantages, strict=True)
-        if is_trained(turn)
+        if turn.is_trained
     ]
     with_signal = sum(1 for one in selection.chosen if any(one.advantages))
     numbers = {

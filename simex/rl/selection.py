@@ -8,7 +8,7 @@ import numpy as np
 
 from simex.rl.algorithm import Algorithm
 from simex.rl.reduction import REDUCTIONS
-from simex.rl.turn_advantage import TurnAdvantages, is_trained, turn_advantages
+from simex.rl.turn_advantage import TurnAdvantages, turn_advantages
 from simex.rollouts.rollout import Group, Rollout
 
 
@@ -133,7 +133,7 @@ def is_gibberish(rollout: Rollout, algorithm: Algorithm, *, vocab_size: int) -> 
     least = -math.log(vocab_size) - algorithm.gibberish_margin_nats
     for turn in rollout.turns:
         is_rare = np.asarray(turn.completion_ids) >= first_rare
-        if is_trained(turn) and (is_rare & (turn.sampler_logprobs < least)).any():
+        if turn.is_trained and (is_rare & (turn.sampler_logprobs < least)).any():
             return True
     return False
 
@@ -177,7 +177,8 @@ def _return(rollout: Rollout, algorithm: Algorithm) -> float:
     value = float(rollout.reward or 0.0)
     if algorithm.overlong != "shape":
         return value
-    longest = max((len(turn.completion_ids) for turn in rollout.turns), default=0)
+    lengths = [len(turn.completion_ids) for turn in rollout.turns if turn.is_trained]
+    longest = max(lengths, default=0)
     return value - overlong_penalty(longest, algorithm)
 
 

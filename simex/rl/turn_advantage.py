@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simex.rl.advantage import Spread, compute_advantages
-from simex.rollouts.rollout import Group, Turn
+from simex.rollouts.rollout import Group
 
 TurnAdvantages = tuple[tuple[float, ...], ...]  # [valid rollout][turn]
 
@@ -46,18 +46,11 @@ def turn_advantages(
     own = _own_advantages(group, advantage, spread)
     return tuple(
         tuple(
-            value * getattr(turn, "credit", 1.0) + own.get((i, j), 0.0)
-            if is_trained(turn)
-            else 0.0
+            value * turn.credit + own.get((i, j), 0.0) if turn.is_trained else 0.0
             for j, turn in enumerate(rollout.turns)
         )
         for i, (value, rollout) in enumerate(zip(shared, rollouts, strict=True))
     )
-
-
-def is_trained(turn: Turn) -> bool:
-    """The policy that is trained sampled it, and at least one token."""
-    return bool(getattr(turn, "is_trained", bool(turn.completion_ids)))
 
 
 def _own_advantages(
@@ -66,9 +59,8 @@ def _own_advantages(
     places = collections.defaultdict(list)
     for i, rollout in enumerate(group.valid_rollouts):
         for j, turn in enumerate(rollout.turns):
-            reward = getattr(turn, "reward", None)
-            if reward is not None and is_trained(turn):
-                places[turn.task].append((i, j, float(reward), turn))
+            if turn.reward is not None and turn.is_trained:
+                places[turn.task].append((i, j, float(turn.reward), turn))
     values: dict[tuple[int, int], float] = {}
     for found in places.values():
         rewards = [reward for _, _, reward, _ in found]

@@ -1,15 +1,17 @@
 """Algorithms by name, and single choices changed."""
 
+import typing
+
 import pytest
 
 from simex.core.errors import UserError
 from simex.rl.algorithm import Algorithm
-from simex.rl.presets import PRESETS, make_algorithm
+from simex.rl.presets import PRESETS, PresetName, make_algorithm
 
 
-def test_every_preset_of_the_issue_is_there_and_valid():
+def test_every_preset_has_a_name_that_an_experiment_may_write():
     names = "paper cwm grpo_trl grpo_verl dr_grpo dapo gspo cispo rloo"
-    assert list(PRESETS) == names.split()
+    assert list(PRESETS) == names.split() == list(typing.get_args(PresetName))
 
 
 def test_a_single_choice_is_changed_and_the_others_stay():

@@ -36,6 +36,11 @@ def test_the_filter_looks_at_the_raw_pass_rate_and_not_at_the_reward():
     assert is_flat(hopeless)
     assert len(select_from(hopeless, overlong="shape").chosen) == 2
     assert not select_from(hopeless, overlong="shape", flat_groups="drop").chosen
+    # So do rewards that give something for being near.
+    near = rollout(-0.5, turn([2], [4]), passed=0.0)
+    nearly = group(rollout(-1.0, turn([2], [4]), passed=0.0), near)
+    assert len(select_from(nearly).chosen) == 2
+    assert not select_from(nearly, flat_groups="drop").chosen
 
 
 def test_where_every_token_counts_flat_groups_are_packed_too():

@@ -68,9 +68,9 @@ class ToyObjective:
             Rollout(
                 turns=(turn,),
                 reward=reward,
-                parts={"passed": float((reward or 0) > 0), "refused": 0.0},
+                parts={"passed": self.reward(item, text), "refused": 0.0},
             )
-            for turn, reward in zip(turns, rewards, strict=True)
+            for turn, reward, (item, text) in zip(turns, rewards, texts, strict=True)
         )
         return [
             Group(
