@@ -9,6 +9,7 @@ from simex.sandbox.outcome import Judgement, RunOutcome, Verdict
 from simex.tasks.rewards import is_output_right
 
 MAX_SOURCE_CHARS = 20_000
+MAX_HIDDEN_SHOWN = 4  # hidden tests that failed; of the others only the verdict is kept
 MAX_CHARS = 2000  # of each text of a test; the rest is counted, not kept
 
 
@@ -64,32 +65,53 @@ def report_program(
             _public_numbers(problem.tests), predicted, truths
         )
     }
-    return ProgramReport(
-        source=clipped(source, MAX_SOURCE_CHARS),
-        feedback=feedback,
-        fault=str(judgement) if isinstance(judgement, InfraError) else "",
-        tests=tuple(
-            TestReport(
-                visibility=test.visibility.value,
-                verdict="" if verdict is None else verdict.value,
-                is_accepted=verdict is not None and verdict.is_accepted,
-                stdin=clipped(test.stdin),
-                expected=clipped(test.expected_stdout),
-                stdout=None if outcome is None else _decode_clipped(outcome.stdout),
-                stderr="" if outcome is None else clipped(outcome.stderr_tail),
-                is_predicted=number in said,
-                predicted=_clipped_or_none(said.get(number, (None, None))[0]),
-                is_prediction_right=said.get(number, (None, None))[1],
-            )
-            for number, (test, (verdict, outcome)) in enumerate(
-                zip(
-                    problem.tests,
-                    read_outcomes(problem.tests, judgement),
-                    strict=True,
+    return _without_most_hidden_texts(
+        ProgramReport(
+            source=clipped(source, MAX_SOURCE_CHARS),
+            feedback=feedback,
+            fault=str(judgement) if isinstance(judgement, InfraError) else "",
+            tests=tuple(
+                TestReport(
+                    visibility=test.visibility.value,
+                    verdict="" if verdict is None else verdict.value,
+                    is_accepted=verdict is not None and verdict.is_accepted,
+                    stdin=clipped(test.stdin),
+                    expected=clipped(test.expected_stdout),
+                    stdout=None if outcome is None else _decode_clipped(outcome.stdout),
+                    stderr="" if outcome is None else clipped(outcome.stderr_tail),
+                    is_predicted=number in said,
+                    predicted=_clipped_or_none(said.get(number, (None, None))[0]),
+                    is_prediction_right=said.get(number, (None, None))[1],
                 )
-            )
-        ),
+                for number, (test, (verdict, outcome)) in enumerate(
+                    zip(
+                        problem.tests,
+                        read_outcomes(problem.tests, judgement),
+                        strict=True,
+                    )
+                )
+            ),
+        )
     )
+
+
+def _without_most_hidden_texts(report: ProgramReport) -> ProgramReport:
+    """A problem may have hundreds of hidden tests, and a record many programs."""
+    num_shown = 0
+    tests = []
+    for test in report.tests:
+        is_shown = test.visibility == Visibility.PUBLIC.value
+        if not is_shown and not test.is_accepted and num_shown < MAX_HIDDEN_SHOWN:
+            num_shown += 1
+            is_shown = True
+        tests.append(
+            test
+            if is_shown
+            else dataclasses.replace(
+                test, stdin="", expected="", stdout=None, stderr=""
+            )
+        )
+    return dataclasses.replace(report, tests=tuple(tests))
 
 
 def is_prediction_right(

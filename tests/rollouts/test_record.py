@@ -1,12 +1,18 @@
 """Records of rollouts: bounded, with a text for each token."""
 
+import dataclasses
+import json
+
 import numpy as np
 
+from simex.rollouts.program import report_program
 from simex.rollouts.record import MAX_IDS, to_record
 from simex.rollouts.rollout import Group
 from simex.rollouts.token_text import token_texts
+from simex.sandbox.outcome import Judgement, RunOutcome, RunStatus, Verdict
 from simex.tokens.train_tokenizer import train_sentencepiece
 from tests.report.recorded import make_rollout, make_turn
+from tests.scripted import PROBLEM, WRONG
 
 
 def test_a_record_is_bounded_however_long_a_completion_is():
@@ -22,6 +28,27 @@ def test_a_record_is_bounded_however_long_a_completion_is():
     assert turn["num_tokens"] == 10_000
     assert turn["num_left_out"] == 10_000 - MAX_IDS
     assert len(turn["text"]) < 21_000
+
+
+def test_of_hidden_tests_few_are_kept_in_full():
+    hidden = dataclasses.replace(PROBLEM.tests[1], stdin="9" * 5000)
+    problem = dataclasses.replace(PROBLEM, tests=(PROBLEM.tests[0], *[hidden] * 300))
+    wrong = RunOutcome(
+        status=RunStatus.OK,
+        stdout=b"0\n" * 10_000,
+        stderr_tail="",
+        cpu_secs=0.0,
+        wall_secs=0.0,
+        backend="bare",
+    )
+    judgement = Judgement(
+        verdicts=(Verdict.WRONG_OUTPUT,) * 301, outcomes=(wrong,) * 301, backend="bare"
+    )
+    report = report_program(WRONG, problem, judgement)
+    assert [bool(test.stdin) for test in report.tests].count(True) == 5
+    assert all(test.verdict == "wrong_output" for test in report.tests)
+    # 5 tests of an stdin and an stdout of 2000 characters, and 300 verdicts.
+    assert len(json.dumps(dataclasses.asdict(report))) < 100_000
 
 
 def test_texts_of_tokens_join_to_the_text_of_all(tmp_path):
