@@ -1,5 +1,6 @@
 """Every command of the README does what it says; names in it exist."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -8,7 +9,7 @@ import pytest
 
 from simex.core.config import load_experiment
 from simex.jobs.wiring import register
-from simex.main import main
+from simex.main import COMMANDS, main
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -26,20 +27,51 @@ def test_the_first_two_commands_are_all_the_set_up_there_is():
     ]
 
 
-@pytest.mark.parametrize("command", find_commands())
-def test_a_command_names_what_exists(command, tmp_path, monkeypatch, capsys):
-    """`test` runs these tests; a `run` is checked here, and run whole by test_smoke."""
+def write_files(folder: pathlib.Path) -> None:
+    """The files that the README shows, under the names that it gives them."""
+    shown = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)```", README, re.DOTALL | re.M)
+    for name, content in shown:
+        (folder / name).write_text(content)
+    (folder / "number.txt").write_text("5\n")
+
+
+RUNS = [shlex.split(command)[1:] for command in find_commands()]
+
+
+@pytest.mark.parametrize("words", [w for w in RUNS if w[0] == "run"], ids=" ".join)
+def test_a_run_names_what_exists(words, tmp_path, monkeypatch, capsys):
+    """Checked here without running; test_smoke runs all stages."""
     monkeypatch.chdir(ROOT)
-    program, word, *rest = shlex.split(command)
-    assert (ROOT / program).stat().st_mode & 0o111
-    if word == "test":
-        return
-    assert word == "run"
-    words = [word, *rest, "--dry-run"]
-    if "--workdir" not in rest:
-        words += ["--workdir", str(tmp_path)]
-    assert main(words) == 0
+    if "--workdir" not in words:
+        words = [*words, "--workdir", str(tmp_path)]
+    assert main([*words, "--dry-run"]) == 0
     assert "make_problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [w for w in RUNS if w[0] in ("judge", "trace", "score")], ids=" ".join
+)
+def test_a_command_does_what_it_says(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    match words[0]:
+        case "judge":
+            lines = (tmp_path / "verdicts.jsonl").read_text().splitlines()
+            verdicts = [json.loads(line)["verdicts"] for line in lines]
+            assert verdicts == [["accepted", "accepted"], ["wrong_output"]]
+        case "score":  # one of two answers is right
+            assert json.loads((tmp_path / "results.json").read_text())
+            assert printed.count("50.00 %") == 2
+        case "trace":  # 5 // 2 = 2 and 2 // 2 = 1
+            assert "1" in printed and "2" in printed
+
+
+def test_every_word_is_a_word_of_the_command():
+    known = {"test", "torch", *COMMANDS}
+    assert {words[0] for words in RUNS} <= known
+    assert {"run", "judge", "trace", "score", "view"} <= {words[0] for words in RUNS}
 
 
 def test_every_stage_of_the_quickstart_is_in_the_table():
