@@ -142,8 +142,23 @@ def _call_record(test: CallCase) -> dict[str, Any]:
     if is_json(args, is_outermost=True) and is_json(result):
         record |= {"args": list(args), "result": result}
     else:
-        record |= {"args_text": repr(args), "result_text": repr(result)}
+        record |= {"args_text": literal_text(args), "result_text": literal_text(result)}
     return record | {"visibility": test.visibility.value}
+
+
+def literal_text(value: Any) -> str:
+    """The repr of a value of literals, but with sets in an order that is always one."""
+    if isinstance(value, dict):
+        pairs = [f"{literal_text(k)}: {literal_text(v)}" for k, v in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, set | frozenset) and value:
+        return f"{{{', '.join(sorted(map(literal_text, value)))}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal_text, value))}]"
+    if isinstance(value, tuple):
+        comma = "," if len(value) == 1 else ""
+        return f"({', '.join(map(literal_text, value))}{comma})"
+    return repr(value)
 
 
 def _parse_call(record: Mapping[str, Any]) -> CallCase:

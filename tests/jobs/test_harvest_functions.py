@@ -158,3 +158,29 @@ def test_impossible_settings_and_a_folder_without_functions_are_refused(tmp_path
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="No function below"):
         harvest_functions(tmp_path, str(tmp_path / "empty"), sandbox=SANDBOX)
+
+
+def test_mutated_calls_that_reach_new_code_come_first(tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    text = "def gate(n):\n    if abs(n) == 4711:\n        n = n + 1\n        return n * 2\n"
+    (code / "gate.py").write_text(text + "    return n\n")
+    settings = {"held_out_fraction": 0.0, "sandbox": SANDBOX, "inputs_per_function": 2}
+    for name, rounds in (("plain", 0), ("fuzzed", 60)):
+        harvest_functions(tmp_path / name, str(code), fuzz_rounds=rounds, **settings)
+    plain, fuzzed = (
+        list(read_jsonl(tmp_path / name / "harvest_functions" / "functions.jsonl"))
+        for name in ("plain", "fuzzed")
+    )
+    assert {r["stdout"] for r in plain} != {r["stdout"] for r in fuzzed}
+    # Nothing tells that 4711 is a value of n but that the code holds it: 2 * (4711 + 1) = 9424.
+    assert [(r["call"], r["stdout"]) for r in fuzzed][1:] == [("gate(4711)", "9424\n")]
+    assert fuzzed[1]["origin"] == "fuzzed"
+    report = tmp_path / "fuzzed" / "harvest_functions" / "report.json"
+    coverage = json.loads(report.read_text())["coverage"]
+    # The condition and the last line of 4; then all.
+    assert coverage == {
+        "num_lines": 4,
+        "covered_by_given_calls": 0.5,
+        "covered_after_fuzzing": 1.0,
+    }

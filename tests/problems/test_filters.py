@@ -126,6 +126,21 @@ def test_a_shared_id_title_or_program_is_contamination():
         NgramLengths(num_words=1)
 
 
+def test_a_short_function_under_another_name_is_contamination():
+    body = "(n):\n    total = 0\n    for i in range(n):\n        total += i * i\n"
+    body += "    return total\n"
+    index = ContaminationIndex([make_item("Squares.", f"def f{body}", id="eval/1")])
+    other = f"import math\ndef squares{body.replace(':', ':  # up to n', 1)}"
+    why = index.why_contaminated
+    assert why(make_item("Else.", other)) == "holds the function of eval/1"
+    assert why(make_item("Else.", other.replace("i * i", "i * 2"))) is None
+    # "return a + b" may stand in both.
+    small = "def {}(a, b):\n    return a + b\n"
+    index = ContaminationIndex([make_item("Add.", small.format("f"), id="eval/1")])
+    found = index.why_contaminated(make_item("Else.", small.format("g")))
+    assert found is None
+
+
 def test_the_second_of_two_equal_items_is_a_duplicate():
     exact = ExactDuplicates()
     assert exact.why_duplicate(make_item("Print it.", id="a")) is None

@@ -86,7 +86,7 @@ def line(call: str, value: str = "1") -> str:
 
 
 def test_a_reported_call_of_another_form_is_refused():
-    cases = make_cases("gate(1, [2])")
+    cases = make_cases("gate(1, [2])", "gate(items=[], 1)")
     kept = "gate(5, [7, 8])"
     stdout = (
         line("__import__('os').getcwd()")

@@ -1,5 +1,6 @@
 """Each source on small records in its published form, and on real files."""
 
+import ast
 import base64
 import json
 import pathlib
@@ -11,7 +12,13 @@ import pytest
 from simex.core.errors import UserError
 from simex.problems.problem import CallCase, Limits, TestCase, Visibility
 from simex.problems.program import Claim, runs_of
-from simex.problems.records import from_record, item_of, to_record, with_programs
+from simex.problems.records import (
+    from_record,
+    item_of,
+    literal_text,
+    to_record,
+    with_programs,
+)
 from simex.problems.rows import BadRecord, BrokenRow
 from simex.problems.sources.apps import parse_apps, parse_taco
 from simex.problems.sources.assertions import parse_assertions
@@ -381,6 +388,16 @@ def test_the_own_form_needs_an_id_and_tests_and_comes_back_equal(tmp_path):
     assert item_of(from_record(record)) == read.item
 
 
+def test_sets_of_texts_are_written_in_one_order_and_read_back():
+    words = {chr(n) * 3 for n in range(97, 117)}
+    value = ([words, (1,), ()], {"k": {2}}, set(), b"x")
+    text = literal_text(value)
+    assert ast.literal_eval(text) == value
+    assert text.startswith("([{'aaa', 'bbb', 'ccc', ")
+    found = parse_assertions([f"assert f({text}) == {text}"])
+    assert found.calls == (call("f", value, gives=value),)
+
+
 def test_an_unknown_source_names_the_nearest(tmp_path):
     with pytest.raises(UserError, match="Did you mean 'livecodebench'"):
         list(read_items("livecodbench", tmp_path))
@@ -392,7 +409,7 @@ REAL = [
     ("contest_runs", "public/io_triples.jsonl", 2609, 0, 0),
     ("function_calls", "public/functions_exercism.jsonl", 1090, 0, 0),
     ("function_tasks", "public/problems_exercism.jsonl", 85, 558, 578),
-    ("mbpp", "public/mbpp_train.jsonl", 218, 644, 10),
+    ("mbpp", "public/mbpp_train.jsonl", 218, 645, 9),
     ("humaneval", "eval/humaneval.jsonl", 164, 1068, 65),
     ("mbpp", "eval/mbpp_sanitized.jsonl", 427, 1284, 40),
     ("cruxeval", "eval/cruxeval.jsonl", 800, 0, 0),

@@ -1,12 +1,15 @@
 """Does an item of training data repeat something of an evaluation set?
 
-An index holds the ids and titles of the evaluation items and the n-grams of their
-statements and programs. 13 words are the length of Brown et al. 2020 (arXiv 2005.14165,
-appendix C); programs share short runs of tokens by accident, so theirs are longer.
+An index holds the ids and titles of the evaluation items, the n-grams of their
+statements and programs, and the bodies of their functions, whatever these are called.
+13 words are the length of Brown et al. 2020 (arXiv 2005.14165, appendix C); programs
+share short runs of tokens by accident, so theirs are longer.
 """
 
+import ast
 import dataclasses
 import itertools
+import warnings
 from collections.abc import Iterable
 
 from simex.core.errors import UserError
@@ -14,6 +17,7 @@ from simex.problems.filters.text import ngrams_of, tokens_of, words_of
 from simex.problems.program import SourceItem
 
 MIN_TITLE_WORDS = 3  # "Two Sum" may be the name of another problem
+MIN_BODY_NODES = 24  # of syntax; "return a + b" is everybody's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class ContaminationIndex:
         self._names: dict[str, str] = {}
         self._words: dict[int, str] = {}
         self._tokens: dict[int, str] = {}
+        self._bodies: dict[int, str] = {}
         for item in items:
             for name in _names_of(item):
                 self._names.setdefault(name, item.problem.id)
@@ -53,6 +58,8 @@ class ContaminationIndex:
             for program in item.programs:
                 for gram in ngrams_of(tokens_of(program.source), lengths.num_tokens):
                     self._tokens.setdefault(hash(gram), item.problem.id)
+                for body in _bodies_of(program.source):
+                    self._bodies.setdefault(hash(body), item.problem.id)
 
     def why_contaminated(self, item: SourceItem) -> str | None:
         """The first name or run that an evaluation item has too, and whose it is."""
@@ -76,6 +83,9 @@ class ContaminationIndex:
             if hash(gram) in self._tokens:
                 where = self._tokens[hash(gram)]
                 return f"shares the code {' '.join(gram)!r} with {where}"
+        for body in _bodies_of(source):
+            if hash(body) in self._bodies:
+                return f"holds the function of {self._bodies[hash(body)]}"
         return None
 
     def _statement_grams(self, item: SourceItem) -> list[tuple[str, ...]]:
@@ -88,3 +98,25 @@ def _names_of(item: SourceItem) -> Iterable[str]:
     title = words_of(problem.title)
     titles = [" ".join(title)] if len(title) >= MIN_TITLE_WORDS else []
     return itertools.chain([problem.id.lower()], titles)
+
+
+def _bodies_of(source: str) -> list[str]:
+    """The functions of a program, without name, docstring, annotations and layout."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in other people's texts
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    return [body for f in functions if (body := _body_of(f)) is not None]
+
+
+def _body_of(function: ast.FunctionDef) -> str | None:
+    """None for a function that is too small to be known again."""
+    has_docstring = ast.get_docstring(function, clean=False) is not None
+    body = function.body[int(has_docstring) :]
+    if sum(1 for s in body for _ in ast.walk(s)) < MIN_BODY_NODES:
+        return None
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    return " ".join([*names, *(ast.dump(s) for s in body)])

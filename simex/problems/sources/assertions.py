@@ -74,12 +74,21 @@ def literal_of(node: ast.expr) -> Any:
     """
     try:
         value = ast.literal_eval(node)
-        again = ast.literal_eval(repr(value))
     except (TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    if repr(again) != repr(value):  # 1e999 comes back as a name
+    if not _is_finite(value):  # 1e999 would come back as a name
         raise ValueError("it is not finite")
     return value
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float | complex):
+        return value - value == 0
+    if isinstance(value, dict):
+        return all(map(_is_finite, [*value, *value.values()]))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_finite, value))
+    return True
 
 
 def _assertions(texts: Iterable[str]) -> Iterator[_Assertion | None]:

@@ -46,7 +46,7 @@ def render_fuzz(cases: tuple[FunctionCase, ...], *, rounds: int, seed: int) -> s
 def parse_fuzz(cases: tuple[FunctionCase, ...], stdout: str) -> FuzzReport:
     """Reads what a fuzzing program printed; lines in another form are passed over."""
     by_call = {case.call: case for case in cases}
-    shapes = {fuzz_engine.shape_of(call) for call in by_call}
+    shapes = {_shape_of(call) for call in by_call} - {None}
     found: list[SelectedCase] = []
     counts = [0, 0, 0]
     for line in stdout.splitlines():
@@ -82,15 +82,19 @@ def _parse_line(words: list[str]) -> tuple[str, str] | None:
 
 
 def _fuzzed_case(
-    case: FunctionCase, call: str, shapes: set[str], rank: int
+    case: FunctionCase, call: str, shapes: set[str | None], rank: int
 ) -> FunctionCase | None:
-    try:
-        is_known = fuzz_engine.shape_of(call) in shapes
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if not is_known:
+    if _shape_of(call) not in shapes:
         return None
     function = case.id.rpartition("#")[0]
     return dataclasses.replace(
         case, id=f"{function}#fuzzed-{rank}", call=call, origin="fuzzed"
     )
+
+
+def _shape_of(call: str) -> str | None:
+    """None for a text that is no expression."""
+    try:
+        return fuzz_engine.shape_of(call)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

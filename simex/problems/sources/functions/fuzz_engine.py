@@ -275,8 +275,10 @@ def fuzz(
         if text is None:
             continue
         num_new = fuzzer.count_new()
-        if num_new and len(corpus) < MAX_CORPUS:
+        # Values of every kind that the function takes are worth a mutation.
+        if (num_new or index < len(calls)) and len(corpus) < MAX_CORPUS:
             corpus.append(call)
+        if num_new:
             shown = [t.encode("utf-8", "surrogatepass").hex() for t in (call, text)]
             write(f"{shown[0]} {shown[1]} {num_new}\n")
     lines = {line for c in codes for _, _, line in c.co_lines() if line is not None}
