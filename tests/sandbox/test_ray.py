@@ -67,10 +67,3 @@ def find_actors() -> list[int]:
             if is_actor and token in (folder / "environ").read_bytes():
                 found.append(int(folder.name))
     return found
-
-
-@pytest.mark.slow
-def test_a_cluster_without_a_free_cpu_is_an_error_and_not_a_wait_for_ever(pools):
-    assert pools("ray").submit(PRINT).result(timeout=120).stdout == b"7\n"
-    with pytest.raises(UserError, match="ray"):
-        SandboxPool(1, "ray")
