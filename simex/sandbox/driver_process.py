@@ -12,7 +12,7 @@ from simex.core.errors import InfraError
 from simex.sandbox.interpreter import PACKAGE_ROOT
 from simex.sandbox.messages import Answers, Ask, Channel, DriverConfig, Hello
 
-_START_SECS = 120.0
+_START_SECS = 180.0
 _CLOSE_SECS = 20.0
 
 

@@ -154,9 +154,8 @@ class ForkServer:
         stage, detail = self._read_stage()
         reasons = self._protocol.EndReason
         # Nobody here killed it. (A program may kill itself, so ask the kernel too.)
-        is_killed = reason == reasons.ENDED and wait_status == signal.SIGKILL
-        if is_killed and self._host_ran_out():
-            reason = reasons.HOST_MEMORY
+        if (reason, wait_status) == (reasons.ENDED, signal.SIGKILL):
+            reason = reasons.HOST_MEMORY if self._host_ran_out() else reason
         return self._protocol.Reply(
             run_id=request.run_id,
             reason=reason,

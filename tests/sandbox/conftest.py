@@ -38,9 +38,8 @@ def pools(request) -> Iterator[Callable[[str], SandboxPool]]:
 
     def get(name: str) -> SandboxPool:
         if name == "ray":
-            request.getfixturevalue("ray_cluster")
-        reason = why_not(name)
-        if reason is not None:
+            request.getfixturevalue("ray_cluster")  # skips where there is no ray
+        elif (reason := why_not(name)) is not None:
             pytest.skip(reason)
         if name not in made:
             with warnings.catch_warnings():

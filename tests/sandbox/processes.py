@@ -3,16 +3,17 @@
 import os
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 Identity = tuple[int, str]  # pid and start time: pids come back, this pair does not
 
 
-def descendants(pid: int) -> list[int]:
-    """All living processes below `pid`, as the host numbers them."""
+def descendants(pid: int, *, spared: Collection[int] = ()) -> list[int]:
+    """All processes below `pid`, as the host numbers them, but those of `spared`."""
     found = []
     for child in _children(pid):
-        found += [child, *descendants(child)]
+        if child not in spared:
+            found += [child, *descendants(child, spared=spared)]
     return found
 
 

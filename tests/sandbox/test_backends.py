@@ -42,7 +42,7 @@ def test_unsafe_needs_to_be_allowed_even_by_name():
 
 def test_an_unknown_backend_is_answered_with_the_known_ones():
     with pytest.raises(
-        UserError, match="auto, bubblewrap, .*bare, unsafe; got 'bwrap'"
+        UserError, match="auto, bubblewrap, .*bare, ray, unsafe; got 'bwrap'"
     ):
         SandboxPool(1, "bwrap")
 

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -44,11 +45,26 @@ VERDICTS = (Verdict.ACCEPTED, Verdict.WRONG_OUTPUT, Verdict.RUNTIME_ERROR)
 
 
 class Killer:
-    """Kills a driver, a worker's outermost process or a fork server, at random."""
+    """Kills a driver, a worker's outermost process or a fork server, at random.
 
-    def __init__(self, kinds: tuple[str, ...], num_kills: int, seed: int):
+    After each kill it waits for an answer: on a busy machine nothing would ever get
+    done between two kills. `spared` are children of ours that are none of its business.
+    """
+
+    def __init__(
+        self,
+        kinds: tuple[str, ...],
+        num_kills: int,
+        seed: int,
+        *,
+        spared: set[int],
+        count_answers: Callable[[], int],
+    ):
         self._kinds, self.num_left = kinds, num_kills
+        self._spared, self._count_answers = spared, count_answers
         self._random = random.Random(seed)
+        self._plan = [kinds[n % len(kinds)] for n in range(num_kills)]
+        self._random.shuffle(self._plan)
         self.seen: set[processes.Identity] = set()
         self.kinds: collections.Counter[str] = collections.Counter()
         self._thread = threading.Thread(target=self._kill_all, daemon=True)
@@ -59,8 +75,11 @@ class Killer:
 
     def _kill_all(self) -> None:
         while self.num_left:
-            self._look_on(self._random.uniform(0.05, 1.0))
-            kind = self._random.choice(self._kinds)
+            num_answers = self._count_answers()
+            while self._count_answers() == num_answers:
+                self._look_on(0.02)
+            self._look_on(self._random.uniform(0.0, 0.5))
+            kind = self._plan[-self.num_left]
             while not (victims := self._find(kind)):
                 self._look_on(0.02)
             try:
@@ -80,7 +99,11 @@ class Killer:
             time.sleep(0.02)
 
     def _look(self) -> list[int]:
-        pids = list(filter(processes.is_alive, processes.descendants(os.getpid())))
+        pids = [
+            pid
+            for pid in processes.descendants(os.getpid(), spared=self._spared)
+            if processes.is_alive(pid)
+        ]
         self.seen |= {i for i in map(processes.identify, pids) if i is not None}
         return pids
 
@@ -97,8 +120,15 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
         pytest.skip(f"{backend} does not work here: {why_not_working(backend)}")
     answers: collections.Counter[int] = collections.Counter()
     futures = []
+    others = set(processes.descendants(os.getpid()))
     with SandboxPool(2, backend) as pool:
-        killer = Killer(KINDS[backend], num_kills, seed)
+        killer = Killer(
+            KINDS[backend],
+            num_kills,
+            seed,
+            spared=others,
+            count_answers=lambda: len(answers),
+        )
         n = 0
         while killer.num_left or n < 20:
             assert killer.is_at_it() or not killer.num_left
@@ -113,10 +143,8 @@ def check_kills(backend: str, num_kills: int, seed: int) -> None:
             future.add_done_callback(lambda _, n=n: answers.update([n]))
             futures.append((n, future))
         num_lost = sum(not is_right(n, f) for n, f in futures)
-        num_deaths = killer.kinds["driver"]
-        assert processes.wait_until(
-            lambda: pool.counters.num_driver_restarts == num_deaths
-        )
+        # One that takes its time to die may have been hit twice.
+        assert 1 <= pool.counters.num_driver_restarts <= killer.kinds["driver"]
     assert len(answers) == len(futures) and set(answers.values()) == {1}
     # Several deaths of what runs it give an item up; that is counted and never scored.
     assert num_lost <= 0.05 * len(futures)

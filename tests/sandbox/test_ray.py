@@ -40,35 +40,30 @@ def test_without_a_cluster_the_message_says_how_to_start_one(ray_cluster, monkey
 @pytest.mark.slow
 def test_a_jail_killed_under_its_actor_costs_a_retry_and_no_verdict(ray_cluster, pools):
     pool = pools("ray")
+    assert pool.num_workers == 2
     assert pool.submit(PRINT).result(timeout=120).stdout == b"7\n"
     before = pool.counters
-    jails = {pid for pid in descendants(ray_cluster) if has_word(pid, b"bwrap")}
-    if not jails:
-        pytest.skip("the cluster's jails are not bubblewrap's")
-    sleeper = RunRequest(source="import time\ntime.sleep(2)\nprint('slept')")
+    sleeper = RunRequest(source="import time\ntime.sleep(3)\nprint('slept')")
     futures = [pool.submit(sleeper) for _ in range(2)]
-    time.sleep(0.7)
+    time.sleep(1)
+    jails = [jail for actor in find_actors() for jail in descendants(actor)]
+    assert jails
     for pid in jails:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     outcomes = [future.result(timeout=120) for future in futures]
     assert [o.stdout for o in outcomes] == [b"slept\n"] * 2
-    assert outcomes[0].backend in ("ray:bubblewrap", "ray:bubblewrap_userns")
-    assert pool.backend_name == "ray"
+    assert outcomes[0].backend.startswith("ray:") and pool.backend_name == "ray"
     assert pool.counters.num_retries > before.num_retries
     assert pool.counters.num_infra_errors == before.num_infra_errors
 
 
-def has_word(pid: int, word: bytes) -> bool:
-    """Whether that is how its command line begins."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(word)
-    except OSError:
-        return False
-
-
-@pytest.mark.slow
-def test_no_more_workers_than_the_cluster_has_cpus(ray_cluster):
-    with SandboxPool(None, "ray") as pool:
-        assert pool.num_workers == 2
-        assert pool.submit(PRINT).result(timeout=120).stdout == b"7\n"
+def find_actors() -> list[int]:
+    """The actors of our own cluster, which has a token that no other has."""
+    token, found = os.environ["RAY_AUTH_TOKEN"].encode(), []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_actor = (folder / "cmdline").read_bytes().startswith(b"ray::JailedW")
+            if is_actor and token in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import socket
 from typing import Any
 
 from simex.core.errors import InfraError
@@ -17,7 +18,8 @@ from simex.sandbox import interpreter
 from simex.sandbox.outcome import RunOutcome, RunRequest
 from simex.sandbox.worker import Worker, find_patience_secs
 
-_START_SECS = 120.0
+_KNOCK_SECS = 10.0
+_START_SECS = 100.0  # for a free CPU and a jail on it; less than a driver gets to start
 
 
 class RayCluster:
@@ -51,18 +53,27 @@ def _connect() -> Any:
     import ray
 
     if not ray.is_initialized():
+        address = os.environ.get("RAY_ADDRESS", "auto")
         try:
+            _knock(address)
             ray.init(
-                address=os.environ.get("RAY_ADDRESS", "auto"),
+                address=address,
                 configure_logging=False,
                 log_to_driver=False,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise InfraError(
                 f"ray: no cluster to connect to ({error}). Start one with "
                 "`ray start --head`, or set RAY_ADDRESS."
             ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError at once where nobody is at home; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECS).close()
 
 
 class JailedWorker:
