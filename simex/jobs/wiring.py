@@ -8,10 +8,12 @@ has its line in `rollouts.objectives`.
 import gin
 
 from simex.data.mixture import Mixture
+from simex.data.runs import CurriculumRuns, FileRuns
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
     evaluate_prediction,
     evaluate_solving,
+    explain_programs,
     export,
     harvest_functions,
     import_problems,
@@ -29,6 +31,7 @@ from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.problems.filters.contamination import NgramLengths
 from simex.problems.filters.shape import MaxSizes
 from simex.problems.filters.sift import FilterSettings
+from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
 from simex.rollouts.credit import CreditConfig
@@ -38,9 +41,12 @@ from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
     CreditConfig,
+    CurriculumRuns,
     DecoderShape,
-    FilterSettings,
+    Endpoint,
     Feedback,
+    FileRuns,
+    FilterSettings,
     Grammar,
     HarvestLimits,
     MaxSizes,
