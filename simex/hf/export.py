@@ -18,8 +18,9 @@ import numpy as np
 
 from simex.core.errors import UserError
 from simex.core.files import disk_full_error
-from simex.hf.config_export import family_of, generation_json, model_json
+from simex.hf.config_export import generation_json, model_json
 from simex.hf.corpus import make_corpus
+from simex.hf.families import family_of
 from simex.hf.model_card import render_model_card
 from simex.hf.names import to_tensors
 from simex.hf.shards import save_tensors

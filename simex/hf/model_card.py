@@ -2,7 +2,7 @@
 
 import re
 
-from simex.hf.config_export import Family
+from simex.hf.families import Family
 from simex.models.config import ModelConfig
 
 _CARD = """\
