@@ -21,6 +21,8 @@ from simex.core.files import disk_full_error
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
     "run": "simex.commands.run",
+    "import-hf": "simex.commands.import_hf",
+    "export-hf": "simex.commands.export_hf",
 }
 
 EXIT_USER_ERROR = 2

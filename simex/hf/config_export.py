@@ -47,6 +47,8 @@ def model_json(
     if config.rope_scaling.kind != "default":
         # Version 4 and vLLM look here, without the base.
         content["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
+    if family is CWM:
+        del content["bos_token_id"]  # its class wants a number or its own default
     return content | _family_json(config, family)
 
 
@@ -58,7 +60,6 @@ def _family_json(config: ModelConfig, family: Family) -> dict[str, Any]:
         content["mlp_bias"] = config.mlp_bias
     if family is CWM:
         content |= _layer_types(config)
-        content["bos_token_id"] = None
     elif family is not LLAMA:
         content["use_sliding_window"] = any(config.windows)
         content |= _layer_types(config) if any(config.windows) else {}

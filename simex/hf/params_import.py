@@ -100,8 +100,6 @@ def _untied_head(tensors: Mapping[str, TensorFile]) -> list[str]:
     for start in range(0, head.shape[0], 4096):
         part = (slice(start, start + 4096),)
         if not np.array_equal(head.read(part), embedding.read(part)):
-            return [
-                "lm_head.weight other than model.embed_tokens.weight, to which "
-                "tie_word_embeddings ties it"
-            ]
+            told = "lm_head.weight other than model.embed_tokens.weight, to which "
+            return [told + "tie_word_embeddings ties it"]
     return []

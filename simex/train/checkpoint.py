@@ -250,6 +250,18 @@ def load_params(
         checkpoints.close()
 
 
+def save_params(directory: pathlib.Path, params: Params, *, step: int = 0) -> None:
+    """Writes params, of any floating types, as a step that `load_params` reads.
+
+    `load_params` restores float32 whatever the types on disk are.
+    """
+    checkpoints = Checkpoints(directory)
+    try:
+        checkpoints.save(step, {"state.params": params})
+    finally:
+        checkpoints.close()
+
+
 class _AlwaysSave:
     """Saves whenever asked: when to save is the caller's decision."""
 
