@@ -97,7 +97,7 @@ def _parse_rope(
     theta = found.get("rope_theta", content.get("rope_theta", family.default_theta))
     kind = found.get("rope_type", found.get("type", "default"))
     if kind not in KINDS:
-        raise unknown_name("RoPE type", kind, KINDS)
+        raise unknown_name("RoPE type", str(kind), KINDS)
     if found.get("partial_rotary_factor", content.get("partial_rotary_factor", 1)) != 1:
         raise UserError(
             "simex turns whole heads; config.json has a partial_rotary_factor."
@@ -123,11 +123,12 @@ def _parse_rope(
     if kind == "default":
         return float(theta), RopeScaling()
     factor = found.get("factor") or positions / original
+    # The dynamic scaling of transformers starts where the context ends.
+    contexts = {"linear": None, "dynamic": positions}
     return float(theta), RopeScaling(
         kind=kind,
         factor=float(factor),
-        # The dynamic scaling of transformers starts where the context ends.
-        original_max_positions=positions if kind == "dynamic" else original,
+        original_max_positions=contexts.get(kind, original),
         **options,
     )
 

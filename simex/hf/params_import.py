@@ -73,10 +73,11 @@ def _load_param(
     shape: tuple[int, ...],
     sharding: jax.sharding.Sharding,
 ) -> jax.Array:
-    def read(index: tuple[slice, ...]) -> np.ndarray:
+    def read(index: tuple[slice, ...] | None) -> np.ndarray:
+        index = index or ()
         if sources[0].expert is None:
             return _read(tensors, sources[0], index)
-        experts = range(*index[0].indices(shape[0]))
+        experts = range(shape[0])[index[0]] if index else range(shape[0])
         return np.stack([_read(tensors, sources[e], index[1:]) for e in experts])
 
     dtype = tensors[sources[0].name].dtype

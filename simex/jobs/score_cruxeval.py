@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -78,10 +78,18 @@ def score_cruxeval(
             max_new_tokens=max_new_tokens,
             max_prompt_len=max_prompt_len,
         )
-        continue_jsonl(answers, lambda start, answer=answer: answer(items[start:]))
+        continue_jsonl(answers, functools.partial(_answer_rest, answer, items))
         with sandbox.open_pool() as pool:
             scored = score_answers(pool, items, list(read_jsonl(answers)))
         write_jsonl(stage_dir / f"{style}.jsonl", scored)
+
+
+def _answer_rest(
+    answer: Callable[[Sequence[CruxItem]], Iterator[dict[str, Any]]],
+    items: Sequence[CruxItem],
+    start: int,
+) -> Iterator[dict[str, Any]]:
+    return answer(items[start:])
 
 
 class _Answerer:

@@ -149,7 +149,7 @@ def _dynamic_base(
     theta: float, scaling: RopeScaling, head_dim: int, lengths_BT: jax.Array | None
 ) -> jax.Array:
     """The base grows once a sequence is longer than `original_max_positions`: B T 1."""
-    if lengths_BT is None:
+    if lengths_BT is None or scaling.original_max_positions is None:
         raise ValueError("A dynamic RoPE scaling needs the lengths of sequences.")
     original, factor = scaling.original_max_positions, scaling.factor
     ratio = jnp.maximum(lengths_BT, original).astype(jnp.float32) / original

@@ -68,7 +68,7 @@ class Decoder(nn.Module):
         config = self.config
         self.embedder = Embedder(config)
         if config.scan_layers:
-            self.layers = Block(config, 0)  # declared once, stacked by the scan
+            self.stack = Block(config, 0, name="layers")  # stacked by the scan
         else:
             self.layers = [
                 Block(config, layer, name=f"layer_{layer}")
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
             length=config.num_layers,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
-        return scan(self.layers, x_BTD, windows_L)[0]
+        return scan(self.stack, x_BTD, windows_L)[0]
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """[..., D] -> float32 [..., V]."""

@@ -71,6 +71,8 @@ def torch_logits(model, tokens, mask=None):
         arguments["attention_mask"] = torch.tensor(mask).long()
         arguments["position_ids"] = torch.tensor(positions).long()
     with torch.inference_mode():
+        # Its dynamic scaling remembers the longest row so far, until a short one comes.
+        model(input_ids=torch.zeros(1, 4, dtype=torch.long))
         return model(**arguments).logits.numpy()
 
 
