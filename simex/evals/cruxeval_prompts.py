@@ -27,15 +27,14 @@ _SHOTS = (  # two functions of our own, with their values
 
 
 def _few_shot_ids(tokenizer: Tokenizer, item: CruxItem) -> list[int]:
+    # No "??" stands for the value here: a model that copies would answer with it.
     shots = "".join(
-        f"{PYTHON}{code}\nassert {call} == ??{END_PYTHON}\n"
-        f"{ANSWER}assert {call} == {value}{END_ANSWER}\n\n"
+        f"{PYTHON}{code}{END_PYTHON}\n{ANSWER}assert {call} == {value}{END_ANSWER}\n\n"
         for code, call, value in _SHOTS
     )
-    question = explain.render_prompt(item.code, item.call)
     head = "Complete each assertion with the value that the call returns.\n\n"
-    start = f"{question}\n{ANSWER}assert {item.call} =="
-    return tokenizer.encode(head + shots + start)
+    question = f"{PYTHON}{item.code}{END_PYTHON}\n{ANSWER}assert {item.call} =="
+    return tokenizer.encode(head + shots + question)
 
 
 def _direct_ids(tokenizer: Tokenizer, item: CruxItem) -> list[int]:

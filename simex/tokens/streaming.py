@@ -25,8 +25,9 @@ class StreamDecoder:
     def push(self, token_id: int) -> str:
         """The text that is certain now; often "" in the middle of a character."""
         self._pending.append(token_id)
-        if token_id in self._tokenizer.byte_ids:
-            return ""
+        is_byte = token_id in self._tokenizer.byte_ids
+        if is_byte or not self._tokenizer.decode([token_id]):
+            return ""  # nor does an id without text end a run of bytes
         text = self._new_text()
         if not text or text.endswith(_REPLACEMENT):
             return ""
