@@ -20,11 +20,13 @@ from simex.core.files import disk_full_error
 
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
-    "judge": "simex.commands.judge",
-    "score": "simex.commands.score",
     "run": "simex.commands.run",
-    "trace": "simex.commands.trace",
     "view": "simex.commands.view",
+    "judge": "simex.commands.judge",
+    "trace": "simex.commands.trace",
+    "score": "simex.commands.score",
+    "import-hf": "simex.commands.import_hf",
+    "export-hf": "simex.commands.export_hf",
 }
 
 EXIT_USER_ERROR = 2

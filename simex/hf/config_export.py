@@ -1,57 +1,24 @@
 """A model's shape as the config files of transformers, versions 4 and 5, and of vLLM."""
 
-import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from simex.core.errors import UserError
+from simex.hf.families import CWM, LLAMA, QWEN3, QWEN3_MOE, Family
 from simex.models.config import ModelConfig
+from simex.models.rope import RopeScaling
 from simex.tokens.tokenizer import END_ID, PAD_ID
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
-    """A model class of transformers."""
-
-    architecture: str
-    model_type: str
-
-
-LLAMA = Family(architecture="LlamaForCausalLM", model_type="llama")
-QWEN2 = Family(architecture="Qwen2ForCausalLM", model_type="qwen2")
-QWEN3 = Family(architecture="Qwen3ForCausalLM", model_type="qwen3")
-
-_FAMILIES = {  # by (qk_norm, qkv_bias)
-    (False, False): LLAMA,
-    (False, True): QWEN2,
-    (True, False): QWEN3,
-}
-
-
-def family_of(config: ModelConfig, *, is_sentencepiece: bool = True) -> Family:
-    """The class that computes what this model computes.
-
-    Raises UserError where there is none, and for a Qwen2 with a sentencepiece tokenizer:
-    transformers 5 reads such a tokenizer.json with a class of its own and gives other
-    ids, without a warning.
-    """
-    family = _FAMILIES.get((config.qk_norm, config.qkv_bias))
-    if family is None:
-        raise UserError(
-            "An exported model has qk_norm or qkv_bias or neither; got both, which no "
-            "model class of transformers has. Train with qkv_bias=False."
-        )
-    if family is QWEN2 and is_sentencepiece:
-        raise UserError(
-            "A model with qkv_bias=True is a Qwen2, which cannot be exported with a "
-            "sentencepiece tokenizer: transformers would give other ids. Train with "
-            "qk_norm=True (Qwen3) or without both (Llama)."
-        )
-    return family
-
-
-def model_json(config: ModelConfig, family: Family, *, dtype: str) -> dict[str, Any]:
+def model_json(
+    config: ModelConfig,
+    family: Family,
+    *,
+    dtype: str,
+    end_id: int = END_ID,
+    pad_id: int | None = PAD_ID,
+) -> dict[str, Any]:
     """The content of config.json; `dtype` is that of the stored tensors."""
-    rope = {"rope_type": "default", "rope_theta": config.rope_theta}
+    rope = rope_json(config.rope_theta, config.rope_scaling)
     content = {
         "architectures": [family.architecture],
         "model_type": family.model_type,
@@ -72,24 +39,89 @@ def model_json(config: ModelConfig, family: Family, *, dtype: str) -> dict[str, 
         "attention_dropout": 0.0,
         "use_cache": True,
         "bos_token_id": None,
-        "eos_token_id": END_ID,
-        "pad_token_id": PAD_ID,
+        "eos_token_id": end_id,
+        "pad_token_id": pad_id,
         "dtype": dtype,
         "torch_dtype": dtype,
     }
-    if family is not QWEN2:
-        content["attention_bias"] = False
-    if family is LLAMA:
-        content["mlp_bias"] = False
+    if config.rope_scaling.kind != "default":
+        # Version 4 and vLLM look here, without the base.
+        content["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
+    if family is CWM:
+        del content["bos_token_id"]  # its class wants a number or its own default
+    return content | _family_json(config, family)
+
+
+def _family_json(config: ModelConfig, family: Family) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if family in (LLAMA, QWEN3, QWEN3_MOE):
+        content["attention_bias"] = config.o_bias
+    if family in (LLAMA, CWM):
+        content["mlp_bias"] = config.mlp_bias
+    if family is CWM:
+        content |= _layer_types(config)
+    elif family is not LLAMA:
+        content["use_sliding_window"] = any(config.windows)
+        content |= _layer_types(config) if any(config.windows) else {}
+    if family is QWEN3_MOE and config.experts:
+        experts = config.experts
+        content.pop("layer_types", None)  # there all layers have the window, or none
+        content |= {
+            "num_experts": experts.num_experts,
+            "num_experts_per_tok": experts.num_per_token,
+            "moe_intermediate_size": experts.d_ff,
+            "norm_topk_prob": experts.normalises,
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": list(experts.dense_layers),
+            "output_router_logits": False,
+        }
     return content
 
 
-def generation_json(*, temperature: float, top_p: float) -> dict[str, Any]:
+def rope_json(theta: float, scaling: RopeScaling) -> dict[str, Any]:
+    """`rope_parameters` of version 5."""
+    content: dict[str, Any] = {"rope_type": scaling.kind, "rope_theta": theta}
+    if scaling.kind == "default":
+        return content
+    content["factor"] = scaling.factor
+    if scaling.kind in ("yarn", "llama3"):
+        content["original_max_position_embeddings"] = scaling.original_max_positions
+    if scaling.kind == "llama3":
+        content["low_freq_factor"] = scaling.low_freq_factor
+        content["high_freq_factor"] = scaling.high_freq_factor
+    if scaling.kind == "yarn":
+        content["beta_fast"] = scaling.beta_fast
+        content["beta_slow"] = scaling.beta_slow
+        content["attention_factor"] = scaling.amplitude
+        content["truncate"] = scaling.truncate
+    return content
+
+
+def generation_json(
+    *,
+    temperature: float,
+    top_p: float,
+    stop_ids: Sequence[int] = (END_ID,),
+    pad_id: int | None = PAD_ID,
+) -> dict[str, Any]:
     """The content of generation_config.json, with all stop ids as a list."""
     return {
         "do_sample": True,
         "temperature": temperature,
         "top_p": top_p,
-        "eos_token_id": [END_ID],
-        "pad_token_id": PAD_ID,
+        "eos_token_id": list(stop_ids),
+        "pad_token_id": pad_id,
+    }
+
+
+def _layer_types(config: ModelConfig) -> dict[str, Any]:
+    width = next(filter(None, config.windows), None)
+    windows = config.windows or (None,) * config.num_layers
+    names = ["sliding_attention" if w else "full_attention" for w in windows]
+    # Qwen2 and Qwen3 of version 4 know only "sliding from this layer on".
+    first = next((i for i, w in enumerate(windows) if w), config.num_layers)
+    return {
+        "sliding_window": width,
+        "layer_types": names,
+        "max_window_layers": first,
     }

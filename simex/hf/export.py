@@ -5,11 +5,9 @@ beside it, loaded again by transformers in another process, compared with what s
 computes, and then renamed.
 """
 
-import contextlib
 import json
 import pathlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,16 +15,22 @@ import ml_dtypes
 import numpy as np
 
 from simex.core.errors import UserError
-from simex.core.files import disk_full_error
-from simex.hf.config_export import family_of, generation_json, model_json
+from simex.hf.config_export import generation_json, model_json
 from simex.hf.corpus import make_corpus
+from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
+from simex.hf.families import family_of
+from simex.hf.folders import replacing_folder
 from simex.hf.model_card import render_model_card
 from simex.hf.names import to_tensors
 from simex.hf.shards import save_tensors
 from simex.hf.tokenizer_export import load_model, save_tokenizer
+from simex.hf.tokenizer_files import save_hugging_face_tokenizer
 from simex.hf.verification import verify_export
 from simex.models.config import ModelConfig
+from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.tokens.saved import AnyTokenizer, load_tokenizer
 from simex.tokens.tokenizer import SentencePieceTokenizer
+from simex.train.checkpoint import load_params
 
 DTYPES: dict[str, np.dtype] = {
     "float32": np.dtype(np.float32),
@@ -40,7 +44,7 @@ def export_hf(
     params: Mapping[str, Any],
     *,
     config: ModelConfig,
-    tokenizer: pathlib.Path,
+    tokenizer: pathlib.Path | AnyTokenizer,
     title: str,
     about: str = "",
     operative_config: str = "",
@@ -48,6 +52,7 @@ def export_hf(
     temperature: float = 1.0,
     top_p: float = 0.95,
     texts: Sequence[str] = (),
+    stop_ids: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Exports params to the folder `out`; an earlier export there is replaced.
 
@@ -55,7 +60,7 @@ def export_hf(
         out: the folder to make.
         params: simex's nested dict of arrays, on any devices.
         config: the model's shape. Its vocabulary may be padded above the tokenizer's.
-        tokenizer: the sentencepiece model that simex trained.
+        tokenizer: of the model; a path is that of a sentencepiece that simex trained.
         title: of the model card.
         about: a paragraph for the model card.
         operative_config: every gin binding that the run read, for the model card.
@@ -63,38 +68,121 @@ def export_hf(
         temperature: default of sampling, in generation_config.json.
         top_p: the same.
         texts: on which ids are compared, besides the built-in corpus.
+        stop_ids: all ids that end a completion, besides the tokenizer's end.
 
     Returns what was written to export_report.json; ``status`` says what was verified.
 
     Raises UserError for a model or tokenizer that the format cannot hold, a folder that
     is no export, a full disk, and for any difference that the check finds.
     """
-    family = family_of(config)
-    own_tokenizer = SentencePieceTokenizer(tokenizer)
-    model = load_model(own_tokenizer)
-    _check_vocabulary(config, own_tokenizer.vocab_size)
+    if isinstance(tokenizer, pathlib.Path):
+        tokenizer = SentencePieceTokenizer(tokenizer)
+    family = family_of(config, is_sentencepiece=_is_sentencepiece(tokenizer))
+    write_tokenizer = _tokenizer_writer(tokenizer, config)
+    _check_vocabulary(config, tokenizer.vocab_size)
     tensors = to_tensors(params, config, dtype=_dtype(dtype))
-    with _replacing_folder(out) as folder:
+    ids = {"pad_id": tokenizer.pad_id}
+    with replacing_folder(out, marker=REPORT) as folder:
         save_tensors(folder, tensors)
-        save_tokenizer(folder, model, max_positions=config.max_positions)
-        _write_json(folder / "config.json", model_json(config, family, dtype=dtype))
+        del tensors
+        write_tokenizer(folder)
+        _write_json(
+            folder / "config.json",
+            model_json(config, family, dtype=dtype, end_id=tokenizer.end_id, **ids),
+        )
         _write_json(
             folder / "generation_config.json",
-            generation_json(temperature=temperature, top_p=top_p),
+            generation_json(
+                temperature=temperature,
+                top_p=top_p,
+                stop_ids=tuple(dict.fromkeys((tokenizer.end_id, *stop_ids))),
+                **ids,
+            ),
         )
         card = render_model_card(
-            config, family, title=title, about=about, operative_config=operative_config
+            config,
+            family,
+            title=title,
+            about=about,
+            operative_config=operative_config,
+            **_turn(tokenizer),
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
         report = verify_export(
             folder,
             rounded(params, dtype),
             config=config,
-            tokenizer=own_tokenizer,
+            tokenizer=tokenizer,
             texts=[*make_corpus(), *texts],
         )
         _write_json(folder / REPORT, report)
     return report
+
+
+def export_checkpoint(
+    checkpoint: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    step: int | None = None,
+    dtype: str = "bfloat16",
+    title: str | None = None,
+) -> dict[str, Any]:
+    """Exports a folder that holds checkpoints/, tokenizer/ and model.json.
+
+    The operative configuration of its run, two or more folders above, goes on the card.
+    Returns and raises what `export_hf` does.
+    """
+    _dtype(dtype)  # refused before the params are read
+    description = load_description(checkpoint)
+    mesh = make_mesh(MeshConfig(data=1, fsdp=-1))
+    params = load_params(
+        checkpoint / CHECKPOINTS, description.config, mesh=mesh, step=step
+    )
+    return export_hf(
+        out,
+        params,
+        config=description.config,
+        tokenizer=load_tokenizer(checkpoint / TOKENIZER),
+        title=title or description.title,
+        operative_config=_find_operative_config(checkpoint),
+        dtype=dtype,
+        stop_ids=description.stop_ids,
+    )
+
+
+def _find_operative_config(checkpoint: pathlib.Path) -> str:
+    for folder in checkpoint.absolute().parents[:3]:
+        if (folder / "config.gin").is_file():
+            return (folder / "config.gin").read_text(encoding="utf-8")
+    return "# imported; simex did not train it"
+
+
+def _turn(tokenizer: AnyTokenizer) -> dict[str, str]:
+    """How the model card describes a turn, where it is not simex's own."""
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return {}
+    pieces = tokenizer.pieces
+    user, assistant = (json.dumps(t) for t in (pieces.user, pieces.assistant))
+    return {"turn": f"`{user}` prompt `{assistant}` completion `{pieces.end}`"}
+
+
+def _is_sentencepiece(tokenizer: AnyTokenizer) -> bool:
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return True
+    return tokenizer.falls_back_to_bytes
+
+
+def _tokenizer_writer(
+    tokenizer: AnyTokenizer, config: ModelConfig
+) -> Callable[[pathlib.Path], None]:
+    """What writes the tokenizer's files; refuses first what cannot be exact."""
+    positions = config.max_positions
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        model = load_model(tokenizer)
+        return lambda folder: save_tokenizer(folder, model, max_positions=positions)
+    return lambda folder: save_hugging_face_tokenizer(
+        folder, tokenizer, max_positions=positions
+    )
 
 
 def _dtype(name: str) -> np.dtype:
@@ -126,30 +214,3 @@ def _check_vocabulary(config: ModelConfig, vocab_size: int) -> None:
 def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _replacing_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A new folder that becomes `out` if the block ends well, and else disappears."""
-    if out.exists() and not (out / REPORT).is_file():
-        raise UserError(
-            f"An export replaces only an earlier export; {out} is something else. "
-            "Move it away, or export to another folder."
-        )
-    folder, old = out.with_name(f".{out.name}.tmp"), out.with_name(f".{out.name}.old")
-    _remove(folder, old)  # of a run that was stopped
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        if out.exists():  # a folder cannot be renamed onto a full one
-            out.rename(old)
-        folder.rename(out)
-    except OSError as error:
-        raise disk_full_error(error, out) or error
-    finally:
-        _remove(folder, old)
-
-
-def _remove(*folders: pathlib.Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)

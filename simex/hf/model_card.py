@@ -2,7 +2,7 @@
 
 import re
 
-from simex.hf.config_export import Family
+from simex.hf.families import Family
 from simex.models.config import ModelConfig
 
 _CARD = """\
@@ -43,7 +43,7 @@ inputs = tokenizer.apply_chat_template(
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=128)[0]))
 ```
 
-A conversation is `<|user|>` prompt `<|assistant|>` completion `<|end|>`. These pieces
+A conversation is {turn}. These pieces
 are never parsed from text in training. Encode untrusted text (programs, what they
 print) with `split_special_tokens=True`, or they would be.
 
@@ -64,6 +64,7 @@ def render_model_card(
     title: str,
     about: str,
     operative_config: str,
+    turn: str = "`<|user|>` prompt `<|assistant|>` completion `<|end|>`",
 ) -> str:
     """The card as Markdown.
 
@@ -73,6 +74,7 @@ def render_model_card(
         title: of the card, such as the experiment's name.
         about: a paragraph on the run; may be empty.
         operative_config: every gin binding that the run read.
+        turn: the control pieces of a turn, as Markdown.
     """
     longest = max((len(run) for run in re.findall("`+", operative_config)), default=0)
     return _CARD.format(
@@ -87,6 +89,7 @@ def render_model_card(
         head_dim=config.head_dim,
         max_positions=config.max_positions,
         vocab_size=config.vocab_size,
+        turn=turn,
         operative_config=operative_config.strip(),
         fence="`" * max(3, longest + 1),
     )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from simex.core.errors import UserError
-from simex.models.config import ModelConfig
+from simex.models.config import ExpertsConfig, ModelConfig
+from simex.models.layout import unstack_layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,12 @@ class Place:
     name: str  # of the tensor in model.safetensors
     shape: tuple[int, ...]  # as simex holds it
     is_transposed: bool = False  # torch's linear layers hold [out, in]
+    expert: int | None = None  # the tensor is this matrix of the parameter's stack
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """As the tensor is stored."""
+        return self.shape[::-1] if self.is_transposed else self.shape
 
 
 _ATTENTION = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
@@ -59,17 +66,23 @@ def to_tensors(
     Raises UserError that lists what is missing, what is extra and what has another
     shape than `config` says.
     """
-    found = dict(_flat(params))
-    wanted = {place.path: place for place in places(config)}
-    if faults := list(_faults(found, wanted)):
+    found = dict(flat(unstack_layers(config, params)))
+    wanted = list(places(config))
+    if faults := list(_faults(found, param_shapes(config))):
         raise UserError(
             "The params must be those of a model of this config; got: "
             f"{'; '.join(faults)}. Export with the config that the model was trained "
             "with."
         )
+    return {place.name: _laid_out(found[place.path], place, dtype) for place in wanted}
+
+
+def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter by its path, layers one by one."""
+    num_experts = config.experts.num_experts if config.experts else 0
     return {
-        place.name: _laid_out(found[path], place, dtype)
-        for path, place in wanted.items()
+        place.path: place.shape if place.expert is None else (num_experts, *place.shape)
+        for place in places(config)
     }
 
 
@@ -86,17 +99,43 @@ def _layer_places(config: ModelConfig, layer: int) -> Iterator[Place]:
     for key, other in _ATTENTION.items():
         sizes = (queries, width) if key == "o" else (width, outs[key])
         yield _kernel(f"{ours}/attention/{key}", f"{theirs}.self_attn.{other}", *sizes)
-        if config.qkv_bias and key != "o":
-            yield Place(
-                path=f"{ours}/attention/{key}/bias",
-                name=f"{theirs}.self_attn.{other}.bias",
-                shape=(outs[key],),
-            )
+        if config.o_bias if key == "o" else config.qkv_bias:
+            yield _bias(f"{ours}/attention/{key}", f"{theirs}.self_attn.{other}", sizes)
     for norm in ("q_norm", "k_norm") if config.qk_norm else ():
         yield _norm(f"{ours}/attention/{norm}", f"{theirs}.self_attn.{norm}", head)
+    if experts := config.experts_of(layer):
+        yield from _expert_places(ours, theirs, width, experts)
+        return
     for key, other in _FEED_FORWARD.items():
         sizes = (config.d_ff, width) if key == "down" else (width, config.d_ff)
         yield _kernel(f"{ours}/feed_forward/{key}", f"{theirs}.mlp.{other}", *sizes)
+        if config.mlp_bias:
+            yield _bias(f"{ours}/feed_forward/{key}", f"{theirs}.mlp.{other}", sizes)
+
+
+def _expert_places(
+    ours: str, theirs: str, width: int, experts: ExpertsConfig
+) -> Iterator[Place]:
+    yield Place(
+        path=f"{ours}/feed_forward/router",
+        name=f"{theirs}.mlp.gate.weight",
+        shape=(width, experts.num_experts),
+        is_transposed=True,
+    )
+    for number in range(experts.num_experts):
+        for key, other in _FEED_FORWARD.items():
+            d_ff = experts.d_ff
+            yield Place(
+                path=f"{ours}/feed_forward/{key}/kernel",
+                name=f"{theirs}.mlp.experts.{number}.{other}.weight",
+                shape=(d_ff, width) if key == "down" else (width, d_ff),
+                is_transposed=True,
+                expert=number,
+            )
+
+
+def _bias(path: str, name: str, sizes: tuple[int, ...]) -> Place:
+    return Place(path=f"{path}/bias", name=f"{name}.bias", shape=sizes[1:])
 
 
 def _norm(path: str, name: str, size: int) -> Place:
@@ -112,26 +151,29 @@ def _kernel(path: str, name: str, num_in: int, num_out: int) -> Place:
     )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, leaf) of a nested dict, keys joined with "/"."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}/")
+            yield from flat(value, f"{prefix}{key}/")
         else:
             yield prefix + key, value
 
 
-def _faults(found: Mapping[str, Any], wanted: Mapping[str, Place]) -> Iterator[str]:
-    for path, place in wanted.items():
+def _faults(
+    found: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]
+) -> Iterator[str]:
+    for path, shape in wanted.items():
         if path not in found:
-            yield f"no {path}, which is {place.name} there"
-        elif tuple(found[path].shape) != place.shape:
-            yield f"{path} of shape {tuple(found[path].shape)}, not {place.shape}"
+            yield f"no {path}"
+        elif tuple(found[path].shape) != shape:
+            yield f"{path} of shape {tuple(found[path].shape)}, not {shape}"
     for path in found:
         if path not in wanted:
             yield f"{path}, which such a model does not have"
 
 
 def _laid_out(value: Any, place: Place, dtype: np.dtype) -> np.ndarray:
-    array = np.asarray(value)
+    array = np.asarray(value if place.expert is None else value[place.expert])
     # safetensors writes the buffer as it lies in memory and would ignore strides.
     return np.ascontiguousarray(array.T if place.is_transposed else array, dtype=dtype)

@@ -21,7 +21,7 @@ from simex.hf import verify
 from simex.models import transformer
 from simex.models.config import ModelConfig
 from simex.tokens.chat import render
-from simex.tokens.tokenizer import Tokenizer
+from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
 
 MAX_LOGIT_DIFFERENCE = 1e-4  # absolute, float32 on both sides
 TIMEOUT_SECS = 900.0
@@ -101,7 +101,7 @@ def _save_reference(
     folder: pathlib.Path, tokenizer: Tokenizer, texts: Sequence[str]
 ) -> None:
     chats = []
-    for prompt, completion in _CHATS:
+    for prompt, completion in _chats_of(tokenizer):
         rendered = render(tokenizer, prompt, completion)
         chats.append(
             {
@@ -113,6 +113,18 @@ def _save_reference(
         )
     content = {"texts": [[t, tokenizer.encode(t)] for t in texts], "chats": chats}
     (folder / "reference.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _chats_of(tokenizer: Tokenizer) -> Sequence[tuple[str, str]]:
+    """Chats whose ids a template can give.
+
+    simex tokenizes control text, prompt and completion apart. A template is tokenized as
+    one text, and where its control text ends in a line break (ChatML, Llama 3), that
+    joins with a blank that follows. Chats that start with a blank are left out there.
+    """
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return _CHATS
+    return [chat for chat in _CHATS if not any(text[:1].isspace() for text in chat)]
 
 
 def _run(folder: pathlib.Path, reference: pathlib.Path) -> dict[str, Any]:

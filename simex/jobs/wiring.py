@@ -13,12 +13,16 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
     evaluate_prediction,
     evaluate_solving,
+    explain_functions,
     explain_programs,
     export,
+    finetune,
     harvest_functions,
+    import_model,
     import_problems,
     make_problems,
     run_programs,
+    score_cruxeval,
     trace_programs,
     train_rl,
     train_sft,
@@ -28,10 +32,10 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 )
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.filters.contamination import NgramLengths
 from simex.problems.filters.shape import MaxSizes
 from simex.problems.filters.sift import FilterSettings
-from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
 from simex.rollouts.credit import CreditConfig

@@ -1,7 +1,7 @@
 """Grouped-query attention over packed rows, and over a cache.
 
 Both functions answer the same question for queries [B, T, N, H]; query head n reads
-kv head n // (N / K). Scores and the softmax are float32. They differ only in where keys
+kv head n // (N / K), and a layer with a window the last positions only. Scores and the softmax are float32. They differ only in where keys
 come from, so the decoder takes one of them as an argument and is otherwise the same.
 """
 
@@ -12,11 +12,13 @@ import jax.numpy as jnp
 
 from simex.models.cache import Cache, LayerCache, from_projections, write_column
 from simex.models.config import ModelConfig
-from simex.models.softmax_attention import causal_attention
+from simex.models.softmax_attention import Window, causal_attention
 
-# (layer, queries [B,T,N,H], keys [B,T,K,H], values [B,T,K,H]) ->
+# (layer, queries [B,T,N,H], keys [B,T,K,H], values [B,T,K,H], window) ->
 # (outputs [B,T,N,H], what to remember of this layer)
-Attend = Callable[[int, jax.Array, jax.Array, jax.Array], tuple[jax.Array, LayerCache]]
+Attend = Callable[
+    [int, jax.Array, jax.Array, jax.Array, Window], tuple[jax.Array, LayerCache]
+]
 
 _MASKED = -1e30  # finite: a row of padding then softmaxes to numbers, not to NaN
 
@@ -29,7 +31,11 @@ def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
     """
 
     def attend(
-        layer: int, q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array
+        layer: int,
+        q_BTNH: jax.Array,
+        k_BTKH: jax.Array,
+        v_BTKH: jax.Array,
+        window: Window,
     ) -> tuple[jax.Array, LayerCache]:
         del layer
         B, T, _, H = q_BTNH.shape
@@ -40,6 +46,7 @@ def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
             v_BTKH.transpose(0, 2, 1, 3),
             segment_ids_BT,
             config.compute_dtype,
+            window,
         )
         out_BTNH = out_BKGTH.transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape)
         return out_BTNH, from_projections(k_BTKH, v_BTKH)
@@ -69,12 +76,25 @@ def cached_attention(
     num_prefix = prefix[0].v_BKSH.shape[2]
     num_recent = recent[0].v_BKSH.shape[2]
     slots_111S = jnp.arange(num_prefix)[None, None, None, :]
-    in_prefix = slots_111S < lengths_B[:, None, None, None]
-    in_recent = jnp.arange(num_recent)[None, None, None, :] <= column
+    columns_111S = jnp.arange(num_recent)[None, None, None, :]
+    lengths_B111 = lengths_B[:, None, None, None]
+
+    def visible(window: Window) -> tuple[jax.Array, jax.Array]:
+        in_prefix = slots_111S < lengths_B111
+        in_recent = columns_111S <= column
+        if window is not None:
+            in_prefix &= lengths_B111 + column - slots_111S < window
+            in_recent &= column - columns_111S < window
+        return in_prefix, in_recent
 
     def attend(
-        layer: int, q_B1NH: jax.Array, k_B1KH: jax.Array, v_B1KH: jax.Array
+        layer: int,
+        q_B1NH: jax.Array,
+        k_B1KH: jax.Array,
+        v_B1KH: jax.Array,
+        window: Window,
     ) -> tuple[jax.Array, LayerCache]:
+        in_prefix, in_recent = visible(window)
         old, new = prefix[layer], write_column(recent[layer], k_B1KH, v_B1KH, column)
         queries = _stack_groups(q_B1NH, config) * config.head_dim**-0.5
         scores = jnp.concatenate(

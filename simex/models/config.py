@@ -3,15 +3,43 @@
 import dataclasses
 
 from simex.core.errors import UserError
+from simex.models.rope import RopeScaling
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
+# What a layer keeps for the backward pass: everything; the outputs of matmuls; nothing.
+REMAT_POLICIES = ("none", "dots", "full")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExpertsConfig:
+    """A mixture of feed-forward experts in place of one (Qwen3-MoE).
+
+    Example: ``ExpertsConfig(num_experts=128, num_per_token=8, d_ff=768)``.
+    """
+
+    num_experts: int
+    num_per_token: int
+    d_ff: int  # of each expert
+    normalises: bool = True  # the chosen experts' weights sum to 1
+    dense_layers: tuple[
+        int, ...
+    ] = ()  # these have one feed-forward of ModelConfig.d_ff
+
+    def __post_init__(self) -> None:
+        """Raises UserError for numbers that cannot be."""
+        if not 0 < self.num_per_token <= self.num_experts or self.d_ff < 1:
+            raise UserError(
+                "ExpertsConfig needs 0 < num_per_token <= num_experts and d_ff > 0; "
+                f"got {self.num_per_token}, {self.num_experts} and {self.d_ff}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A Qwen3-shaped decoder: pre-norm, grouped queries, rotary positions, SwiGLU.
+    """A pre-norm decoder: grouped queries, rotary positions, SwiGLU.
 
-    Llama is `qk_norm=False`; Qwen2 is `qk_norm=False, qkv_bias=True`.
+    The defaults are Qwen3's. Llama is `qk_norm=False`; Qwen2 is `qk_norm=False,
+    qkv_bias=True`; Qwen3-MoE has `experts`; CWM is Llama with `windows`.
     """
 
     vocab_size: int
@@ -28,6 +56,16 @@ class ModelConfig:
     qkv_bias: bool = False
     max_positions: int = 256
     compute_dtype: str = "float32"  # of matmul inputs; sums and params stay float32
+    o_bias: bool = False
+    mlp_bias: bool = False
+    rope_scaling: RopeScaling = RopeScaling()
+    # One a layer: it sees so many positions, itself among them; None: all. (): all see
+    # all.
+    windows: tuple[int | None, ...] = ()
+    experts: ExpertsConfig | None = None
+    # One compiled layer for all; params are then stacked under `layers` as [L, ...].
+    scan_layers: bool = False
+    remat: str = "none"  # a name in REMAT_POLICIES
 
     def __post_init__(self) -> None:
         """Raises UserError for a shape that cannot be built."""
@@ -47,23 +85,57 @@ class ModelConfig:
                 "ModelConfig.head_dim must be even, since rotary positions turn "
                 f"pairs, but it is {self.head_dim}."
             )
-        if self.compute_dtype not in COMPUTE_DTYPES:
+        for name, known in (
+            ("compute_dtype", COMPUTE_DTYPES),
+            ("remat", REMAT_POLICIES),
+        ):
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"ModelConfig.{name} must be one of {', '.join(known)}"
+                    f", but it is {getattr(self, name)!r}."
+                )
+        self._check_layers()
+
+    def _check_layers(self) -> None:
+        if len(self.windows) not in (0, self.num_layers):
             raise UserError(
-                f"ModelConfig.compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}"
-                f", but it is {self.compute_dtype!r}."
+                f"ModelConfig.windows must have one entry for each of the "
+                f"{self.num_layers} layers, or none; it has {len(self.windows)}."
             )
+        if any(window is not None and window < 1 for window in self.windows):
+            raise UserError(
+                f"A window must be at least 1; ModelConfig.windows is {self.windows}."
+            )
+        dense = self.experts.dense_layers if self.experts else ()
+        if not all(0 <= layer < self.num_layers for layer in dense):
+            raise UserError(
+                f"ExpertsConfig.dense_layers must be layers below {self.num_layers}; "
+                f"got {dense}."
+            )
+        if self.scan_layers and dense:
+            raise UserError(
+                "scan_layers needs layers that are all alike, but layers "
+                f"{', '.join(map(str, dense))} have no experts. Set scan_layers=False."
+            )
+
+    def window_of(self, layer: int) -> int | None:
+        """How many positions this layer sees; None for all."""
+        return self.windows[layer] if self.windows else None
+
+    def experts_of(self, layer: int) -> ExpertsConfig | None:
+        """The experts of this layer, or None for one feed-forward."""
+        experts = self.experts
+        return None if experts is None or layer in experts.dense_layers else experts
 
     @property
     def num_params(self) -> int:
         """Trainable numbers of the whole model."""
-        width_q = self.num_query_heads * self.head_dim
-        width_kv = self.num_kv_heads * self.head_dim
-        attention = self.d_model * (2 * width_q + 2 * width_kv)
-        attention += (width_q + 2 * width_kv) * self.qkv_bias
-        attention += 2 * self.head_dim * self.qk_norm
-        layer = attention + 3 * self.d_model * self.d_ff + 2 * self.d_model
-        embeddings = self.vocab_size * self.d_model * (2 - self.tie_embeddings)
-        return self.num_layers * layer + embeddings + self.d_model
+        return self._num_params(counts_all_experts=True)
+
+    @property
+    def num_active_params(self) -> int:
+        """Numbers that one token touches: of experts only those that it goes to."""
+        return self._num_params(counts_all_experts=False)
 
     def matmul_flops_per_token(self, num_positions: int) -> int:
         """Forward matmul FLOPs of one token that sees `num_positions` positions.
@@ -73,8 +145,34 @@ class ModelConfig:
         """
         width_q = self.num_query_heads * self.head_dim
         width_kv = self.num_kv_heads * self.head_dim
-        matrices = self.d_model * (2 * width_q + 2 * width_kv + 3 * self.d_ff)
-        attention = 2 * num_positions * width_q
-        return 2 * (
-            self.num_layers * (matrices + attention) + self.vocab_size * self.d_model
-        )
+        total = self.vocab_size * self.d_model
+        for layer in range(self.num_layers):
+            seen = min(num_positions, self.window_of(layer) or num_positions)
+            total += self.d_model * (2 * width_q + 2 * width_kv) + 2 * seen * width_q
+            if experts := self.experts_of(layer):
+                total += 3 * self.d_model * experts.d_ff * experts.num_per_token
+                total += self.d_model * experts.num_experts
+            else:
+                total += 3 * self.d_model * self.d_ff
+        return 2 * total
+
+    def _num_params(self, *, counts_all_experts: bool) -> int:
+        width_q = self.num_query_heads * self.head_dim
+        width_kv = self.num_kv_heads * self.head_dim
+        attention = self.d_model * (2 * width_q + 2 * width_kv)
+        attention += (width_q + 2 * width_kv) * self.qkv_bias
+        attention += self.d_model * self.o_bias
+        attention += 2 * self.head_dim * self.qk_norm
+        total = self.vocab_size * self.d_model * (2 - self.tie_embeddings)
+        total += self.d_model
+        for layer in range(self.num_layers):
+            total += attention + 2 * self.d_model
+            if experts := self.experts_of(layer):
+                one = 3 * self.d_model * experts.d_ff
+                num = experts.num_experts
+                total += self.d_model * num
+                total += one * (num if counts_all_experts else experts.num_per_token)
+            else:
+                total += 3 * self.d_model * self.d_ff
+                total += (2 * self.d_ff + self.d_model) * self.mlp_bias
+        return total

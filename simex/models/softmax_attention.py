@@ -7,12 +7,16 @@ et al. 2022, arXiv 2205.14135), and blocks of queries skip the keys that come af
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 BLOCK = 128  # queries; a row of T positions computes (1 + BLOCK/T)/2 of its matrix
 _MASKED = -1e30  # finite: a row that sees nothing softmaxes to numbers, not to NaN
+
+
+Window = jax.Array | int | None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -22,6 +26,7 @@ def causal_attention(
     v_BKTH: jax.Array,
     segments_BT: jax.Array,
     dtype: str,
+    window: Window = None,
 ) -> jax.Array:
     """softmax(q k') v, where t sees s <= t of its own segment.
 
@@ -31,19 +36,25 @@ def causal_attention(
         v_BKTH: values.
         segments_BT: int32.
         dtype: of the inputs of products; sums and the softmax are float32.
+        window: t sees only s > t - window; an int or an int32 scalar. None: all.
 
     Returns:
         [B, K, G, T, H], float32.
     """
-    return _forward(q_BKGTH, k_BKTH, v_BKTH, segments_BT, dtype)[0]
+    return _forward(q_BKGTH, k_BKTH, v_BKTH, segments_BT, dtype, window)[0]
 
 
 def _forward(
-    q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array, dtype: str
-) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segments: jax.Array,
+    dtype: str,
+    window: Window = None,
+) -> tuple[jax.Array, tuple[Any, ...]]:
     outs, norms = [], []
     for start, stop in _blocks(q.shape[3]):
-        scores = _scores(q, k, segments, start, stop, dtype)
+        scores = _scores(q, k, segments, (start, stop), dtype, window)
         top = jnp.max(scores, axis=-1, keepdims=True)
         weights = jnp.exp(scores - top)
         total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -51,18 +62,18 @@ def _forward(
         outs.append(out / total)
         norms.append(top + jnp.log(total))
     out = jnp.concatenate(outs, axis=3)
-    return out, (q, k, v, segments, out, jnp.concatenate(norms, axis=3))
+    return out, (q, k, v, segments, window, out, jnp.concatenate(norms, axis=3))
 
 
 def _backward(
-    dtype: str, saved: tuple[jax.Array, ...], grad: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, None]:
-    q, k, v, segments, out, norm = saved
+    dtype: str, saved: tuple[Any, ...], grad: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, None, None]:
+    q, k, v, segments, window, out, norm = saved
     delta = jnp.sum(grad * out, axis=-1, keepdims=True)
     grad_q, grad_k, grad_v = [], jnp.zeros_like(k), jnp.zeros_like(v)
     for start, stop in _blocks(q.shape[3]):
         rows, seen = (..., slice(start, stop), slice(None)), slice(0, stop)
-        scores = _scores(q, k, segments, start, stop, dtype)
+        scores = _scores(q, k, segments, (start, stop), dtype, window)
         weights = jnp.exp(scores - norm[rows])
         inner = _dot("bkgth,bksh->bkgts", grad[rows], v[:, :, seen], dtype)
         grad_scores = weights * (inner - delta[rows])
@@ -73,7 +84,7 @@ def _backward(
         grad_v = grad_v.at[:, :, seen].add(
             _dot("bkgts,bkgth->bksh", weights, grad[rows], dtype)
         )
-    return jnp.concatenate(grad_q, axis=3), grad_k, grad_v, None
+    return jnp.concatenate(grad_q, axis=3), grad_k, grad_v, None, None
 
 
 causal_attention.defvjp(_forward, _backward)
@@ -84,12 +95,22 @@ def _blocks(T: int) -> list[tuple[int, int]]:
 
 
 def _scores(
-    q: jax.Array, k: jax.Array, segments: jax.Array, start: int, stop: int, dtype: str
+    q: jax.Array,
+    k: jax.Array,
+    segments: jax.Array,
+    block: tuple[int, int],
+    dtype: str,
+    window: Window,
 ) -> jax.Array:
     """Masked scores of queries start..stop with keys 0..stop: [B, K, G, t, s]."""
+    start, stop = block
     scores = _dot("bkgth,bksh->bkgts", q[:, :, :, start:stop], k[:, :, :stop], dtype)
     same_Bts = segments[:, start:stop, None] == segments[:, None, :stop]
-    causal_1ts = jnp.arange(start, stop)[None, :, None] >= jnp.arange(stop)[None, None]
+    queries_1t1 = jnp.arange(start, stop)[None, :, None]
+    keys_11s = jnp.arange(stop)[None, None]
+    causal_1ts = queries_1t1 >= keys_11s
+    if window is not None:
+        causal_1ts &= queries_1t1 - keys_11s < window
     return jnp.where((same_Bts & causal_1ts)[:, None, None], scores, _MASKED)
 
 

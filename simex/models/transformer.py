@@ -3,10 +3,12 @@
 Params are a plain nested dict: `embedder/embedding [V, D]`, `layer_0/attention/q/kernel
 [D, N*H]`, ..., `final_norm/scale [D]`, and `head/kernel [D, V]` unless tied. Kernels are
 matrices [in, out] also where heads could be an axis of their own, because Muon
-orthogonalises matrices. Linen declares them with logical axis names.
+orthogonalises matrices; those of experts are stacks [E, in, out]. With `scan_layers` all
+layers are one stack, `layers/attention/q/kernel [L, D, N*H]`; `models.layout` converts.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -17,133 +19,21 @@ from simex.models.attention import Attend, cached_attention, packed_attention
 from simex.models.cache import Cache, LayerCache
 from simex.models.config import ModelConfig
 from simex.models.embedding import embed
+from simex.models.layers import Block, Projection, RMSNorm
 from simex.models.matmul import matmul
-from simex.models.rope import apply_rope, rope_angles
+from simex.models.rope import rope_angles
+from simex.models.softmax_attention import Window
 
 Params = dict[str, Any]
 
-
-class RMSNorm(nn.Module):
-    """x / rms(x) * scale in float32 (Zhang and Sennrich 2019, arXiv 1910.07467)."""
-
-    epsilon: float
-    axis_name: str = "norm"
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises the last axis; same shape."""
-        init = nn.with_logical_partitioning(nn.initializers.ones, (self.axis_name,))
-        scale = self.param("scale", init, (x.shape[-1],))
-        mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
-        scale = jnp.expand_dims(scale, range(x.ndim - 1))
-        return x * jax.lax.rsqrt(mean_square + self.epsilon) * scale
+_ALL = 2**30  # as a window: wider than any row
+_REMAT_POLICIES: dict[str, Any] = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
 
 
-class Projection(nn.Module):
-    """x @ kernel [in, out], and a bias where asked."""
-
-    features: int
-    axes: tuple[str, str]
-    compute_dtype: str
-    use_bias: bool = False
-    gain: float = 1.0
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[..., in] -> [..., out]."""
-        init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "normal")
-        kernel_IO = self.param(
-            "kernel",
-            nn.with_logical_partitioning(init, self.axes),
-            (x.shape[-1], self.features),
-        )
-        y = matmul(x, kernel_IO, compute_dtype=self.compute_dtype)
-        if self.use_bias:
-            zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[1:])
-            bias = self.param("bias", zeros, (self.features,))
-            y += jnp.expand_dims(bias, range(y.ndim - 1))
-        return y
-
-
-class Attention(nn.Module):
-    """Projections, optional qk-norm, rotary positions, `attend`, output projection."""
-
-    config: ModelConfig
-    layer: int
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: jax.Array, angles: tuple[jax.Array, jax.Array], attend: Attend
-    ) -> tuple[jax.Array, LayerCache]:
-        """Returns what to add to the residual, and what to remember."""
-        config = self.config
-        q_BTNH = self._heads("q", x_BTD, config.num_query_heads, "heads")
-        k_BTKH = self._heads("k", x_BTD, config.num_kv_heads, "kv_heads")
-        v_BTKH = self._heads("v", x_BTD, config.num_kv_heads, "kv_heads")
-        if config.qk_norm:
-            q_BTNH = RMSNorm(config.norm_eps, "head_dim", name="q_norm")(q_BTNH)
-            k_BTKH = RMSNorm(config.norm_eps, "head_dim", name="k_norm")(k_BTKH)
-        q_BTNH, k_BTKH = apply_rope(q_BTNH, angles), apply_rope(k_BTKH, angles)
-        out_BTNH, kept = attend(self.layer, q_BTNH, k_BTKH, v_BTKH)
-        out = Projection(
-            config.d_model,
-            ("heads", "embed"),
-            config.compute_dtype,
-            gain=_residual_gain(config),
-            name="o",
-        )(out_BTNH.reshape(*out_BTNH.shape[:2], -1))
-        return out, kept
-
-    def _heads(self, name: str, x: jax.Array, num_heads: int, axis: str) -> jax.Array:
-        flat = Projection(
-            num_heads * self.config.head_dim,
-            ("embed", axis),
-            self.config.compute_dtype,
-            use_bias=self.config.qkv_bias,
-            name=name,
-        )(x)
-        return flat.reshape(*flat.shape[:2], num_heads, self.config.head_dim)
-
-
-class FeedForward(nn.Module):
-    """SwiGLU: down(silu(gate x) * up x) (Shazeer 2020, arXiv 2002.05202)."""
-
-    config: ModelConfig
-
-    @nn.compact
-    def __call__(self, x_BTD: jax.Array) -> jax.Array:
-        """[B, T, D] -> [B, T, D]."""
-        config, dtype = self.config, self.config.compute_dtype
-        gate = Projection(config.d_ff, ("embed", "mlp"), dtype, name="gate")(x_BTD)
-        up = Projection(config.d_ff, ("embed", "mlp"), dtype, name="up")(x_BTD)
-        return Projection(
-            config.d_model,
-            ("mlp", "embed"),
-            dtype,
-            gain=_residual_gain(config),
-            name="down",
-        )(nn.silu(gate) * up)
-
-
-class Block(nn.Module):
-    """One layer: attention and feed-forward, each behind a norm, on a residual."""
-
-    config: ModelConfig
-    layer: int
-
-    @nn.compact
-    def __call__(
-        self, x_BTD: jax.Array, angles: tuple[jax.Array, jax.Array], attend: Attend
-    ) -> tuple[jax.Array, LayerCache]:
-        """Returns the residual after the layer, and what to remember."""
-        config = self.config
-        normed = RMSNorm(config.norm_eps, name="attention_norm")(x_BTD)
-        out, kept = Attention(config, self.layer, name="attention")(
-            normed, angles, attend
-        )
-        x_BTD += out
-        normed = RMSNorm(config.norm_eps, name="feed_forward_norm")(x_BTD)
-        return x_BTD + FeedForward(config, name="feed_forward")(normed), kept
+Angles = tuple[jax.Array, jax.Array]  # (cos, sin), each float32 [B, T, H/2]
 
 
 class Embedder(nn.Module):
@@ -177,10 +67,13 @@ class Decoder(nn.Module):
         """Declares embedder, layers, final norm and the untied head."""
         config = self.config
         self.embedder = Embedder(config)
-        self.layers = [
-            Block(config, layer, name=f"layer_{layer}")
-            for layer in range(config.num_layers)
-        ]
+        if config.scan_layers:
+            self.stack = Block(config, 0, name="layers")  # stacked by the scan
+        else:
+            self.layers = [
+                Block(config, layer, name=f"layer_{layer}")
+                for layer in range(config.num_layers)
+            ]
         self.final_norm = RMSNorm(config.norm_eps)
         if not config.tie_embeddings:
             self.head = Projection(
@@ -188,19 +81,36 @@ class Decoder(nn.Module):
             )
 
     def __call__(
-        self, tokens_BT: jax.Array, positions_BT: jax.Array, attend: Attend
+        self, tokens_BT: jax.Array, angles: Angles, attend: Attend
     ) -> tuple[jax.Array, Cache]:
-        """Returns hidden [B, T, D] after the final norm, and each layer's memory."""
+        """Returns hidden [B, T, D] after the final norm, and each layer's memory.
+
+        Scanned layers remember nothing: decoding runs them one by one.
+        """
         config = self.config
         x_BTD = self.embedder(tokens_BT)
-        angles = rope_angles(
-            positions_BT, head_dim=config.head_dim, theta=config.rope_theta
-        )
+        apply_block = _rematerialised(config, angles, attend)
+        if config.scan_layers:
+            return self.final_norm(self._scan(apply_block, x_BTD)), ()
         kept = []
-        for layer in self.layers:
-            x_BTD, remembered = layer(x_BTD, angles, attend)
+        for number, layer in enumerate(self.layers):
+            x_BTD, remembered = apply_block(layer, x_BTD, config.window_of(number))
             kept.append(remembered)
         return self.final_norm(x_BTD), tuple(kept)
+
+    def _scan(self, apply_block: Callable[..., Any], x_BTD: jax.Array) -> jax.Array:
+        config = self.config
+        windows_L = None
+        if any(config.windows):
+            windows_L = jnp.array([_ALL if w is None else w for w in config.windows])
+        scan = nn.scan(
+            lambda block, x, window: (apply_block(block, x, window)[0], None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=config.num_layers,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )
+        return scan(self.stack, x_BTD, windows_L)[0]
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """[..., D] -> float32 [..., V]."""
@@ -209,10 +119,10 @@ class Decoder(nn.Module):
         return self.head(hidden)
 
     def hidden_and_logits(
-        self, tokens_BT: jax.Array, positions_BT: jax.Array, attend: Attend
+        self, tokens_BT: jax.Array, angles: Angles, attend: Attend
     ) -> jax.Array:
         """Touches every param; only used to declare them."""
-        return self.logits(self(tokens_BT, positions_BT, attend)[0])
+        return self.logits(self(tokens_BT, angles, attend)[0])
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="boxed")
@@ -222,7 +132,7 @@ def init_params(config: ModelConfig, key: jax.Array, *, boxed: bool = False) -> 
     variables = Decoder(config).init(
         key,
         tokens,
-        tokens,
+        _angles(config, tokens, tokens),
         packed_attention(config, tokens),
         method=Decoder.hidden_and_logits,
     )
@@ -240,7 +150,9 @@ def forward(
 ) -> jax.Array:
     """Packed rows -> hidden [B, T, D]; a position sees its own segment's past only."""
     attend = packed_attention(config, segment_ids_BT)
-    return _apply(config, params, tokens_BT, positions_BT, attend)[0]
+    lengths_BT = _segment_lengths(config, segment_ids_BT, positions_BT)
+    angles = _angles(config, positions_BT, lengths_BT)
+    return _apply(config, params, tokens_BT, angles, attend)[0]
 
 
 def prefill(
@@ -253,7 +165,9 @@ def prefill(
 ) -> Cache:
     """Packed rows -> keys and values of every position, in the packed layout."""
     attend = packed_attention(config, segment_ids_BT)
-    return _apply(config, params, tokens_BT, positions_BT, attend)[1]
+    lengths_BT = _segment_lengths(config, segment_ids_BT, positions_BT)
+    angles = _angles(config, positions_BT, lengths_BT)
+    return _apply(config, params, tokens_BT, angles, attend)[1]
 
 
 def decode(
@@ -274,7 +188,8 @@ def decode(
         config, prefix=prefix, lengths_B=lengths_B, recent=recent, column=column
     )
     positions_BT = (lengths_B + column)[:, None]
-    hidden_B1D, recent = _apply(config, params, tokens_B[:, None], positions_BT, attend)
+    angles = _angles(config, positions_BT, positions_BT + 1)
+    hidden_B1D, recent = _apply(config, params, tokens_B[:, None], angles, attend)
     return hidden_B1D[:, 0], recent
 
 
@@ -287,12 +202,56 @@ def _apply(
     config: ModelConfig,
     params: Params,
     tokens_BT: jax.Array,
-    positions_BT: jax.Array,
+    angles: Angles,
     attend: Attend,
 ) -> tuple[jax.Array, Cache]:
-    return Decoder(config).apply({"params": params}, tokens_BT, positions_BT, attend)
+    return Decoder(config).apply({"params": params}, tokens_BT, angles, attend)
 
 
-def _residual_gain(config: ModelConfig) -> float:
-    # Each layer adds twice to the residual; this keeps its variance near 1 at the end.
-    return (2 * config.num_layers) ** -0.5
+def _rematerialised(
+    config: ModelConfig, angles: Angles, attend: Attend
+) -> Callable[[Block, jax.Array, Window], tuple[jax.Array, LayerCache]]:
+    """Applies a block; its backward pass computes again what the policy keeps not."""
+
+    def apply_block(
+        block: Block, x_BTD: jax.Array, window: Window
+    ) -> tuple[jax.Array, LayerCache]:
+        return block(x_BTD, angles, attend, window)
+
+    if config.remat == "none":
+        return apply_block
+    policy = _REMAT_POLICIES[config.remat]
+
+    def apply_again(
+        block: Block, x_BTD: jax.Array, window: Window
+    ) -> tuple[jax.Array, LayerCache]:
+        run = nn.remat(
+            lambda block, x: apply_block(block, x, window),
+            policy=policy,
+            prevent_cse=not config.scan_layers,  # a loop already keeps them apart
+        )
+        return run(block, x_BTD)
+
+    return apply_again
+
+
+def _angles(
+    config: ModelConfig, positions_BT: jax.Array, lengths_BT: jax.Array | None
+) -> Angles:
+    return rope_angles(
+        positions_BT,
+        head_dim=config.head_dim,
+        theta=config.rope_theta,
+        scaling=config.rope_scaling,
+        lengths_BT=lengths_BT,
+    )
+
+
+def _segment_lengths(
+    config: ModelConfig, segment_ids_BT: jax.Array, positions_BT: jax.Array
+) -> jax.Array | None:
+    """The length of the segment around each position, for scalings that read it."""
+    if config.rope_scaling.kind != "dynamic":
+        return None
+    same_BTS = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
+    return 1 + jnp.max(jnp.where(same_BTS, positions_BT[:, None, :], 0), axis=-1)

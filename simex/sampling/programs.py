@@ -5,6 +5,7 @@ prompts and caches, and nothing is exchanged while decoding. The tensor axis, wh
 is used, stays with the compiler.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from simex.models.cache import (
     slice_cache,
 )
 from simex.models.config import ModelConfig
+from simex.models.layout import unstack_layers
 from simex.models.transformer import Params, decode, init_params, logits, prefill
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
@@ -71,6 +73,8 @@ class Programs:
         cache_dtype: str,
     ) -> None:
         """Compiles nothing yet; programs compile at their first call."""
+        # Layers one by one: a scan would copy its stacked cache at every decode step.
+        config = dataclasses.replace(config, scan_layers=False, remat="none")
         row, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
         shard = functools.partial(
             jax.shard_map,
@@ -161,6 +165,8 @@ def make_programs(
 
 def _cast_kernels(config: ModelConfig, params: Params) -> Params:
     """Kernels in the type that matmuls read, so that no decode step converts them."""
+
+    params = unstack_layers(config, params)
 
     def cast(path: Any, leaf: jax.Array) -> jax.Array:
         is_kernel = path[-1].key == "kernel"

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from simex.core.metrics import MetricsLog, mean_values
 from simex.core.progress import progress
 from simex.models.config import ModelConfig
+from simex.models.transformer import Params
 from simex.sft.loss import cross_entropy
 from simex.sharding.mesh import put_batch
 from simex.train.checkpoint import Checkpoints
@@ -39,6 +40,7 @@ def run_sft(
     optimizer: OptimizerConfig,
     mesh: Mesh,
     key: jax.Array,
+    load_initial: Callable[[], Params] | None = None,
 ) -> None:
     """Trains to `config.num_steps`, from the latest checkpoint in `folder` if any.
 
@@ -50,6 +52,7 @@ def run_sft(
       optimizer: its `num_steps` should be that of `config`.
       mesh: the devices.
       key: of the initial params.
+      load_initial: gives them instead, where there is no checkpoint to go on from.
     """
     tx = make_optimizer(optimizer, mesh)
 
@@ -67,7 +70,9 @@ def run_sft(
         {"state": abstract_train_state(model, tx, mesh), "data": batches}
     )
     if found is None:
-        state = make_train_state(model, tx, mesh, key=key)
+        params = None if load_initial is None else load_initial()
+        state = make_train_state(model, tx, mesh, key=key, params=params)
+        del params
     else:
         state, batches = found.items["state"], found.items["data"]
     first_step = 0 if found is None else found.step

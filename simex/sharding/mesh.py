@@ -29,6 +29,8 @@ TRAIN_RULES: Rules = (
     ("kv_heads", "tensor"),
     ("mlp", "tensor"),
     ("vocab", "tensor"),
+    ("experts", None),
+    ("layers", None),
     ("norm", None),
     ("head_dim", None),
 )

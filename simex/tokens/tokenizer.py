@@ -16,6 +16,7 @@ import sentencepiece
 import tokenizers
 
 from simex.core.errors import UserError
+from simex.tokens.chat_pieces import ChatPieces
 
 # The ids of the control pieces of every sentencepiece model that simex trains.
 CONTROL_PIECES = ("<pad>", "<unk>", "<|user|>", "<|assistant|>", "<|end|>")
@@ -47,6 +48,10 @@ class Tokenizer(Protocol):
     @property
     def assistant_ids(self) -> tuple[int, ...]:
         """Stands between a prompt and its completion."""
+
+    @property
+    def byte_ids(self) -> frozenset[int]:
+        """Pieces that are single bytes, by which unknown characters are spelled."""
 
     @property
     def fingerprint(self) -> str:
@@ -84,6 +89,9 @@ class SentencePieceTokenizer:
         self.end_id = END_ID
         self.user_ids: tuple[int, ...] = (USER_ID,)
         self.assistant_ids: tuple[int, ...] = (ASSISTANT_ID,)
+        self.byte_ids = frozenset(
+            filter(self._processor.is_byte, range(self.vocab_size))
+        )
         self.fingerprint = hashlib.sha256(model).hexdigest()
 
     def encode(self, text: str) -> list[int]:
@@ -102,20 +110,6 @@ class SentencePieceTokenizer:
         return self._processor.decode(_checked_ids(ids, self.vocab_size))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ChatPieces:
-    """The control text around a chat turn, for a tokenizer made elsewhere.
-
-    Example: ``ChatPieces(user="<|im_start|>user\\n", end="<|im_end|>",
-    assistant="<|im_end|>\\n<|im_start|>assistant\\n", pad="<|endoftext|>")``.
-    """
-
-    user: str
-    assistant: str
-    end: str  # exactly one id
-    pad: str  # exactly one id
-
-
 class HuggingFaceTokenizer:
     """A `tokenizer.json` of the `tokenizers` library.
 
@@ -132,6 +126,7 @@ class HuggingFaceTokenizer:
         """
         self.path = pathlib.Path(path)
         content = _read_bytes(self.path)
+        self.pieces = pieces
         self._tokenizer = _parse_hugging_face(content, self.path)
         self.user_ids = self._control_ids(pieces.user)
         self.assistant_ids = self._control_ids(pieces.assistant)
@@ -139,7 +134,12 @@ class HuggingFaceTokenizer:
         self.pad_id = self._one_control_id("pad", pieces.pad)
         # From here on special tokens in text are ordinary text.
         self._tokenizer.encode_special_tokens = True
-        self.vocab_size = 1 + max(self._tokenizer.get_vocab().values())
+        vocabulary = self._tokenizer.get_vocab()
+        self.vocab_size = 1 + max(vocabulary.values())
+        self.byte_ids = frozenset(
+            i for piece, i in vocabulary.items() if _BYTE_PIECE.fullmatch(piece)
+        )
+        self.falls_back_to_bytes = len(self.byte_ids) == 256  # as sentencepiece's do
         digest = hashlib.sha256(content)
         digest.update(repr(dataclasses.astuple(pieces)).encode())
         self.fingerprint = digest.hexdigest()
@@ -165,6 +165,18 @@ class HuggingFaceTokenizer:
                 f"{len(ids)} there. Give the text of one of its special tokens."
             )
         return ids[0]
+
+
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+
+
+def is_trained_by_simex(path: pathlib.Path) -> bool:
+    """Whether a sentencepiece file has the control pieces of those that simex trains."""
+    try:
+        _parse_sentencepiece(_read_bytes(path), path)
+    except UserError:
+        return False
+    return True
 
 
 def _read_bytes(path: pathlib.Path) -> bytes:

@@ -26,6 +26,9 @@ from simex.train.stored_tree import check_files, check_shapes, note_files
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
+_BYTES_ON_THEIR_WAY = 64 * 2**20
+
+
 class Restored(NamedTuple):
     """The step that was found, and its items under the names they were saved with."""
 
@@ -257,6 +260,24 @@ def load_params(
         ) from error
     finally:
         checkpoints.close()
+
+
+def save_params(directory: pathlib.Path, params: Params, *, step: int = 0) -> None:
+    """Writes params, of any floating types, as a step that `load_params` reads.
+
+    `load_params` restores float32 whatever the types on disk are. Little more memory
+    is needed than the params themselves take: few bytes are on their way at a time.
+    """
+    context = ocp.Context()
+    context.memory.write_concurrent_bytes = _BYTES_ON_THEIR_WAY
+    context.memory.transfer_concurrent_bytes = _BYTES_ON_THEIR_WAY
+    context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
+    with context:
+        checkpoints = Checkpoints(directory)
+        try:
+            checkpoints.save(step, {"state.params": params})
+        finally:
+            checkpoints.close()
 
 
 class _AlwaysSave:

@@ -11,6 +11,7 @@ that is a fifth of a train step.
 """
 
 import collections
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +35,7 @@ class MuonState(NamedTuple):
 def scale_by_muon(
     *, beta: float, dtype: str, mesh: Mesh | None = None
 ) -> optax.GradientTransformation:
-    """Nesterov momentum, orthogonalised; every leaf must be a matrix [in, out].
+    """Nesterov momentum, orthogonalised; every leaf is a matrix [in, out] or a stack.
 
     Args:
         beta: decay of the momentum.
@@ -86,6 +87,14 @@ def orthogonalise(stack_NIO: jax.Array, *, dtype: str) -> jax.Array:
 
 def _orthogonalise_tree(matrices: Any, dtype: str, mesh: Mesh | None) -> Any:
     leaves, structure = jax.tree.flatten(matrices)
+    # Stacks (of layers, of experts) are so many matrices.
+    shapes = [leaf.shape for leaf in leaves]
+    counts = [math.prod(shape[:-2]) for shape in shapes]
+    leaves = [
+        matrix
+        for leaf, shape in zip(leaves, shapes)
+        for matrix in ([leaf] if leaf.ndim == 2 else leaf.reshape(-1, *shape[-2:]))
+    ]
     by_shape = collections.defaultdict(list)
     for index, leaf in enumerate(leaves):
         by_shape[tuple(sorted(leaf.shape))].append(index)
@@ -97,7 +106,16 @@ def _orthogonalise_tree(matrices: Any, dtype: str, mesh: Mesh | None) -> Any:
         for row, i in enumerate(indices):
             result = done[row] * scale
             leaves[i] = result if leaves[i].shape == shape else result.T
-    return jax.tree.unflatten(structure, leaves)
+    rest = iter(leaves)
+    return jax.tree.unflatten(
+        structure,
+        [
+            next(rest)
+            if len(shape) == 2
+            else jnp.stack([next(rest) for _ in range(count)]).reshape(shape)
+            for shape, count in zip(shapes, counts)
+        ],
+    )
 
 
 def _stack(matrices: list[jax.Array], mesh: Mesh | None) -> jax.Array:

@@ -7,7 +7,7 @@ from simex.core.config import load_experiment
 from simex.jobs.wiring import register
 
 # Files in its folders are only included by others.
-RUNNABLE = sorted(EXPERIMENTS.glob("*.gin"))
+RUNNABLE = sorted([*EXPERIMENTS.glob("*.gin"), *EXPERIMENTS.glob("real/*.gin")])
 
 
 @pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.name)

@@ -3,7 +3,8 @@
 import pytest
 
 from simex.core.errors import UserError
-from simex.hf.config_export import family_of, generation_json, model_json
+from simex.hf.config_export import generation_json, model_json
+from simex.hf.families import family_of
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from safetensors.numpy import load_file
 
 from simex.core.errors import UserError
 from simex.hf import tokenizer_export, verify
-from simex.hf.config_export import family_of, model_json
+from simex.hf.config_export import model_json
 from simex.hf.export import DTYPES, export_hf, rounded
+from simex.hf.families import family_of
 from simex.hf.names import to_tensors
 from simex.hf.shards import save_tensors
 from simex.hf.verification import _faults, reference_logits

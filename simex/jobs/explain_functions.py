@@ -1,0 +1,129 @@
+"""Job: calls of real functions, traced and told in words, as training examples."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gin
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import InfraError, UserError
+from simex.core.files import read_jsonl
+from simex.core.prng import host_rng
+from simex.core.progress import progress
+from simex.data.builder import build_dataset
+from simex.data.records import Example
+from simex.jobs.sandbox import SandboxConfig
+from simex.nlex.facts import collect_facts
+from simex.nlex.grounding import check_grounding
+from simex.nlex.layout import ANSWER, END_ANSWER
+from simex.nlex.rewriters import REWRITERS
+from simex.tasks import explain
+from simex.traces.collect import TraceFailure, collect_traces
+
+
+@gin.configurable
+def explain_functions(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    paths: Sequence[str],
+    style: str = "compact",
+    max_chars: int = 600,
+    max_events: int = 400,
+    max_calls: int | None = None,
+    seed: int = 0,
+    sandbox: SandboxConfig = SandboxConfig(),
+) -> None:
+    """Writes calls.jsonl and examples/ (ArrayRecord, split "train").
+
+    Every call that is traced, prints what its record says and is explained truthfully
+    gives two examples: with the explanation (task "explain"), and the answer alone
+    (task "predict_output"), so that the model can be asked for either.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      paths: JSON-lines files of function calls: id, group, kind, source, setup, call,
+        expected. Only kind "returns" is used. Never an evaluation set.
+      style: a name in nlex.rewriters.REWRITERS.
+      max_chars: longer explanations are dropped.
+      max_events: longer runs are dropped.
+      max_calls: only so many, drawn by `seed`.
+      seed: of the draw.
+      sandbox: where functions run.
+    """
+    calls = list(_load_calls(paths))
+    order = host_rng(seed, "explain_functions").permutation(len(calls))[:max_calls]
+    calls = [calls[i] for i in sorted(order)]
+    with sandbox.open_pool() as pool:
+
+        def records_from(start: int) -> Iterator[dict[str, Any]]:
+            rest = calls[start:]
+            runs = [(call["program"], "") for call in rest]
+            traces = collect_traces(pool, runs, max_events=max_events)
+            shown = progress(traces, total=len(runs), label="explain", unit="call")
+            for call, trace in zip(rest, shown, strict=True):
+                yield call | _explain(call, trace, style=style, max_chars=max_chars)
+
+        continue_jsonl(stage_dir / "calls.jsonl", records_from)
+    kept = [r for r in read_jsonl(stage_dir / "calls.jsonl") if "thought" in r]
+    examples = itertools.chain.from_iterable(map(_make_examples, kept))
+    build_dataset({"train": examples}, stage_dir / "examples")
+
+
+def _load_calls(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for path in map(pathlib.Path, paths):
+        if not path.is_file():
+            raise UserError(
+                f"explain_functions.paths must be files of function calls; {path} is not "
+                "there."
+            )
+        if "eval" in path.parts:
+            raise UserError(f"{path} is an evaluation set; it must not be trained on.")
+        for record in read_jsonl(path):
+            if record["kind"] != "returns" or record["setup"]:
+                continue
+            source = record["source"].strip("\n")
+            yield {
+                "id": record["id"],
+                "group": record["group"],
+                "source": source,
+                "call": record["call"],
+                "value": record["expected"],
+                "program": f"{source}\nprint(repr({record['call']}))\n",
+            }
+
+
+def _explain(
+    call: dict[str, Any], trace: object, *, style: str, max_chars: int
+) -> dict[str, Any]:
+    if isinstance(trace, TraceFailure | InfraError):
+        return {"dropped": str(getattr(trace, "reason", trace))}
+    if trace.stdout != f"{call['value']}\n":  # type: ignore[attr-defined]
+        return {"dropped": "traced value differs from the record's"}
+    if trace.is_truncated:  # type: ignore[attr-defined]
+        return {"dropped": "trace truncated"}
+    explanation = REWRITERS[style](trace)  # type: ignore[arg-type]
+    if len(explanation.text) > max_chars:
+        return {"dropped": "explanation too long"}
+    grounding = check_grounding(explanation, collect_facts(trace))  # type: ignore[arg-type]
+    if grounding.score < 1:
+        return {"dropped": "not grounded"}
+    return {"thought": explanation.text}
+
+
+def _make_examples(record: dict[str, Any]) -> Iterator[Example]:
+    source, call, value = record["source"], record["call"], record["value"]
+    answer = f"{ANSWER}assert {call} == {value}{END_ANSWER}"
+    told = explain.render_target(record["thought"], call, value)
+    for task, target in (("explain", told), ("predict_output", answer)):
+        yield Example(
+            id=f"{record['id']}/{task}",
+            task=task,
+            prompt=explain.render_prompt(source, call),
+            target=target,
+            group=record["group"],
+            source="functions",
+        )

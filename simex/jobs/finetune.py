@@ -1,0 +1,114 @@
+"""Job: supervised fine-tuning of an imported model."""
+
+import dataclasses
+import pathlib
+
+import gin
+
+from simex.core.files import write_atomically
+from simex.core.prng import key
+from simex.data.builder import load_split
+from simex.data.mixture import Mixture
+from simex.data.pipeline import make_batches
+from simex.data.tokenized import tokenize_split
+from simex.hf.description import (
+    CHECKPOINTS,
+    TOKENIZER,
+    load_description,
+    save_description,
+)
+from simex.jobs.import_model import model_folder
+from simex.models.layout import stack_layers
+from simex.models.transformer import Params
+from simex.sft.loop import SftConfig, run_sft
+from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.tokens.saved import load_tokenizer, save_tokenizer
+from simex.train.checkpoint import load_params
+from simex.train.optimizer import OptimizerConfig
+
+
+@gin.configurable
+def finetune(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    model: str,
+    dataset: str,
+    seed: int,
+    num_steps: int,
+    batch_rows: int,
+    seq_len: int,
+    learning_rate: float,
+    warmup_steps: int = 20,
+    optimizer: str = "adamw",
+    compute_dtype: str = "float32",
+    remat: str = "none",
+    scan_layers: bool = False,
+    mixture: Mixture = Mixture(),
+    mesh: MeshConfig = MeshConfig(),
+    steps_between_saves: int = 50,
+) -> None:
+    """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and lengths.txt.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      model: the stage that imported or trained the model to start from.
+      dataset: the folder in the workdir that holds the examples.
+      seed: of the order of examples.
+      num_steps: train steps; the learning rate falls to 0 there.
+      batch_rows: rows of a train step on all devices.
+      seq_len: tokens of a row; longer examples are left out and counted.
+      learning_rate: its peak.
+      warmup_steps: train steps until the peak.
+      optimizer: "adamw" or "muon".
+      compute_dtype: of matmul inputs.
+      remat: what the backward pass computes again; a name in models.config.
+      scan_layers: compile one layer instead of all.
+      mixture: how often each task is drawn.
+      mesh: the devices.
+      steps_between_saves: how much work an interruption may cost.
+    """
+    folder, devices = model_folder(workdir, model), make_mesh(mesh)
+    description = load_description(folder)
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    source = load_split(workdir / dataset, "train")
+    split = tokenize_split(
+        (source[index] for index in range(len(source))), tokenizer, seq_len=seq_len
+    )
+    with write_atomically(stage_dir / "lengths.txt") as file:
+        file.write(f"{split.report}\n")
+    config = dataclasses.replace(
+        description.config,
+        compute_dtype=compute_dtype,
+        remat=remat,
+        scan_layers=scan_layers,
+    )
+
+    def load() -> Params:
+        params = load_params(
+            folder / CHECKPOINTS,
+            dataclasses.replace(config, scan_layers=False),
+            mesh=devices,
+        )
+        return stack_layers(config, params) if scan_layers else params
+
+    (stage_dir / TOKENIZER).mkdir(exist_ok=True)
+    save_tokenizer(tokenizer, stage_dir / TOKENIZER)
+    save_description(stage_dir, dataclasses.replace(description, config=config))
+    run_sft(
+        stage_dir,
+        make_batches(split, mixture, batch_rows=batch_rows, seed=seed),
+        config=SftConfig(num_steps=num_steps, steps_between_saves=steps_between_saves),
+        model=config,
+        optimizer=OptimizerConfig(
+            name=optimizer,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
+            schedule="linear",
+            num_steps=num_steps,
+        ),
+        mesh=devices,
+        key=key(seed, "params"),
+        load_initial=load,
+    )
