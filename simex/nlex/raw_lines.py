@@ -33,3 +33,5 @@ def _render_event(event: Event, source: list[str]) -> Line:
             return "<return> ", event.value or "None"
         case EventKind.EXCEPTION:
             return "<raise> ", (event.value or "").replace("\n", " ")
+        case EventKind.STDOUT:
+            return "<print> ", repr(event.value or "")

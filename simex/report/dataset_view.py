@@ -190,6 +190,8 @@ def _what(event: Event, source: Sequence[str]) -> str:
             return f"{indent}return {event.value or 'None'}"
         case EventKind.EXCEPTION:
             return f"{indent}raise {event.value or ''}"
+        case EventKind.STDOUT:
+            return f"{indent}print {event.value or ''!r}"
 
 
 def _spans(shown: Shown) -> list[tuple[str, str, str]]:
