@@ -45,7 +45,7 @@ def test_a_run_names_what_exists(words, tmp_path, monkeypatch, capsys):
     if "--workdir" not in words:
         words = [*words, "--workdir", str(tmp_path)]
     assert main([*words, "--dry-run"]) == 0
-    assert "make_problems" in capsys.readouterr().out
+    assert "Settings that differ" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

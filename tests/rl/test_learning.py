@@ -37,7 +37,7 @@ def test_copying_is_learned_in_15_steps(tmp_path):
     assert rates[0] < 0.5 and np.mean(rates[-3:]) > 0.75
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_is_learned_in_30_steps(tmp_path, lesson, seed):
@@ -46,7 +46,7 @@ def test_a_lesson_is_learned_in_30_steps(tmp_path, lesson, seed):
     assert rates[0] < 0.6 and np.mean(rates[-5:]) > 0.85
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_with_shuffled_rewards_nothing_is_learned(tmp_path, lesson, seed):

@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(whole, tmp_path, toy):
     assert_same_run(whole, tmp_path, toy)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_of_20_steps_with_one_seed_are_equal_and_with_another_not(
     tmp_path, toy
 ):
@@ -131,7 +131,7 @@ def test_rollouts_of_older_params_train_with_their_own_logprobs(tmp_path, toy):
 
 
 @pytest.mark.parametrize("algorithm", ["grpo_verl", "dapo", "gspo", "cispo"])
-@pytest.mark.slow
+@pytest.mark.long
 def test_other_algorithms_run_through_the_loop(tmp_path, toy, algorithm):
     changes = {"overlong_max_tokens": 3, "overlong_buffer_tokens": 1}
     train(tmp_path, toy, num_steps=2, algorithm=algorithm, changes=changes)

@@ -17,7 +17,7 @@ from tests.sandbox.conformance import why_not
 
 JAILS = ("bubblewrap", "bubblewrap_userns", "bare")
 # The same jails behind another process and the network.
-CLUSTER = pytest.param("ray", marks=pytest.mark.slow)
+CLUSTER = pytest.param("ray", marks=pytest.mark.long)
 # A sleeper is ended after max(5 s, 5 * 1 s), a busy program after 1 s.
 QUICK = Limits(cpu_secs=1.0, memory_mib=256, output_mib=1.0)
 

@@ -156,7 +156,7 @@ def test_slow_cases_get_an_accepted_verdict(pool):
     check_cases(pool, [c for c in load_cases() if c["id"] in SLOW])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("backend", JAILS)
 def test_three_busy_processes_a_core_change_no_verdict(pools, backend):
     busy = [sys.executable, "-S", "-c", "while True: pass"]

@@ -172,7 +172,7 @@ def test_a_few_kills_lose_double_and_change_nothing(backend, seed):
     check_kills(backend, 6, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["bubblewrap", "bubblewrap_userns", "bare"])
 def test_fifty_kills_lose_double_and_change_nothing(backend):
     check_kills(backend, 50, seed=3)
@@ -203,7 +203,7 @@ def test_an_item_that_kills_every_driver_is_given_up_and_the_others_go_on():
         assert pool.counters.num_driver_restarts == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_thousand_runs_are_ten_thousand_results_and_nothing_grows():
     check_nothing_grows(10_000)
 
