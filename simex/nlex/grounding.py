@@ -1,115 +1,106 @@
 """Does each statement of an explanation stand in the trace?
 
-The paper checks only an explanation's final answer; here every value, append, branch
-and return that a compact explanation states is looked up among the trace's facts, in
+The paper checks only an explanation's final answer; here every value, branch, loop
+count and printed or returned value that the text states is looked up in the trace, in
 order. Statements are read from the text alone, so the check holds for text that a
-model wrote as well as for our own.
+model wrote as well as for our own, and any text is accepted.
+
+As a reward: make a `Truth` once a trace, then call `check_text` for each completion::
+
+    truth = Truth(trace)
+    grounding = check_text(completion, truth, style="compact")
+    grounding.score, grounding.completeness, grounding.first_false_start
 """
 
 import dataclasses
-import difflib
-import re
 from collections.abc import Sequence
 
+from simex.nlex.align import align
 from simex.nlex.explanation import Explanation
-from simex.nlex.facts import Fact, FactKind
-
-_STATEMENT = re.compile(
-    r"(?P<name>[A-Za-z_]\w*)(?P<op>\+?=)(?!=)|(?P<word>yes|no)\b|(?P<verb>call|return|raise) "
-)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Statement:
-    """One thing that an explanation says, with its place in the text."""
-
-    kind: FactKind
-    name: str
-    value: str
-    start: int  # character offset in the explanation's text
+from simex.nlex.judging import Judged, judge_claims, mask_statement
+from simex.nlex.reading import read_statements
+from simex.nlex.statement import Statement
+from simex.nlex.truth import Truth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grounding:
     """What the check found."""
 
-    num_statements: int
-    false_statements: tuple[Statement, ...]
+    judged: tuple[Judged, ...]  # all statements, in the order of the text
+    completeness: float  # share of the trace's facts that the text tells
+    is_output_right: bool | None = None  # the claimed output; None: not looked at
+
+    @property
+    def num_statements(self) -> int:
+        return len(self.judged)
+
+    @property
+    def false_statements(self) -> tuple[Judged, ...]:
+        """With their places and reasons."""
+        return tuple(j for j in self.judged if not j.is_true)
 
     @property
     def score(self) -> float:
         """The share of true statements; 0 for an explanation that states nothing."""
-        if not self.num_statements:
+        if not self.judged:
             return 0.0
-        return 1 - len(self.false_statements) / self.num_statements
+        return sum(j.is_true for j in self.judged) / len(self.judged)
+
+    @property
+    def first_false_start(self) -> int | None:
+        """The character offset of the first wrong statement; None: all are true."""
+        return next((j.statement.start for j in self.judged if not j.is_true), None)
 
 
-def check_grounding(explanation: Explanation, facts: Sequence[Fact]) -> Grounding:
-    """Looks every statement of a compact explanation up in `facts`, in order.
+def check_grounding(explanation: Explanation, truth: Truth) -> Grounding:
+    """Checks every statement of `explanation`, and the output that it claims."""
+    grounding = check_text(explanation.text, truth, style=explanation.style)
+    is_right = explanation.claimed_output.strip() == truth.trace.stdout.strip()
+    return dataclasses.replace(grounding, is_output_right=is_right)
 
-    Statements and facts are aligned as two sequences; a statement without a partner of
-    the same content is false. So one slip blames one statement, not all that follow.
+
+def check_text(text: str, truth: Truth, *, style: str = "compact") -> Grounding:
+    """Checks every statement of `text` against `truth`.
+
+    Statements and facts are aligned as two sequences; a statement without a partner is
+    false, so that one slip blames one statement and not all that follow. What is said
+    of a state, of a loop or of a sum is then judged at the place where it is said.
+
+    Args:
+      text: anything at all.
+      truth: of the run that it tells.
+      style: a name in `reading.READERS`; any other is read as prose.
     """
-    statements = parse_statements(explanation.text)
-    aligned = difflib.SequenceMatcher(
-        a=[_content(s.kind, s.name, s.value) for s in statements],
-        b=[_content(f.kind, f.name, f.value) for f in facts],
-        autojunk=False,
-    ).get_matching_blocks()
-    true = {block.a + offset for block in aligned for offset in range(block.size)}
+    statements = read_statements(text, style, truth)
+    if style == "raw_trace":
+        return _check_lines(statements, truth)
+    masks = [mask_statement(s, truth, is_strict=style == "compact") for s in statements]
+    partners = align(masks, len(truth.slots))
+    judged = judge_claims(statements, partners, masks, truth)
+    told = {partner for partner in partners if partner >= 0}
+    told_facts = sum(not truth.slots[slot][1] for slot in told)
     return Grounding(
-        num_statements=len(statements),
-        false_statements=tuple(s for i, s in enumerate(statements) if i not in true),
+        judged=tuple(judged),
+        completeness=told_facts / len(truth.facts) if truth.facts else 1.0,
     )
 
 
-def parse_statements(text: str) -> list[Statement]:
-    """The statements of a compact explanation, in order."""
-    statements: list[Statement] = []
-    position = 0
-    while match := _STATEMENT.search(text, position):
-        position = match.end()
-        if match["word"]:
-            kind, name, value = FactKind.BRANCH, "", match["word"]
-        else:
-            value = _read_value(text, position)
-            position += len(value)
-            kind, name = _read_kind(match)
-            if kind is FactKind.CALL:
-                name, value = value, ""
-        statements.append(
-            Statement(kind=kind, name=name, value=value, start=match.start())
+def _check_lines(statements: Sequence[Statement], truth: Truth) -> Grounding:
+    masks: dict[tuple[str, str], int] = {}
+    for index, (what, value) in enumerate(truth.raw_lines):
+        key = what.strip(), value.strip()
+        masks[key] = masks.get(key, 0) | 1 << index
+    wanted = [masks.get((s.name.strip(), s.value.strip()), 0) for s in statements]
+    partners = align(wanted, len(truth.raw_lines))
+    judged = tuple(
+        Judged(
+            statement=statement,
+            is_true=partner >= 0,
+            reason="" if partner >= 0 else "no such line of the trace at this point",
         )
-    return statements
-
-
-def _read_kind(match: re.Match[str]) -> tuple[FactKind, str]:
-    if match["verb"]:
-        return FactKind(match["verb"]), ""
-    kind = FactKind.SET if match["op"] == "=" else FactKind.APPEND
-    return kind, match["name"]
-
-
-def _read_value(text: str, start: int) -> str:
-    """Python text from `start` to the first blank outside brackets and quotes."""
-    depth, quote, position = 0, "", start
-    while position < len(text):
-        char = text[position]
-        if quote:
-            position += char == "\\"
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char in " \n" and depth <= 0:
-            break
-        position += 1
-    return text[start:position]
-
-
-def _content(kind: FactKind, name: str, value: str) -> tuple[FactKind, str, str]:
-    # What returns or raises is not named in the text.
-    return kind, "" if kind in (FactKind.RETURN, FactKind.RAISE) else name, value
+        for statement, partner in zip(statements, partners, strict=True)
+    )
+    num_lines = len(truth.raw_lines)
+    told = sum(j.is_true for j in judged)
+    return Grounding(judged=judged, completeness=told / num_lines if num_lines else 1.0)

@@ -2,10 +2,13 @@
 
 import pytest
 
+from simex.nlex.align import align
 from simex.nlex.explanation import Explanation
 from simex.nlex.facts import Fact, FactKind, collect_facts
-from simex.nlex.grounding import check_grounding, parse_statements
+from simex.nlex.grounding import check_grounding, check_text
+from simex.nlex.reading import read_statements
 from simex.nlex.rewriters import REWRITERS
+from simex.nlex.truth import Truth
 from simex.traces.trace import Event, EventKind, Trace
 
 SOURCE = """\
@@ -64,10 +67,17 @@ def test_the_compact_style_gives_an_iteration_a_line(loop_trace):
 
 def test_the_prose_style_names_each_line(loop_trace):
     text = REWRITERS["prose"](loop_trace).text
-    assert text.splitlines()[2] == (
-        "On line 3, x becomes 4. The condition 4 < 5 on line 4 holds. "
-        "On line 5, t becomes 0 + 4, which is 4. On line 6, 4 is appended to b."
-    )
+    assert text.splitlines()[2:] == [
+        "The loop on line 3 runs 2 times.",
+        (
+            "Iteration 1: On line 3, x becomes 4. The condition 4 < 5 on line 4 holds. "
+            "On line 5, t becomes 0 + 4, which is 4. On line 6, b grows by the element 4."
+        ),
+        (
+            "Iteration 2: On line 3, x becomes 7. The condition 7 < 5 on line 4 does not "
+            "hold."
+        ),
+    ]
 
 
 def test_calls_and_returns_are_told_and_frames_do_not_mix():
@@ -109,37 +119,54 @@ def test_a_frame_left_by_an_exception_is_closed():
     assert facts[-1].line == 1 or facts[-1].line == 2
 
 
-def test_own_explanations_are_wholly_grounded(loop_trace):
-    grounding = check_grounding(
-        REWRITERS["compact"](loop_trace), collect_facts(loop_trace)
-    )
-    # t=0, b=[], x=4, yes, t=4, b+=4, x=7, no
-    assert grounding.num_statements == 8
-    assert grounding.score == 1.0
+@pytest.mark.parametrize("style", sorted(REWRITERS))
+def test_own_explanations_are_wholly_grounded(loop_trace, style):
+    grounding = check_grounding(REWRITERS[style](loop_trace), Truth(loop_trace))
+    assert grounding.score == 1.0 and grounding.is_output_right
+    assert grounding.completeness == 1.0 and grounding.first_false_start is None
+
+
+def test_every_statement_of_the_compact_style_is_counted(loop_trace):
+    grounding = check_grounding(REWRITERS["compact"](loop_trace), Truth(loop_trace))
+    # t=0, b=[], x=4, 4 < 5, yes, 0 + 4, t=4, b+=4, x=7, 7 < 5, no
+    assert grounding.num_statements == 11
 
 
 @pytest.mark.parametrize(
     ("told", "lie"),
-    [("t=4", "t=5"), ("x=7", "x=8"), ("yes", "no"), ("b+=4", "b+=3")],
+    [
+        ("t=4", "t=5"),
+        ("x=7", "x=8"),
+        ("yes", "no"),
+        ("b+=4", "b+=3"),
+        ("0 + 4", "1 + 4"),
+    ],
 )
 def test_a_changed_value_is_found_with_its_place(loop_trace, told, lie):
     explanation = REWRITERS["compact"](loop_trace)
     text = explanation.text.replace(told, lie)
     grounding = check_grounding(
-        Explanation(text=text, claimed_output="4", style="compact"),
-        collect_facts(loop_trace),
+        Explanation(text=text, claimed_output="4", style="compact"), Truth(loop_trace)
     )
-    assert [s.start for s in grounding.false_statements] == [text.index(lie)]
-    assert grounding.score == 7 / 8
+    places = [j.statement.start for j in grounding.false_statements]
+    assert places == [text.index(lie)] and grounding.first_false_start == places[0]
+    assert grounding.score == 10 / 11
 
 
 def test_an_explanation_that_states_nothing_has_score_0(loop_trace):
-    empty = Explanation(text="hm", claimed_output="4", style="compact")
-    assert check_grounding(empty, collect_facts(loop_trace)).score == 0.0
+    for style in REWRITERS:
+        assert check_text("", Truth(loop_trace), style=style).score == 0.0
 
 
-def test_values_with_blanks_brackets_and_quotes_are_read_whole():
-    statements = parse_statements("a=[1, (2, 3)] s='x y=3' t=4")
+def test_a_beginning_is_true_and_incomplete(loop_trace):
+    grounding = check_text("t=0\nb=[]", Truth(loop_trace))
+    assert grounding.score == 1.0
+    assert grounding.completeness == 2 / 8  # of t, b, x, yes, t, b+=, x, no
+
+
+def test_values_with_blanks_brackets_and_quotes_are_read_whole(loop_trace):
+    text = "a=[1, (2, 3)] s='x y=3' t=4"
+    statements = read_statements(text, "compact", Truth(loop_trace))
     assert [(s.name, s.value) for s in statements] == [
         ("a", "[1, (2, 3)]"),
         ("s", "'x y=3'"),
@@ -176,3 +203,9 @@ def test_a_value_that_an_assignment_leaves_as_it_was_is_told_too():
         [line(1), line(2, t="5"), line(3, x="0"), line(2), line(3), line(2), line(4)],
     )
     assert REWRITERS["compact"](trace).text == "t=5\nx=0 5 + 0 t=5\nx=0 5 + 0 t=5"
+
+
+def test_alignment_keeps_what_was_said_first_and_is_as_long_as_can_be():
+    assert align([0b001, 0b100, 0b010], 3) == [0, 2, -1]
+    assert align([0b010, 0b100, 0b001, 0b1000], 4) == [1, 2, -1, 3]
+    assert align([], 2) == [] and align([0, 1], 1) == [-1, 0]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from simex.nlex.explanation import Explanation
 from simex.nlex.rewriters.compact import rewrite_compact
 from simex.nlex.rewriters.prose import rewrite_prose
+from simex.nlex.rewriters.raw_trace import rewrite_raw_trace
 from simex.traces.trace import Trace
 
 Rewriter = Callable[[Trace], Explanation]
@@ -12,4 +13,5 @@ Rewriter = Callable[[Trace], Explanation]
 REWRITERS: Mapping[str, Rewriter] = {
     "compact": rewrite_compact,
     "prose": rewrite_prose,
+    "raw_trace": rewrite_raw_trace,
 }

@@ -1,0 +1,112 @@
+"""The loops of a run: how often each went round, and which events belong to which turn."""
+
+import bisect
+import dataclasses
+
+from simex.nlex.structure import Structure, read_structure
+from simex.traces.trace import Event, EventKind, Trace
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoopRun:
+    """One loop from its entry to its end.
+
+    Example: ``for x in [4, 7]: ...`` on line 3 gives ``num_iterations == 2``; the facts
+    of the first are those of the events ``starts[0] <= event < starts[1]``.
+    """
+
+    line: int  # of the header
+    depth: int
+    entry: int  # index of the event at which the header is reached
+    starts: tuple[int, ...]  # of each iteration, its first event in the body
+    end: int  # the first event after the loop, or the number of events
+
+    @property
+    def num_iterations(self) -> int:
+        return len(self.starts)
+
+    def iteration_of(self, event: int) -> int:
+        """The number (from 1) of the iteration that `event` lies in; 0 before all."""
+        return bisect.bisect_right(self.starts, event)
+
+    def end_of(self, number: int) -> int:
+        """The first event after iteration `number` (from 1)."""
+        return self.starts[number] if number < len(self.starts) else self.end + 1
+
+
+@dataclasses.dataclass
+class _Open:
+    line: int
+    entry: int
+    starts: list[int] = dataclasses.field(default_factory=list)
+    is_at_header: bool = True
+
+
+@dataclasses.dataclass
+class _Frame:
+    depth: int
+    loops: list[_Open] = dataclasses.field(default_factory=list)
+
+
+def collect_loops(trace: Trace) -> list[LoopRun]:
+    """All loops that a run entered, in the order of their entry.
+
+    Left out are loops whose body stands on the line of its header: a trace by lines
+    does not show how often they turn.
+    """
+    structure = read_structure(trace.source)
+    found: list[LoopRun] = []
+    if not structure.loop_headers:
+        return found
+    frames = [_Frame(0)]
+    for index, event in enumerate(trace.events):
+        if event.kind is EventKind.CALL:
+            frames.append(_Frame(event.depth))
+        while len(frames) > event.depth + 1:
+            _close(frames.pop(), 0, index, found)
+        frame = frames[-1]
+        if event.kind is EventKind.LINE:
+            _follow(frame, event, index, structure, found)
+        elif event.kind is EventKind.RETURN:
+            _close(frame, 0, index, found)
+    while frames:
+        _close(frames.pop(), 0, len(trace.events), found)
+    return sorted(found, key=lambda loop: (loop.entry, loop.depth))
+
+
+def _follow(
+    frame: _Frame,
+    event: Event,
+    index: int,
+    structure: Structure,
+    found: list[LoopRun],
+) -> None:
+    for level, loop in enumerate(frame.loops):
+        if event.line == loop.line:
+            _close(frame, level + 1, index, found)
+            loop.is_at_header = True
+            return
+        if event.line not in structure.loop_bodies[loop.line]:
+            _close(frame, level, index, found)
+            break
+        if loop.is_at_header:
+            loop.is_at_header = False
+            loop.starts.append(index)
+    body = structure.loop_bodies.get(event.line)
+    if body is not None and event.line not in body:
+        frame.loops.append(_Open(event.line, index))
+
+
+def _close(frame: _Frame, level: int, index: int, found: list[LoopRun]) -> None:
+    """Ends the loops of `frame` from `level` inwards."""
+    for loop in frame.loops[level:]:
+        found.append(
+            LoopRun(
+                line=loop.line,
+                depth=frame.depth,
+                entry=loop.entry,
+                starts=tuple(loop.starts),
+                end=index,
+            )
+        )
+    del frame.loops[level:]

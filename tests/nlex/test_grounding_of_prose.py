@@ -1,0 +1,126 @@
+"""Free prose about one run, as a person would write it: true and false statements."""
+
+import pytest
+
+from simex.nlex.grounding import check_text
+from simex.nlex.truth import Truth
+
+SOURCE = """\
+def scale(n, k):
+    m = n * k
+    return m
+a = [3, 8, 1]
+t = 0
+seen = []
+for x in a:
+    if x > 2:
+        t += scale(x, 2)
+        seen.append(x)
+i = 0
+while i < 3:
+    i += 1
+d = {'k': t}
+print(t)
+print('done')
+"""
+
+# Text, number of statements at least, and the words at which a lie begins (none: true).
+TRUE = [
+    "First, a is [3, 8, 1] and t = 0.",
+    "The variable t starts at 0. Then x becomes 3.",
+    "x is set to 3; since 3 > 2, the condition holds and scale(3, 2) returns 6.",
+    "In the first iteration x is 3, which is greater than 2, so t becomes 6.",
+    "The loop runs 3 times.",
+    "`x` takes the value 8. 8 > 2 is true. `t` becomes 22.",
+    "t goes from 6 to 22.",
+    "x becomes 1. The condition x > 2 is false, so t remains 22.",
+    "3 is appended to seen, and later 8 is appended to seen.",
+    "seen is [3] after that; then seen is [3, 8].",
+    "The function scale is called with n = 3 and k = 2. m becomes 3 * 2, which is 6.",
+    "The while loop iterates three times and i ends up as 3.",
+    "After the loop, d is {'k': 22}. It prints 22 and then prints 'done'.",
+    "len(a) is 3 and a[1] is 8.",
+    "6 + 16 = 22, so t = 22.",
+    "Initially seen is an empty list.",
+    "t is increased by 16 to 22.",
+    "1 is not greater than 2, so the if body is skipped.",
+    "scale returns 16, t is 22 now.",
+    "The program first outputs 22.",
+    "It checks whether 3 > 2: true.",
+]
+FALSE = [
+    ("First, a is [3, 8, 2] and t = 0.", "a is [3"),
+    ("The variable t starts at 1.", "t starts"),
+    ("x is set to 3; since 3 < 2, the condition holds.", "3 < 2"),
+    ("x becomes 3, so t becomes 5.", "t becomes 5"),
+    ("The loop runs 4 times.", "loop runs 4"),
+    ("`x` takes the value 8. 8 > 2 is false.", "8 > 2"),
+    ("t goes from 6 to 24.", "6 to 24"),
+    ("x becomes 1. The condition x > 2 is true.", "x > 2"),
+    ("4 is appended to seen.", "4 is appended"),
+    ("Then seen is [3, 9].", "seen is"),
+    ("scale is called with n = 3 and k = 4.", "k = 4"),
+    ("m becomes 3 * 2, which is 7.", "7."),
+    ("The while loop iterates twice.", "loop iterates"),
+    ("It prints 23.", "prints 23"),
+    ("len(a) is 4.", "len(a)"),
+    ("6 + 16 = 23.", "6 + 16"),
+    ("Initially t is None.", "t is None"),
+    ("1 is greater than 2.", "1 is greater"),
+    ("scale returns 17.", "returns 17"),
+    ("a[1] is 9.", "a[1]"),
+    ("It raises ValueError.", "raises"),
+    ("x becomes 8 and then x becomes 3.", "x becomes 3"),
+]
+# True, and about nothing that a trace holds: no statement may be read and blamed.
+HARMLESS = [
+    "The program adds up the numbers above two, doubled.",
+    "This is a simple loop; it is 3 lines long.",
+    "If x were 9, nothing would change. Whether x > 2 decides.",
+    "The result is printed at the end with print(t).",
+    "We go through the list element by element, e.g. `t += scale(x, 2)`.",
+]
+
+
+@pytest.fixture(scope="module")
+def truth(trace_of):
+    return Truth(trace_of(SOURCE))
+
+
+@pytest.mark.parametrize("text", TRUE)
+def test_true_prose_is_grounded(truth, text):
+    grounding = check_text(text, truth, style="llm")
+    assert grounding.num_statements >= 1
+    assert [(j.statement, j.reason) for j in grounding.false_statements] == []
+
+
+@pytest.mark.parametrize(("text", "lie"), FALSE)
+def test_a_lie_in_prose_is_found_at_its_place(truth, text, lie):
+    grounding = check_text(text, truth, style="llm")
+    spans = [(j.statement.start, j.statement.end) for j in grounding.false_statements]
+    at = text.index(lie)
+    assert any(start < at + len(lie) and at < end for start, end in spans), spans
+    assert all(j.reason for j in grounding.false_statements)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_prose_about_nothing_in_the_trace_is_not_blamed(truth, text):
+    assert check_text(text, truth, style="llm").false_statements == ()
+
+
+@pytest.mark.parametrize("style", ["compact", "prose", "raw_trace"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0\0=\n=== x= y='unclosed [1, (2",
+        "x=" * 500,
+        "9**9**9**9 = 1 and 'a' * 10000000 is 2, 1 << 99999999 = 0",
+        "condition " * 300 + "x becomes " * 300,
+        "x becomes '\\d" + "(" * 2000,
+        "return \ncall \nraise ",
+        "\ud800 t=4",
+    ],
+)
+def test_any_text_is_judged_without_an_error(truth, style, text):
+    grounding = check_text(text, truth, style=style)
+    assert 0 <= grounding.score <= 1 and 0 <= grounding.completeness <= 1
