@@ -22,6 +22,14 @@ class LoopRun:
     end: int  # the first event after the loop, or the number of events
 
     @property
+    def first(self) -> int:
+        """The event of its first iteration; of its end where there is none.
+
+        What its header calls runs between `entry` and this.
+        """
+        return self.starts[0] if self.starts else self.end
+
+    @property
     def num_iterations(self) -> int:
         return len(self.starts)
 
@@ -49,7 +57,7 @@ class _Frame:
 
 
 def collect_loops(trace: Trace) -> list[LoopRun]:
-    """All loops that a run entered, in the order of their entry.
+    """All loops that a run entered, in the order of their first iterations.
 
     Left out are loops whose body stands on the line of its header: a trace by lines
     does not show how often they turn.
@@ -71,7 +79,7 @@ def collect_loops(trace: Trace) -> list[LoopRun]:
             _close(frame, 0, index, found)
     while frames:
         _close(frames.pop(), 0, len(trace.events), found)
-    return sorted(found, key=lambda loop: (loop.entry, loop.depth))
+    return sorted(found, key=lambda loop: (loop.first, loop.entry))
 
 
 def _follow(

@@ -113,6 +113,11 @@ EQUATION = re.compile(
     rf"(?<![\w.\])'\"=])(?P<expr>{_WORKED_OUT})\s*(?:=(?!=)|\bis\b|\bequals\b|\bgives\b|\byields\b|\bmakes\b|"
     r"→|\bevaluates\s+to\b|,\s*which\s+is\b|\bresults?\s+in\b|\bcomes\s+to\b)\s*"
 )
+# Our own sentence first: its expression may hold "False and", or anything else.
+OWN_CONDITION = re.compile(
+    r"\b[Cc]ondition (?P<expr>[^\n]{1,400}?) on line (?P<line>\d+) "
+    r"(?:(?P<no>does not hold)|(?P<yes>holds))\b"
+)
 CONDITION = re.compile(
     rf"\b[Cc]ondition\s+(?P<expr>[^\n]{{1,200}}?){_LINE}\s+(?:{_OUTCOME})"
 )

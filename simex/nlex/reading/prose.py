@@ -30,6 +30,7 @@ _HANDLERS: tuple[tuple[re.Pattern[str], _Handler, tuple[str, ...]], ...] = (
     (phrases.FROM_TO, handlers.read_from_to, (" from ",)),
     (phrases.VERB_FIRST, handlers.read_event, ("et", "nitial", "pdat")),
     (phrases.AFTER_ITERATION, handlers.read_after_iteration, ("fter iteration",)),
+    (phrases.OWN_CONDITION, handlers.read_condition, ("ondition",)),
     (phrases.CONDITION, handlers.read_condition, ("ondition",)),
     (phrases.BRANCH, handlers.read_branch, ("ondition", " branch", " block", " body")),
     (phrases.APPENDED, handlers.read_given(StatementKind.APPEND), ("ed to", "ed onto")),

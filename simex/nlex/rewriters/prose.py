@@ -65,7 +65,7 @@ def _plan_loops(
         if is_hidden[loop.entry]:
             continue
         count = loop.num_iterations
-        first = loop.starts[0] if count else loop.end
+        first = loop.first
         if is_hidden[first] or first >= len(is_hidden):
             continue
         times = "1 time" if count == 1 else f"{count} times"
