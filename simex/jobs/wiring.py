@@ -7,10 +7,12 @@ the table. A new job or objective is one import or one line here.
 import gin
 
 from simex.data.mixture import Mixture
+from simex.data.runs import CurriculumRuns, FileRuns
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
     evaluate_prediction,
     evaluate_solving,
+    explain_programs,
     export,
     harvest_functions,
     make_problems,
@@ -32,7 +34,9 @@ from simex.rollouts.solve import SolveObjective
 from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
+    CurriculumRuns,
     DecoderShape,
+    FileRuns,
     Grammar,
     HarvestLimits,
     MeshConfig,
