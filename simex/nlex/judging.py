@@ -202,10 +202,8 @@ class _Judge:
         told, known = canonical(statement.value), []
         for loop in self._truth.loops:
             if loop.num_iterations >= statement.line:
-                value = self._truth.value_at(
-                    statement.name, loop.end_of(statement.line)
-                )
-                known.append(canonical(value or ""))
+                values = self._truth.values_at(statement.name, loop, statement.line)
+                known += map(canonical, values)
         if told in known:
             return ""
         return f"after iteration {statement.line} it is {', '.join(known[:3]) or '?'}"

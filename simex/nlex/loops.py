@@ -73,7 +73,8 @@ def collect_loops(trace: Trace) -> list[LoopRun]:
         while len(frames) > event.depth + 1:
             _close(frames.pop(), 0, index, found)
         frame = frames[-1]
-        if event.kind is EventKind.LINE:
+        # A lambda in the header of a loop stands on its line and is no loop.
+        if event.kind is EventKind.LINE and event.function != "<lambda>":
             _follow(frame, event, index, structure, found)
         elif event.kind is EventKind.RETURN:
             _close(frame, 0, index, found)

@@ -96,11 +96,14 @@ class Truth:
                 mask |= 1 << index
         return mask
 
-    def value_at(self, name: str, event: int) -> str | None:
-        """What `name` was last set to by the events before `event`; None: nothing."""
-        slots, _, texts = self._histories.get(name, ([], [], []))
-        at = bisect.bisect_left(slots, event, key=lambda s: self.slots[s][0].event)
-        return texts[at - 1] if at else None
+    def values_at(self, name: str, loop: LoopRun, number: int) -> list[str]:
+        """What `name` is after iteration `number` of `loop`: in its frame, or at all."""
+        slots, depths, texts = self._histories.get(name, ([], [], []))
+        end = loop.end_of(number)
+        at = bisect.bisect_left(slots, end, key=lambda s: self.slots[s][0].event)
+        own = (i for i in range(at - 1, -1, -1) if depths[i] == loop.depth)
+        found = [texts[i] for i in (at - 1, next(own, -1)) if i >= 0]
+        return list(dict.fromkeys(found))
 
     def is_held(self, literal: str, first: int, last: int) -> bool:
         """Whether any variable has the value `literal` between two slots."""

@@ -42,4 +42,5 @@ def find_known(text: str, start: int, known: Iterable[str]) -> str | None:
 
 def is_regular(value: str) -> bool:
     """Whether a reader that does not know `value` would read it whole."""
-    return bool(value) and find_value_end(value, 0) == len(value)
+    # Something follows it, as in a text: a bracket that is never closed would go on.
+    return bool(value) and find_value_end(value + " 0", 0) == len(value)

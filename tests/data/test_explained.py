@@ -1,0 +1,161 @@
+"""Datasets of explained programs: the same bytes however often the build is killed."""
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from simex.core.errors import UserError
+from simex.data.builder import load_split
+from simex.data.explained import ShardPlan, make_shard, report_path
+from simex.data.runs import CurriculumRuns, FileRuns
+from simex.sandbox.pool import SandboxPool
+
+ROOT = pathlib.Path(__file__).parents[2]
+BUILD = """
+import pathlib, sys
+from simex.jobs.explain_programs import explain_programs
+if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1])
+    explain_programs(out, out, num_shards={"train": 11, "validation": 1},
+                     shard_size=12, num_processes=2)
+"""
+
+
+def start_build(out, tmp_path):
+    script = tmp_path / "build.py"
+    script.write_text(BUILD)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(out)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def digests(out):
+    kept = [p for p in sorted(out.rglob("*")) if p.is_file()]
+    return {
+        str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in kept
+    }
+
+
+def num_reports(out):
+    return len(list((out / "reports").glob("*.json"))) if out.exists() else 0
+
+
+@pytest.mark.slow
+def test_ten_kills_leave_the_bytes_of_a_build_that_was_left_alone(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    build = start_build(whole, tmp_path)
+    assert build.wait() == 0, build.stderr.read().decode()[-2000:]
+    for number in range(1, 11):
+        build = start_build(killed, tmp_path)
+        deadline = time.monotonic() + 60
+        while num_reports(killed) < number and build.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        build.send_signal(signal.SIGKILL)
+        build.wait()
+    assert num_reports(killed) >= 10
+    build = start_build(killed, tmp_path)
+    assert build.wait() == 0, build.stderr.read().decode()[-2000:]
+    assert digests(killed) == digests(whole)
+    examples = list(load_split(killed, "train"))
+    assert len(examples) == len({e.id for e in examples}) > 100
+    card = json.loads((killed / "card.json").read_text())
+    runs = card["splits"]["train"]["runs"]
+    # Every run is kept or has a reason: 11 shards of 12.
+    assert sum(runs.values()) == 11 * 12 and runs["kept"] == len(examples)
+
+
+def make_plan(out, runs, **settings):
+    defaults = {
+        "shard_size": 8,
+        "seed": 0,
+        "style": "prose",
+        "min_grounding": 1.0,
+        "max_chars": 2000,
+        "max_events": 50,
+        "verify": False,
+        "tokenizer": "",
+        "backend": "auto",
+        "allow_unsafe": False,
+    }
+    return ShardPlan(out=str(out), runs=runs, **(defaults | settings))
+
+
+def test_each_run_of_a_file_is_kept_or_dropped_with_its_reason(tmp_path):
+    programs = {
+        "good": ("print(int(input()) + 1)\n", "4\n"),
+        "broken": ("print(\n", ""),
+        "fails": ("1 / 0\n", ""),
+        "long": ("for i in range(99):\n    pass\n", ""),
+    }
+    path = tmp_path / "runs.jsonl"
+    with path.open("w") as file:
+        for name, (program, stdin) in programs.items():
+            record = {"id": name, "program": program, "stdin": stdin, "license": "MIT"}
+            file.write(json.dumps(record) + "\n")
+    plan = make_plan(tmp_path / "out", FileRuns(path=str(path)))
+    with SandboxPool(1) as pool:
+        make_shard(plan, "train", 0, pool)
+    report = json.loads(report_path(plan.out, "train", 0).read_text())
+    assert report["dropped"] == {
+        "broken": "the traced run ended in compile_error",
+        "fails": "the traced run ended in runtime_error",
+        "long": "trace truncated",
+    }
+    assert report["num_examples"] == 1 and report["licenses"] == {"MIT": 1}
+    assert "prints '5'" in report["samples"][0]["target"]
+
+
+def test_a_record_without_a_program_is_an_error_that_names_it(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"id": "a", "stdin": ""}\n')
+    with pytest.raises(UserError, match="'a' lacks program"):
+        list(FileRuns(path=str(path)).shard("train", 0, size=4, seed=0))
+
+
+def test_shards_differ_and_do_not_depend_on_each_other():
+    def shard(index, seed=0):
+        runs = CurriculumRuns().shard("train", index, size=20, seed=seed)
+        return [(r.id, r.source, r.stdin) for r in runs]
+
+    assert len(shard(3)) == 20 and shard(3) == shard(3)
+    assert not {r[0] for r in shard(3)} & {r[0] for r in shard(4)}
+    assert [r[1:] for r in shard(3)] != [r[1:] for r in shard(3, seed=1)]
+    test = {r.group for r in CurriculumRuns().shard("test", 0, size=60, seed=0)}
+    train = {r.group for r in CurriculumRuns().shard("train", 0, size=60, seed=0)}
+    assert not test & train
+
+
+def test_ids_are_those_of_the_tokenizer_with_the_prompt_marked(tmp_path, monkeypatch):
+    from simex.data import explained
+
+    class Bytes:
+        user_ids, assistant_ids, end_id, pad_id = (1,), (2,), 3, 0
+
+        def encode(self, text):
+            return [byte + 4 for byte in text.encode()]
+
+    monkeypatch.setitem(explained._TOKENIZERS, "bytes", Bytes())
+    plan = make_plan(tmp_path, CurriculumRuns(), tokenizer="bytes")
+    with SandboxPool(1) as pool:
+        make_shard(plan, "train", 0, pool)
+    report = json.loads(report_path(plan.out, "train", 0).read_text())
+    arrays = np.load(tmp_path / "tokens" / "train-00000.npz")
+    sample = report["samples"][0]
+    first = arrays["ids"][: arrays["ends"][0]]
+    assert np.diff(arrays["ends"], prepend=0).tolist() == report["num_tokens"]
+    # marker, prompt, marker, target, end
+    assert arrays["num_prompt_tokens"][0] == len(sample["prompt"].encode()) + 2
+    assert len(first) == arrays["num_prompt_tokens"][0] + len(sample["target"]) + 1
