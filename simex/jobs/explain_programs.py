@@ -85,6 +85,7 @@ def explain_programs(
         backend=sandbox.backend,
         allow_unsafe=sandbox.allow_unsafe,
     )
+    _remove_leftovers(stage_dir)
     wanted = [(s, i) for s, count in num_shards.items() for i in range(count)]
     open_ = [w for w in wanted if not report_path(stage_dir, *w).exists()]
     label = f"explained ({len(wanted) - len(open_)} shards done before)"
@@ -105,6 +106,13 @@ def explain_programs(
     gather_shards(stage_dir, reports)
     settings = {k: v for k, v in dataclasses.asdict(plan).items() if k != "out"}
     write_card(stage_dir, reports, settings)
+    _remove_leftovers(stage_dir)
+
+
+def _remove_leftovers(folder: pathlib.Path) -> None:
+    """Of processes that were killed; nothing whole has such a name."""
+    for leftover in folder.glob("*/.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _make_all(

@@ -199,7 +199,8 @@ class _Judge:
                 (loop.num_iterations for loop in self._truth.loops), default=0
             )
             return "" if number <= longest else f"the longest loop has {longest}"
-        told, known = canonical(statement.value), []
+        told = canonical(statement.value)
+        known: list[str] = []
         for loop in self._truth.loops:
             if loop.num_iterations >= statement.line:
                 values = self._truth.values_at(statement.name, loop, statement.line)

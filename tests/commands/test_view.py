@@ -59,7 +59,9 @@ def test_a_false_statement_is_marked_in_the_terminal(dataset, capsys):
     assert "holds no program" in third
 
 
-def test_the_page_marks_spans_and_escapes_what_programs_print(dataset, capsys, tmp_path):
+def test_the_page_marks_spans_and_escapes_what_programs_print(
+    dataset, capsys, tmp_path
+):
     page = tmp_path / "view.html"
     code, _ = view(dataset, capsys, "--html", str(page))
     text = page.read_text()

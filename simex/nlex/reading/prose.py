@@ -9,7 +9,7 @@ free text would punish good explanations.
 import re
 from collections.abc import Callable, Sequence
 
-from simex.nlex.reading import handlers, phrases
+from simex.nlex.reading import conditions, handlers, phrases
 from simex.nlex.reading.text import Found, Reading
 from simex.nlex.statement import Statement, StatementKind
 from simex.nlex.truth import Truth
@@ -30,9 +30,13 @@ _HANDLERS: tuple[tuple[re.Pattern[str], _Handler, tuple[str, ...]], ...] = (
     (phrases.FROM_TO, handlers.read_from_to, (" from ",)),
     (phrases.VERB_FIRST, handlers.read_event, ("et", "nitial", "pdat")),
     (phrases.AFTER_ITERATION, handlers.read_after_iteration, ("fter iteration",)),
-    (phrases.OWN_CONDITION, handlers.read_condition, ("ondition",)),
-    (phrases.CONDITION, handlers.read_condition, ("ondition",)),
-    (phrases.BRANCH, handlers.read_branch, ("ondition", " branch", " block", " body")),
+    (phrases.OWN_CONDITION, conditions.read_condition, ("ondition",)),
+    (phrases.CONDITION, conditions.read_condition, ("ondition",)),
+    (
+        phrases.BRANCH,
+        conditions.read_branch,
+        ("ondition", " branch", " block", " body"),
+    ),
     (phrases.APPENDED, handlers.read_given(StatementKind.APPEND), ("ed to", "ed onto")),
     (
         phrases.APPENDS,
@@ -46,9 +50,9 @@ _HANDLERS: tuple[tuple[re.Pattern[str], _Handler, tuple[str, ...]], ...] = (
     ),
     (phrases.ASSIGNS, handlers.read_given(StatementKind.SET), ("ssign", "tor", "av")),
     (phrases.LOOP, handlers.read_loop, ("time", "iteration", "once", "twice")),
-    (phrases.COMPARISON, handlers.read_comparison, ("<", ">", "=", " in ")),
-    (phrases.IN_WORDS, handlers.read_in_words, (" is ",)),
-    (phrases.EQUATION, handlers.read_equation, ("(", "[", *"+-*/%&|^<>")),
+    (phrases.COMPARISON, conditions.read_comparison, ("<", ">", "=", " in ")),
+    (phrases.IN_WORDS, conditions.read_in_words, (" is ",)),
+    (phrases.EQUATION, conditions.read_equation, ("(", "[", *"+-*/%&|^<>")),
     (phrases.EQUALS_SIGN, handlers.read_state, ("=", "←")),
     (phrases.STATE, handlers.read_state, (" ",)),
     (phrases.CALL, handlers.read_call, ("call", "nvoke", "nter")),
