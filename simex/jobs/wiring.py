@@ -26,6 +26,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 )
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
 from simex.rl.loss import PolicyLossConfig
@@ -36,6 +37,7 @@ from simex.sharding.mesh import MeshConfig
 CONSTRUCTORS = (
     CurriculumRuns,
     DecoderShape,
+    Endpoint,
     FileRuns,
     Grammar,
     HarvestLimits,

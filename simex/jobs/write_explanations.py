@@ -1,9 +1,12 @@
 """Job: tell each trace in words, and check every stated value against the trace."""
 
 import collections
+import dataclasses
+import itertools
 import json
 import pathlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 
 import gin
 
@@ -13,10 +16,12 @@ from simex.core.files import read_jsonl, write_atomically
 from simex.core.names import unknown_name
 from simex.core.prng import host_rng
 from simex.core.progress import progress
+from simex.nlex.completion.cache import CachedCompleter
+from simex.nlex.completion.endpoint import Endpoint, EndpointCompleter
 from simex.nlex.explanation import Explanation
 from simex.nlex.grounding import Grounding, check_grounding
 from simex.nlex.noise import Noise, corrupt_explanation, corrupt_trace
-from simex.nlex.rewriters import REWRITERS
+from simex.nlex.rewriters import REWRITERS, llm
 from simex.nlex.truth import Truth
 from simex.traces.records import from_record
 from simex.traces.trace import Trace
@@ -34,6 +39,7 @@ def write_explanations(
     noise: float = 0.0,
     noise_place: str = "explanation",
     seed: int = 0,
+    endpoint: Endpoint | None = None,
 ) -> None:
     """Writes write_explanations/explanations.jsonl and report.json.
 
@@ -42,15 +48,22 @@ def write_explanations(
 
     Args:
       workdir: of the run.
-      style: a name in nlex.rewriters.REWRITERS.
+      style: a name in nlex.rewriters.REWRITERS, or "llm".
       min_grounding: explanations with a lower share of true statements are dropped.
         For the control with noise, 0 keeps them all.
       max_chars: longer explanations are dropped; a laptop's model has a small window.
       noise: share of the stated values that are made wrong on purpose, as a control.
       noise_place: "explanation", or "trace": then a wrong trace is told well.
       seed: of the noise.
+      endpoint: of the language model that tells the traces, for the style "llm". Its
+        answers are kept in cache.jsonl, and what they cost in cost.json.
     """
-    if style not in REWRITERS:
+    if (style == llm.STYLE) != (endpoint is not None):
+        raise UserError(
+            "write_explanations.endpoint must be set for the style 'llm', and only for "
+            f"it; got style {style!r} and endpoint {endpoint}."
+        )
+    if endpoint is None and style not in REWRITERS:
         raise unknown_name("style", style, REWRITERS, where="write_explanations.style")
     wrong = Noise(fraction=noise, place=noise_place, seed=seed)
     folder = workdir / "write_explanations"
@@ -58,62 +71,114 @@ def write_explanations(
     if not paths:
         raise UserError("There must be traces; run the stage trace_programs first.")
 
+    rules = Rules(min_grounding=min_grounding, max_chars=max_chars, noise=wrong)
+
     def records_from(start: int) -> Iterator[dict]:
         records = (record for path in paths for record in read_jsonl(path))
-        for index, record in enumerate(progress(records, label="nlex", unit="trace")):
-            if index >= start:
-                yield explain_record(
-                    record,
-                    style=style,
-                    min_grounding=min_grounding,
-                    max_chars=max_chars,
-                    noise=wrong,
-                )
+        shown = progress(records, label="nlex", unit="trace")
+        rest = itertools.islice(shown, start, None)
+        if endpoint is not None:
+            yield from _ask_model(rest, endpoint, folder, rules)
+        else:
+            yield from (explain_record(r, style=style, rules=rules) for r in rest)
 
     continue_jsonl(folder / "explanations.jsonl", records_from)
     _write_report(folder)
 
 
-def explain_record(
-    record: dict, *, style: str, min_grounding: float, max_chars: int, noise: Noise
-) -> dict:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What an explanation must be to be kept."""
+
+    min_grounding: float = 1.0
+    max_chars: int = 400
+    noise: Noise = Noise()
+
+
+def explain_record(record: dict, *, style: str, rules: Rules) -> dict:
     """The record of a trace with its explanation, or with why it has none."""
+    kept, trace = _prepare(record)
+    if trace is None:
+        return kept
+    noise, count = rules.noise, 0
+    if noise.fraction and noise.place == "trace":
+        rng = host_rng(noise.seed, "nlex", "noise", record["id"])
+        wrong, count = corrupt_trace(trace, fraction=noise.fraction, rng=rng)
+        kept["num_corrupted"] = count
+        return _judge(kept, trace, REWRITERS[style](wrong), rules)
+    return _judge(kept, trace, REWRITERS[style](trace), rules)
+
+
+def explain_with_model(
+    records: Iterable[dict], rewriter: llm.LlmRewriter, *, rules: Rules
+) -> Iterator[dict]:
+    """As `explain_record` for each record, in order; the model is asked ahead."""
+    pending: collections.deque[tuple[dict, Trace | None]] = collections.deque()
+
+    def traces() -> Iterator[Trace]:
+        for record in records:
+            kept, trace = _prepare(record)
+            pending.append((kept, trace))
+            if trace is not None:
+                yield trace
+
+    for told in rewriter.rewrite_all(traces()):
+        while pending[0][1] is None:
+            yield pending.popleft()[0]
+        kept, trace = pending.popleft()
+        if isinstance(told, llm.RewriteFailure):
+            yield {**kept, "dropped": told.reason}
+        elif trace is not None:
+            yield _judge(kept, trace, told, rules)
+    yield from (kept for kept, _ in pending)
+
+
+def _ask_model(
+    records: Iterable[dict], endpoint: Endpoint, folder: pathlib.Path, rules: Rules
+) -> Iterator[dict]:
+    completer = EndpointCompleter(endpoint)
+    salt = f"{endpoint.model} {endpoint.temperature} {endpoint.max_tokens}"
+    cache = CachedCompleter(completer, folder / "cache.jsonl", salt=salt)
+    rewriter = llm.LlmRewriter(cache)
+    yield from explain_with_model(records, rewriter, rules=rules)
+    print(f"nlex: {rewriter.cost}", file=sys.stderr)
+    with write_atomically(folder / "cost.json") as file:
+        cost = {**vars(rewriter.cost), "retries": dict(completer.num_retries)}
+        json.dump(cost, file, indent=1)
+
+
+def _prepare(record: dict) -> tuple[dict, Trace | None]:
+    """The record without its trace, and the trace if it can be told."""
     kept = {key: value for key, value in record.items() if key != "trace"}
     if "dropped" in record:
-        return kept
+        return kept, None
     trace = from_record(record["trace"])
     kept["stdout"] = trace.stdout
     if trace.is_truncated:
-        return {**kept, "dropped": "trace truncated"}
+        return {**kept, "dropped": "trace truncated"}, None
+    return kept, trace
+
+
+def _judge(kept: dict, trace: Trace, told: Explanation, rules: Rules) -> dict:
     truth = Truth(trace)
-    explanation, num_wrong = _tell(trace, truth, style, noise, record["id"])
-    if len(explanation.text) > max_chars:
+    noise = rules.noise
+    if noise.fraction and noise.place == "explanation":
+        rng = host_rng(noise.seed, "nlex", "noise", kept["id"])
+        told, count = corrupt_explanation(told, truth, fraction=noise.fraction, rng=rng)
+        kept["num_corrupted"] = count
+    if len(told.text) > rules.max_chars:
         return {**kept, "dropped": "explanation too long"}
-    grounding = check_grounding(explanation, truth)
-    if noise.fraction:
-        kept["num_corrupted"] = num_wrong
-    if grounding.score < min_grounding:
+    grounding = check_grounding(told, truth)
+    if not grounding.is_output_right:
+        return {**kept, "dropped": "claims another output"}
+    if grounding.score < rules.min_grounding:
         return {
             **kept,
             "dropped": "not grounded",
             "grounding": grounding.score,
-            "false_statements": list_false_statements(explanation, grounding),
+            "false_statements": list_false_statements(told, grounding),
         }
-    return {**kept, "thought": explanation.text, "grounding": grounding.score}
-
-
-def _tell(
-    trace: Trace, truth: Truth, style: str, noise: Noise, record_id: str
-) -> tuple[Explanation, int]:
-    """The explanation with the noise that is asked for, and how much that is."""
-    if not noise.fraction:
-        return REWRITERS[style](trace), 0
-    rng = host_rng(noise.seed, "nlex", "noise", record_id)
-    if noise.place == "trace":
-        wrong, count = corrupt_trace(trace, fraction=noise.fraction, rng=rng)
-        return REWRITERS[style](wrong), count
-    told = REWRITERS[style](trace)
-    return corrupt_explanation(told, truth, fraction=noise.fraction, rng=rng)
+    return {**kept, "thought": told.text, "grounding": grounding.score}
 
 
 def list_false_statements(explanation: Explanation, grounding: Grounding) -> list[dict]:
@@ -134,7 +199,7 @@ def _write_report(folder: pathlib.Path) -> None:
     for record in read_jsonl(folder / "explanations.jsonl"):
         kind = "functions" if record["role"] == "function" else "curriculum"
         counts[f"{kind}: {record.get('dropped', 'kept')}"] += 1
-        if "num_corrupted" in record:
+        if "num_corrupted" in record and "grounding" in record:
             counts["noise: explanations with wrong values"] += (
                 record["num_corrupted"] > 0
             )

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from simex.core.errors import UserError
+from simex.jobs.write_explanations import Rules, explain_with_model
 from simex.nlex.completion import BatchCompleter, Completion, CompletionFailure
 from simex.nlex.completion.cache import CachedCompleter
 from simex.nlex.completion.endpoint import Endpoint, EndpointCompleter
@@ -20,6 +21,7 @@ from simex.nlex.rewriters.llm import (
     render_prompt,
 )
 from simex.nlex.truth import Truth
+from simex.traces.records import to_record
 
 
 class Server:
@@ -195,6 +197,35 @@ def test_a_model_tells_a_trace_and_its_statements_are_checked(trace_of):
     assert grounding.score == 0.0 and not grounding.is_output_right
     assert none == RewriteFailure(reason="it does not end with an output")
     assert rewriter.cost.num_explanations == 2 and rewriter.cost.num_failures == 1
+
+
+def test_the_job_keeps_the_order_and_a_reason_for_each_drop(trace_of):
+    trace = to_record(trace_of("t = 4\nprint(t)\n"))
+    told = iter(
+        [
+            "t becomes 4.\nOutput: '4'",
+            "t becomes 5.\nOutput: '4'",
+            "t becomes 4.\nOutput: '5'",
+            "Nothing.",
+        ]
+    )
+    rewriter = LlmRewriter(
+        BatchCompleter(lambda prompts: [next(told) for _ in prompts], batch_size=2)
+    )
+    records = [{"id": "a", "trace": trace}, {"id": "b", "dropped": "infra error"}]
+    records += [{"id": name, "trace": trace} for name in "cde"]
+    records += [{"id": "f", "trace": {**trace, "is_truncated": True}}]
+    found = list(explain_with_model(records, rewriter, rules=Rules()))
+    assert [(r["id"], r.get("thought") or r["dropped"]) for r in found] == [
+        ("a", "t becomes 4."),
+        ("b", "infra error"),
+        ("c", "not grounded"),
+        ("d", "claims another output"),
+        ("e", "it does not end with an output"),
+        ("f", "trace truncated"),
+    ]
+    false = found[2]["false_statements"]
+    assert false[0]["start"] == 0 and false[0]["text"] == "t becomes 5"
 
 
 def test_the_prompt_holds_the_rules_the_program_and_the_record(trace_of):
