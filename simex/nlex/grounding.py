@@ -42,9 +42,12 @@ class Grounding:
 
     @property
     def score(self) -> float:
-        """The share of true statements; 0 for an explanation that states nothing."""
+        """The share of true statements.
+
+        An explanation that states nothing has 0, unless there was nothing to state.
+        """
         if not self.judged:
-            return 0.0
+            return float(self.completeness == 1.0)
         return sum(j.is_true for j in self.judged) / len(self.judged)
 
     @property

@@ -153,10 +153,11 @@ def _number_lines(source: str) -> str:
 
 
 def _rows_of(trace: Trace) -> list[tuple[str, str, str]]:
-    """Line, code or what happens, and what changed (its old value before an arrow)."""
+    """Line, code or what happens, and what it changed (old value, arrow, new)."""
     source = trace.source.split("\n")
     values: dict[tuple[int, str], str] = {}
     rows: list[tuple[str, str, str]] = []
+    last_row: dict[int, int] = {}  # of each depth: the line whose effects come next
     for event in trace.events[:MAX_ROWS]:
         changes = []
         for name, value in event.changed.items():
@@ -164,7 +165,14 @@ def _rows_of(trace: Trace) -> list[tuple[str, str, str]]:
             old = f"{before} → " if before is not None else ""
             changes.append(f"{name}: {old}{value}")
             values[event.depth, name] = value
-        rows.append((f"{event.line:3}", _what(event, source), "; ".join(changes)))
+        told = "; ".join(changes)
+        cause = None if event.kind is EventKind.CALL else last_row.get(event.depth)
+        if cause is not None and told:
+            line, what, before_it = rows[cause]
+            rows[cause] = (line, what, "; ".join(filter(None, (before_it, told))))
+            told = ""
+        rows.append((f"{event.line:3}", _what(event, source), told))
+        last_row[event.depth] = len(rows) - 1
     if len(trace.events) > MAX_ROWS:
         rows.append(("", f"… {len(trace.events) - MAX_ROWS} more events", ""))
     return rows

@@ -54,7 +54,7 @@ def test_a_false_statement_is_marked_in_the_terminal(dataset, capsys):
     first, second, third = sorted(sections)  # TFDS keeps them in an order of its own
     assert "4 + 1 >>>x=6<<<" in first and first.count(">>>") == 2  # and the heading
     assert "x does not become that here; it is 5" in first
-    assert "x: 4 → 5" in first  # what changed, in the trace
+    assert "  3 | x += 1 | x: 4 → 5" in first  # what the line changed, in the trace
     assert "3 statements, 0 false; 100 % of the facts told" in second
     assert "holds no program" in third
 

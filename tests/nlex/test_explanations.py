@@ -158,6 +158,12 @@ def test_an_explanation_that_states_nothing_has_score_0(loop_trace):
         assert check_text("", Truth(loop_trace), style=style).score == 0.0
 
 
+def test_a_run_without_facts_is_told_by_saying_nothing():
+    truth = Truth(make_trace("print(1)\n", [line(1)], stdout="1\n"))
+    assert check_text("", truth).score == 1.0
+    assert check_text("t=4", truth).score == 0.0
+
+
 def test_a_beginning_is_true_and_incomplete(loop_trace):
     grounding = check_text("t=0\nb=[]", Truth(loop_trace))
     assert grounding.score == 1.0
