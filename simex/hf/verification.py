@@ -23,7 +23,7 @@ from simex.models.config import ModelConfig
 from simex.tokens.chat import render
 from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
 
-MAX_LOGIT_DIFFERENCE = 1e-4  # absolute, float32 on both sides
+MAX_LOGIT_DIFFERENCE = 1e-4  # of logits up to 10, float32 on both sides
 TIMEOUT_SECS = 900.0
 NUM_ROWS, NUM_POSITIONS = 2, 64
 _CHATS = (("Print 7.", "print(7)"), (" a\n\n  b ", "\n    x = 1\n"), ("", ""))
@@ -111,7 +111,10 @@ def _save_reference(
                 "mask": rendered.loss_mask.astype(int).tolist(),
             }
         )
-    content = {"texts": [[t, tokenizer.encode(t)] for t in texts], "chats": chats}
+    # Decoded text is simex's own: some vocabularies have no piece for a few characters.
+    encoded = [(text, tokenizer.encode(text)) for text in texts]
+    known = [[text, ids, tokenizer.decode(ids)] for text, ids in encoded]
+    content = {"texts": known, "chats": chats}
     (folder / "reference.json").write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -175,8 +178,11 @@ def _faults(findings: Mapping[str, Any]) -> list[str]:
         if findings.get(kind):
             faults.append(f"{kind.replace('_', ' ')}: {', '.join(findings[kind])}")
     difference = findings.get("max_logit_difference", 0.0)
-    if not difference <= MAX_LOGIT_DIFFERENCE:  # NaN is a fault, too
+    # float32 has 7 digits: logits of 50, as real models have, differ by 5 times more.
+    scale = max(1.0, findings.get("largest_logit", 0.0) / 10)
+    allowed = MAX_LOGIT_DIFFERENCE * scale
+    if not difference <= allowed:  # NaN is a fault, too
         faults.append(
-            f"logits differ by up to {difference:.3g}, more than {MAX_LOGIT_DIFFERENCE}"
+            f"logits differ by up to {difference:.3g}, more than {allowed:.3g}"
         )
     return faults

@@ -50,13 +50,13 @@ def compare_tokenizer(export: str, content: dict[str, Any]) -> dict[str, Any]:
     # Corpus texts may be longer than the context, which is no concern here.
     tokenizer.model_max_length = sys.maxsize
     ids, decoded, chats = [], [], []
-    for text, wanted in content["texts"]:
+    for text, wanted, shown in content["texts"]:
         got = tokenizer.encode(
             text, add_special_tokens=False, split_special_tokens=True
         )
         if got != wanted:
             ids.append({"text": text, "wanted": wanted, "got": got})
-        if tokenizer.decode(wanted) != text:
+        if tokenizer.decode(wanted) != shown:
             decoded.append({"text": text, "got": tokenizer.decode(wanted)})
     for chat in content["chats"]:
         got = tokenizer.apply_chat_template(
@@ -98,6 +98,7 @@ def compare_logits(export: str, wanted: dict[str, Any]) -> dict[str, Any]:
         "model_class": type(model).__name__,
         "num_positions": int(tokens_BT.numel()),
         "max_logit_difference": float(difference.abs().max()),
+        "largest_logit": float(logits_BTV.abs().max()),
         "missing_tensors": sorted(map(str, loading["missing_keys"])),
         "unexpected_tensors": sorted(map(str, loading["unexpected_keys"])),
     }
