@@ -29,7 +29,9 @@ def test_the_first_two_commands_are_all_the_set_up_there_is():
 
 def write_files(folder: pathlib.Path) -> None:
     """The files that the README shows, under the names that it gives them."""
-    shown = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)```", README, re.DOTALL | re.MULTILINE)
+    shown = re.findall(
+        r"^`([\w.]+)`:\n\n```\w+\n(.*?)```", README, re.DOTALL | re.MULTILINE
+    )
     for name, content in shown:
         (folder / name).write_text(content)
     (folder / "number.txt").write_text("5\n")
