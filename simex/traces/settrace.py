@@ -74,7 +74,8 @@ class SettraceTracer:
         return self._make_local_trace(self._recorder.enter(frame, facts))
 
     def _make_local_trace(self, entered: recorder.Entered) -> LocalTrace:
-        record, leave = self._recorder.record, self._recorder.leave
+        ours, record = self._recorder, self._recorder.record
+        leaving = entered.facts.leaving
 
         def local_trace(frame: types.FrameType, event: str, arg: Any) -> Any:
             if event == "line":
@@ -87,11 +88,14 @@ class SettraceTracer:
                 value = _quote(_describe_exception(arg[1]))
                 record(_EXCEPTION, frame, entered, frame.f_lineno, value)
             elif event == "return":
-                # A frame that an exception leaves returns nothing.
-                if not entered.is_unwinding:
+                # An exception that was raised anew after a `finally` is no event.
+                is_leaving = leaving[frame.f_lasti] if frame.f_lasti >= 0 else 0
+                if entered.is_unwinding or not is_leaving:
+                    ours.unwind(entered)
+                else:
                     value = _quote(_render_value(arg))
                     record(_RETURN, frame, entered, frame.f_lineno, value)
-                leave(entered)
+                    ours.leave(entered)
             return local_trace
 
         return local_trace
