@@ -1,7 +1,8 @@
 """Events by `sys.settrace`, for interpreters before 3.12.
 
 Runs inside the box: standard library only. It traces the main thread. The program can
-take tracing away by calling `sys.settrace` itself, which an audit hook tells.
+take tracing away by calling `sys.settrace` itself, which an audit hook tells, or at
+least the end of the run.
 """
 
 import json
@@ -46,7 +47,9 @@ class SettraceTracer:
         ours.start(namespace)
         on_call = self._on_call
         sys.setrecursionlimit(sys.getrecursionlimit() + 1)  # this very frame
-        if audits:  # a hook stays for ever
+        # A hook is for ever, and is called whenever anybody calls `id`: too dear for
+        # programs that never say the word.
+        if audits and any("settrace" in facts.code.co_names for facts in found):
             sys.addaudithook(self._on_audit)
         try:
             settrace(on_call)
