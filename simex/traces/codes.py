@@ -111,19 +111,30 @@ _QUIET_OPCODES = _opcodes(*_QUIET)
 _CHANGING_OPCODES = _opcodes(*_CHANGING, *_CHANGING_TOO)
 _STORE_OPCODES = _opcodes("STORE_")
 _FOR_ITER = _opcodes("FOR_ITER")
+_LEAVING = _opcodes("RETURN_VALUE", "YIELD_VALUE")
 _BINARY_OP = opcode.opmap["BINARY_OP"]
 
 
 class CodeFacts:
     """What is known of one function, or of the module."""
 
-    __slots__ = ("calling", "changing", "code", "is_module", "is_resumable", "middles")
+    __slots__ = (
+        "calling",
+        "changing",
+        "code",
+        "is_module",
+        "is_resumable",
+        "leaving",
+        "middles",
+    )
 
     def __init__(self, code: types.CodeType, *, is_lazy: bool):
         self.code = code
         self.is_module = code.co_name == _MODULE
         self.is_resumable = bool(code.co_flags & _FLAG_RESUMABLE)
         self.calling, self.changing = _sort_lines(code, is_lazy=is_lazy)
+        # By byte offset: whether a frame that ends there returns or yields.
+        self.leaving = bytes(number in _LEAVING for number in code.co_code)
         self.middles: dict[int, str] = {}  # depth -> a piece of an event's text
 
 

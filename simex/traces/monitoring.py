@@ -36,6 +36,7 @@ class MonitoringTracer:
         events = _monitoring.events
         self._local_events = events.PY_START | events.PY_RESUME | events.LINE
         self._local_events |= events.PY_RETURN | events.PY_YIELD
+        self._local_events |= events.STOP_ITERATION  # settrace tells it as well
         self._global_events = events.PY_THROW | events.PY_UNWIND | events.RAISE
         self._callbacks: dict[int, Callable[..., Any]] = {
             events.PY_START: self._on_enter,
@@ -45,6 +46,7 @@ class MonitoringTracer:
             events.PY_RETURN: self._on_return,
             events.PY_YIELD: self._on_return,
             events.RAISE: self._on_raise,
+            events.STOP_ITERATION: self._on_raise,
             events.PY_UNWIND: self._on_unwind,
         }
 
@@ -135,7 +137,7 @@ class MonitoringTracer:
             return
         entered = self._find(code)
         if entered is not None:
-            self._recorder.leave(entered)
+            self._recorder.unwind(entered)
 
     def _find(self, code: types.CodeType) -> recorder.Entered | None:
         """The running frame, if it is one of ours in the thread that is traced."""

@@ -118,6 +118,14 @@ class Recorder:
         """This frame, and all that were entered in it, are left."""
         del self._entered[entered.depth :]
 
+    def unwind(self, entered: Entered) -> None:
+        """An exception leaves this frame: no event, but what its line did counts."""
+        if entered.line in entered.facts.changing and not self.is_stopped:
+            self._epoch += 1
+            if entered.line in entered.facts.calling:
+                self._find_position(entered)
+        self.leave(entered)
+
     def _resumed_variables(
         self, frame: types.FrameType, code: types.CodeType
     ) -> FrameVariables:

@@ -1,7 +1,8 @@
 """Events by `sys.settrace`, for interpreters before 3.12.
 
 Runs inside the box: standard library only. It traces the main thread. The program can
-take tracing away by calling `sys.settrace` itself, which an audit hook tells.
+take tracing away by calling `sys.settrace` itself, which an audit hook tells, or at
+least the end of the run.
 """
 
 import json
@@ -46,7 +47,9 @@ class SettraceTracer:
         ours.start(namespace)
         on_call = self._on_call
         sys.setrecursionlimit(sys.getrecursionlimit() + 1)  # this very frame
-        if audits:  # a hook stays for ever
+        # A hook is for ever, and is called whenever anybody calls `id`: too dear for
+        # programs that never say the word.
+        if audits and any("settrace" in facts.code.co_names for facts in found):
             sys.addaudithook(self._on_audit)
         try:
             settrace(on_call)
@@ -74,7 +77,8 @@ class SettraceTracer:
         return self._make_local_trace(self._recorder.enter(frame, facts))
 
     def _make_local_trace(self, entered: recorder.Entered) -> LocalTrace:
-        record, leave = self._recorder.record, self._recorder.leave
+        ours, record = self._recorder, self._recorder.record
+        leaving = entered.facts.leaving
 
         def local_trace(frame: types.FrameType, event: str, arg: Any) -> Any:
             if event == "line":
@@ -87,11 +91,14 @@ class SettraceTracer:
                 value = _quote(_describe_exception(arg[1]))
                 record(_EXCEPTION, frame, entered, frame.f_lineno, value)
             elif event == "return":
-                # A frame that an exception leaves returns nothing.
-                if not entered.is_unwinding:
+                # An exception that was raised anew after a `finally` is no event.
+                is_leaving = leaving[frame.f_lasti] if frame.f_lasti >= 0 else 0
+                if entered.is_unwinding or not is_leaving:
+                    ours.unwind(entered)
+                else:
                     value = _quote(_render_value(arg))
                     record(_RETURN, frame, entered, frame.f_lineno, value)
-                leave(entered)
+                    ours.leave(entered)
             return local_trace
 
         return local_trace

@@ -160,6 +160,17 @@ def test_a_program_that_prints_differently_each_time_is_refused(pool):
     assert "something else" in result.reason
 
 
+def test_a_frame_left_by_an_exception_after_finally_does_not_return(pool):
+    source = (
+        "def f():\n    try:\n        1 / 0\n    finally:\n        print('f')\n"
+        "try:\n    f()\nexcept ZeroDivisionError:\n    pass\n"
+    )
+    result = trace(pool, source)
+    returns = [e.function for e in result.events if e.kind is EventKind.RETURN]
+    assert returns == ["<module>"]
+    assert printed(result) == [(5, "f", "f\n")]
+
+
 def test_records_keep_all_of_a_trace(pool):
     result = trace(
         pool, "n = 0\ndef f():\n    global n\n    n = 1\n    print(n)\nf()\n"
