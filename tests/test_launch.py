@@ -69,7 +69,8 @@ def test_an_installed_environment_is_used_at_once(checkout):
 
 def test_test_runs_pytest_with_the_words_after_it(checkout):
     install_fake(checkout)
-    assert launch("test", "-k", "a b").stdout == "-m pytest -k a b\n"
+    expected = "-m pytest -n 2 --dist loadfile -k a b\n"
+    assert launch("test", "-k", "a b").stdout == expected
 
 
 def test_the_exit_code_is_that_of_the_command(checkout):
