@@ -137,3 +137,35 @@ def test_the_lock_pins_everything_with_hashes_and_has_no_addresses():
     for package in packages:
         assert "==" in package.split()[0]
         assert "--hash=sha256:" in package
+
+
+def launch_ray(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["launch/ray", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_ray_cluster_is_started_joined_and_stopped(checkout, monkeypatch):
+    install_fake(checkout)
+    write_script(checkout / ".venv/bin/ray", '#!/bin/sh\necho "$RAY_AUTH_MODE $@"\n')
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("CPUS", "4")
+    head, join = launch_ray("head"), launch_ray("join", "a.example:6379")
+    common = "--num-cpus 4 --include-dashboard=false --disable-usage-stats\n"
+    assert head.stdout == f"token start --head --port 6379 {common}"
+    assert "RAY_ADDRESS=" in head.stderr
+    assert join.stdout == f"token start --address a.example:6379 {common}"
+    assert launch_ray("stop").stdout == " stop\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["join"], "needs HOST:PORT"), (["go"], "the words are"), (["head"], "a secret")],
+)
+def test_a_ray_cluster_that_cannot_start_says_why(
+    checkout, monkeypatch, words, message
+):
+    install_fake(checkout)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    ended = launch_ray(*words)
+    assert ended.returncode == 2 and message in ended.stderr
