@@ -63,7 +63,10 @@ def _exit_code_of(error: SystemExit) -> int:
 
 def _show_source(source: bytes) -> None:
     """Let tracebacks, warnings and `inspect` find the lines of a file that is not there."""
-    lines = io.StringIO(importlib.util.decode_source(source)).readlines()
+    # `decode_source` costs 0.2 ms, a twentieth of a run; most sources need none of it.
+    is_plain = source.isascii() and b"\r" not in source and b"coding" not in source
+    text = source.decode() if is_plain else importlib.util.decode_source(source)
+    lines = io.StringIO(text).readlines()
     # No time of change: `linecache` then never looks for the file.
     linecache.cache[FILE_NAME] = (len(source), None, lines, FILE_NAME)
 
