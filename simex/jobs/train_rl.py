@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
+from simex.report.rollout_viewer import find_steps, has_rollouts, write_pages
 from simex.rl.loop import RlConfig, run_rl
 from simex.rl.presets import PresetName, make_algorithm
 from simex.rl.stream import Staleness
@@ -115,6 +116,8 @@ def train_rl(
             params=setup.load_params(workdir, init_from, mesh=mesh),
             seed=seed,
         )
+    if has_rollouts(stage_dir):
+        write_pages(find_steps(stage_dir))  # what `simex view` shows, beside records
 
 
 def load_verifiers(

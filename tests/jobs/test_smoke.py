@@ -104,6 +104,14 @@ def test_the_report_is_one_page_without_network(workdir):
     assert "simex smoke" in page and "http" not in page.replace("http-equiv", "")
 
 
+def test_every_recorded_train_step_has_its_page(workdir):
+    records = sorted((workdir / "train_rl/rollouts").glob("step_*.jsonl"))
+    assert records
+    for record in records:
+        page = record.with_suffix(".html").read_text()
+        assert "<script" not in page and "://" not in page
+
+
 def test_the_export_verified_itself(workdir):
     report = json.loads((workdir / "export/model/export_report.json").read_text())
     assert "verified" in report["status"]
