@@ -30,7 +30,7 @@ from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import AnyTokenizer, load_tokenizer
 from simex.tokens.tokenizer import SentencePieceTokenizer
-from simex.train.checkpoint import load_params
+from simex.train.saved_params import load_params
 
 DTYPES: dict[str, np.dtype] = {
     "float32": np.dtype(np.float32),

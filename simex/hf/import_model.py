@@ -24,7 +24,7 @@ from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import AnyTokenizer, load_tokenizer, save_tokenizer
 from simex.tokens.tokenizer import SentencePieceTokenizer
-from simex.train.checkpoint import save_params
+from simex.train.saved_params import save_params
 
 
 def import_hf(

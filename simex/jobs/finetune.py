@@ -23,8 +23,8 @@ from simex.models.transformer import Params
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer, save_tokenizer
-from simex.train.checkpoint import load_params
 from simex.train.optimizer import OptimizerConfig
+from simex.train.saved_params import load_params
 
 
 @gin.configurable

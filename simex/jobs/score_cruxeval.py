@@ -27,7 +27,7 @@ from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer
-from simex.train.checkpoint import load_params
+from simex.train.saved_params import load_params
 
 _BLOCK = 64  # items between two places where a stopped job continues
 

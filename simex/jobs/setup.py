@@ -12,7 +12,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.tokenizer import SentencePieceTokenizer
-from simex.train.checkpoint import load_params
+from simex.train.saved_params import load_params
 
 # Embedding rows are padded to a multiple of this: tensor shards and matmuls like it.
 VOCAB_MULTIPLE = 64

@@ -12,20 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import Mesh
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
-from simex.models.config import ModelConfig
-from simex.models.transformer import Params, init_params
-from simex.sharding.mesh import make_shardings
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
 # What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
-
-
+DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 _BYTES_ON_THEIR_WAY = 64 * 2**20
 
 
@@ -142,8 +136,8 @@ class Checkpoints:
         errors = []
         for step in self._steps():
             try:
-                return Restored(step, self._load(step, targets))
-            except _DAMAGE as error:
+                return Restored(step, self.load(step, targets))
+            except DAMAGE as error:
                 first_line = (str(error) or type(error).__name__).splitlines()[0]
                 errors.append(f"step {step}: {first_line}")
                 warnings.warn(
@@ -187,7 +181,8 @@ class Checkpoints:
             )
         )
 
-    def _load(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
+    def load(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """The items of one step, as `restore` gives them; raises one of DAMAGE."""
         abstract: dict[str, Any] = {}
         for name, target in targets.items():
             if isinstance(target, TrainState):
@@ -217,67 +212,13 @@ class Checkpoints:
         return items
 
 
-def load_params(
-    directory: pathlib.Path,
-    config: ModelConfig,
-    *,
-    mesh: Mesh,
-    step: int | None = None,
-    item: str = "state",
-) -> Params:
-    """Only the params of a saved TrainState, placed on `mesh`.
-
-    `step` defaults to the newest. Raises UserError when there is no such step or its
-    shapes are not those of `config`.
-    """
-    if not directory.is_dir():
-        raise UserError(
-            f"There is no checkpoint directory {directory}. Run the job that trains "
-            "this model first, or correct the path."
-        )
-    boxed = jax.eval_shape(lambda: init_params(config, jax.random.key(0), boxed=True))
-    shardings = make_shardings(boxed, mesh)
-    shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
-    abstract = jax.tree.map(
-        lambda shape, sharding: jax.ShapeDtypeStruct(
-            shape.shape, shape.dtype, sharding=sharding
-        ),
-        shapes,
-        shardings,
-    )
-    checkpoints = Checkpoints(directory)
-    name = f"{item}.params"
-    try:
-        if step is None:
-            found = checkpoints.restore({name: abstract})
-            if found is None:
-                raise UserError(f"There is no checkpoint in {directory}.")
-            return found.items[name]
-        return checkpoints._load(step, {name: abstract})[name]
-    except _DAMAGE as error:
-        raise UserError(
-            f"The params of step {step} in {directory} cannot be read: {error}"
-        ) from error
-    finally:
-        checkpoints.close()
-
-
-def save_params(directory: pathlib.Path, params: Params, *, step: int = 0) -> None:
-    """Writes params, of any floating types, as a step that `load_params` reads.
-
-    `load_params` restores float32 whatever the types on disk are. Little more memory
-    is needed than the params themselves take: few bytes are on their way at a time.
-    """
+def little_memory() -> ocp.Context:
+    """A `with` in which saving needs few bytes beside the arrays that are saved."""
     context = ocp.Context()
     context.memory.write_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.transfer_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
-    with context:
-        checkpoints = Checkpoints(directory)
-        try:
-            checkpoints.save(step, {"state.params": params})
-        finally:
-            checkpoints.close()
+    return context
 
 
 class _AlwaysSave:

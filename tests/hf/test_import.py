@@ -24,7 +24,7 @@ from simex.models.config import ExpertsConfig
 from simex.models.rope import RopeScaling
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer, save_tokenizer
-from simex.train.checkpoint import load_params
+from simex.train.saved_params import load_params
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 SHAPES = {

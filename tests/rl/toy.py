@@ -16,8 +16,8 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sharding.mesh import make_mesh
 from simex.tokens.train_tokenizer import train_sentencepiece
-from simex.train.checkpoint import load_params
 from simex.train.optimizer import OptimizerConfig
+from simex.train.saved_params import load_params
 
 MAX_PROMPT, MAX_TOTAL = 24, 40
 

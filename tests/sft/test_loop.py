@@ -15,8 +15,8 @@ from simex.models.config import ModelConfig
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import make_mesh
 from simex.tokens.train_tokenizer import train_sentencepiece
-from simex.train.checkpoint import load_params
 from simex.train.optimizer import OptimizerConfig
+from simex.train.saved_params import load_params
 
 NUM_STEPS = 6
 

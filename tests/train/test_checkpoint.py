@@ -12,8 +12,9 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
-from simex.train.checkpoint import Checkpoints, load_params
+from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig, make_optimizer
+from simex.train.saved_params import load_params
 from simex.train.state import TrainState, abstract_train_state, make_train_state
 
 CONFIG = ModelConfig(
