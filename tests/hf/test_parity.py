@@ -15,10 +15,8 @@ from simex.hf.params_import import check_tensors, load_params_sharded
 from simex.hf.tensor_files import find_tensors
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.transformer import forward, logits
-from simex.sampling.methods import SamplingMethod
-from simex.sampling.sampler import Sampler
-from simex.sampling.samples import SampleRequest
 from simex.sharding.mesh import MeshConfig, make_mesh
+from tests.hf.greedy import assert_same_greedy
 from tests.hf.torch_models import CASES, make_torch_model, read_config
 
 has_torch = all(importlib.util.find_spec(n) for n in ("torch", "transformers"))
@@ -104,34 +102,10 @@ def test_logits_padded_packed_and_shifted_equal_those_of_torch(pair):
 
 
 def test_greedy_continuations_are_those_of_torch(pair):
-    import torch
 
     model, config, params = pair
     prompts = [random_tokens(n, seed=n).tolist() for n in (5, 40, 90)]
-    sampler = Sampler(
-        config,
-        one_device_mesh(),
-        num_slots=4,
-        max_prompt_len=96,
-        max_total_len=160,
-        stop_ids=(),
-        chunk_steps=16,
-        prefill_rows=1,
-    )
-    requests = [
-        SampleRequest(prompt_ids=ids, max_new_tokens=64, seed_path=(0,))
-        for ids in prompts
-    ]
-    found = sampler.sample(params, requests, SamplingMethod(temperature=0.0))
-    for ids, sample in zip(prompts, found, strict=True):
-        wanted = model.generate(
-            torch.tensor([ids]),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-            max_new_tokens=64,
-            do_sample=False,
-            eos_token_id=None,
-        )
-        assert sample.ids.tolist() == wanted[0, len(ids) :].tolist()
+    assert_same_greedy(model, config, params, prompts, mesh=one_device_mesh())
 
 
 def test_gradients_of_every_param_are_those_of_torch(pair):

@@ -13,11 +13,9 @@ import pytest
 from simex.hf.config_import import parse_model_json
 from simex.hf.params_import import check_tensors, load_params_sharded
 from simex.hf.tensor_files import find_tensors
-from simex.sampling.methods import SamplingMethod
-from simex.sampling.sampler import Sampler
-from simex.sampling.samples import SampleRequest
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer
+from tests.hf.greedy import assert_same_greedy
 from tests.hf.test_parity import our_logits
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -88,30 +86,6 @@ def test_logits_on_real_programs_are_within_a_thousandth(pair):
 
 
 def test_greedy_continuations_are_identical(pair):
-    import torch
 
     model, config, params, mesh, programs = pair
-    sampler = Sampler(
-        config,
-        mesh,
-        num_slots=NUM_PROGRAMS,
-        max_prompt_len=1000,
-        max_total_len=1064,
-        stop_ids=(),
-        chunk_steps=16,
-        prefill_rows=1,
-    )
-    requests = [
-        SampleRequest(prompt_ids=ids, max_new_tokens=64, seed_path=(0,))
-        for ids in programs
-    ]
-    samples = sampler.sample(params, requests, SamplingMethod(temperature=0.0))
-    for ids, sample in zip(programs, samples, strict=True):
-        wanted = model.generate(
-            torch.tensor([ids]),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-            max_new_tokens=64,
-            do_sample=False,
-            eos_token_id=None,
-        )
-        assert sample.ids.tolist() == wanted[0, len(ids) :].tolist()
+    assert_same_greedy(model, config, params, programs, mesh=mesh)
