@@ -1,19 +1,17 @@
-"""Candidates of a problem: sampled, judged, and simulated by the policy itself."""
+"""Candidates of a problem: sampled, judged, and simulated by a verifier."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simex.core.errors import InfraError
-from simex.evals.output_prediction import complete_all
 from simex.evals.rankers import Candidate, program_vote
+from simex.evals.simulation import Simulation, simulate_programs
 from simex.problems.problem import Problem
 from simex.rollouts.attempt import Attempt, judge_attempts, start_attempts
-from simex.rollouts.policy import Policy, Query
+from simex.rollouts.policy import Policy
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
-from simex.tasks import predict_output
-from simex.tasks.rewards import is_output_right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,15 +23,21 @@ class JudgedCandidate:
     num_tokens: int
     passed_public: tuple[bool, ...]  # what running says, for each public test
     is_right: bool  # every public and hidden test
-    predicted: tuple[str | None, ...] = ()  # what the policy says that it prints
-    predicted_pass: tuple[bool, ...] = ()
+    predicted: tuple[tuple[str | None, ...], ...] = ()
+    """What the verifier says that it prints: R rounds of all public tests."""
+
+    predicted_pass: tuple[tuple[bool, ...], ...] = ()
+
+    @property
+    def simulation(self) -> Simulation:
+        return Simulation(outputs=self.predicted, passes=self.predicted_pass)
 
     def as_candidate(self) -> Candidate:
         """What the rankers of best@k look at."""
         return Candidate(
             is_right=self.is_right,
             passed_public=sum(self.passed_public),
-            predicted_public=(sum(self.predicted_pass),),
+            predicted_public=tuple(map(sum, self.predicted_pass)),
             num_tokens=self.num_tokens,
             # A completion without a program votes for nothing else.
             vote="" if self.source is None else program_vote(self.source),
@@ -46,91 +50,86 @@ def sample_candidates(
     *,
     pool: SandboxPool,
     samples: int,
-    seed: int,
+    seed_path: tuple[int, ...],
 ) -> list[JudgedCandidate]:
     """`samples` judged candidates for each problem, problem-major.
 
     Raises:
       InfraError: a candidate could not be judged; a score without it would be wrong.
     """
-    attempts = start_attempts(policy, problems, samples=samples, seed_path=(seed, 0))
+    attempts = start_attempts(policy, problems, samples=samples, seed_path=seed_path)
     return [as_judged(attempt) for attempt in judge_attempts(pool, attempts)]
 
 
 def as_judged(attempt: Attempt) -> JudgedCandidate:
-    """The judged attempt as a candidate."""
-    judgement = attempt.judgement
-    if isinstance(judgement, InfraError):
-        raise judgement
-    num_public = len(attempt.problem.public_tests)
-    passed: tuple[bool, ...] = (False,) * num_public
-    if isinstance(judgement, Judgement):
-        passed = tuple(
-            verdict.is_accepted
-            for verdict, test in zip(
-                judgement.verdicts, attempt.problem.tests, strict=True
-            )
-            if test in attempt.problem.public_tests
-        )
+    """The judged attempt as a candidate; raises InfraError where there is no verdict."""
     return JudgedCandidate(
         problem_id=attempt.problem.id,
         source=attempt.source,
         num_tokens=len(attempt.turns[-1].completion_ids),
-        passed_public=passed,
+        passed_public=passed_public(attempt),
         is_right=attempt.has_passed,
     )
 
 
+def passed_public(attempt: Attempt) -> tuple[bool, ...]:
+    """What running says of each public test; all fail where there is no program.
+
+    Raises:
+      InfraError: the attempt could not be judged.
+    """
+    problem, judgement = attempt.problem, attempt.judgement
+    if isinstance(judgement, InfraError):
+        raise judgement
+    if not isinstance(judgement, Judgement):
+        return (False,) * len(problem.public_tests)
+    return tuple(
+        verdict.is_accepted
+        for verdict, test in zip(judgement.verdicts, problem.tests, strict=True)
+        if test in problem.public_tests
+    )
+
+
 def simulate_candidates(
-    policy: Policy,
+    verifier: Policy,
     problems: Mapping[str, Problem],
     candidates: Sequence[JudgedCandidate],
     *,
-    seed: int,
-    label: str,
+    rounds: int,
+    seed_path: tuple[int, ...],
 ) -> list[JudgedCandidate]:
-    """The candidates with the policy's prediction for every public test.
+    """The candidates with `rounds` predictions for every public test.
 
-    Equal programs of a problem are simulated once: prediction is greedy here, so they
-    would get the same answer.
+    One without a program is predicted to pass nothing; nobody is asked about it.
     """
-    asked: dict[tuple[str, str], int] = {}
-    queries: list[Query] = []
-    for candidate in candidates:
-        for test in problems[candidate.problem_id].public_tests:
-            key = (candidate.source or "", test.stdin)
-            if candidate.source is not None and key not in asked:
-                asked[key] = len(queries)
-                prompt = predict_output.render_prompt(*key)
-                path = (seed, 1, len(queries))
-                queries.append(
-                    Query(task="predict_output", prompt=prompt, seed_path=path)
-                )
-    said = [
-        predict_output.parse_completion(turn.text, is_truncated=turn.is_truncated)
-        for turn in complete_all(policy, queries, label=label)
+    asked = [i for i, c in enumerate(candidates) if c.source is not None]
+    programs = [
+        (problems[candidates[i].problem_id], candidates[i].source or "") for i in asked
     ]
-    values = {key: said[index].value for key, index in asked.items()}
-    return [_add_simulation(c, problems[c.problem_id], values) for c in candidates]
+    said = simulate_programs(verifier, programs, rounds=rounds, seed_path=seed_path)
+    simulations = dict(zip(asked, said, strict=True))
+    return [
+        _add_simulation(
+            candidate, simulations.get(i) or _nothing(problems, candidate, rounds)
+        )
+        for i, candidate in enumerate(candidates)
+    ]
+
+
+def _nothing(
+    problems: Mapping[str, Problem], candidate: JudgedCandidate, rounds: int
+) -> Simulation:
+    tests = len(problems[candidate.problem_id].public_tests)
+    return Simulation(
+        outputs=((None,) * tests,) * rounds, passes=((False,) * tests,) * rounds
+    )
 
 
 def _add_simulation(
-    candidate: JudgedCandidate,
-    problem: Problem,
-    values: Mapping[tuple[str, str], str | None],
+    candidate: JudgedCandidate, simulation: Simulation
 ) -> JudgedCandidate:
-    predicted = tuple(
-        values.get((candidate.source or "", test.stdin))
-        for test in problem.public_tests
-    )
     return dataclasses.replace(
-        candidate,
-        predicted=predicted,
-        predicted_pass=tuple(
-            value is not None
-            and is_output_right(value, test.expected_stdout, checker=problem.checker)
-            for value, test in zip(predicted, problem.public_tests, strict=True)
-        ),
+        candidate, predicted=simulation.outputs, predicted_pass=simulation.passes
     )
 
 
@@ -141,7 +140,8 @@ def to_record(candidate: JudgedCandidate) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> JudgedCandidate:
     """The inverse of `to_record`."""
-    fields: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in record.items()
-    }
-    return JudgedCandidate(**fields)
+    return JudgedCandidate(**{k: _as_tuples(v) for k, v in record.items()})
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

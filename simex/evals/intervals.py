@@ -1,10 +1,11 @@
-"""Estimates with a 95 % interval from a bootstrap over problems.
+"""Estimates with a standard error and a 95 % bootstrap interval, both over problems.
 
 The unit that is drawn again is the problem, since the samples of one problem are not
 independent: many predictions for one program are one observation of that program.
 """
 
 import dataclasses
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -23,9 +24,11 @@ class Estimate:
     low: float
     high: float
     n: int  # the number of values averaged (items, programs or problems)
+    stderr: float  # clustered by problem; see `clustered_stderr`
+    problems: int  # how many problems the values come from
 
     def as_dict(self) -> dict[str, float | int]:
-        """``{"value", "low", "high", "n"}``, the form of results.json."""
+        """A key for each field, the form of results.json."""
         return dataclasses.asdict(self)
 
 
@@ -36,7 +39,7 @@ def mean_with_interval(
     seed: int = 0,
     num_draws: int = NUM_DRAWS,
 ) -> Estimate:
-    """The mean of `values` with a percentile bootstrap interval.
+    """The mean of `values` with its standard error and a percentile bootstrap interval.
 
     Args:
         values: n numbers; 0/1 for rates.
@@ -54,8 +57,29 @@ def mean_with_interval(
     draws = _bootstrap_means(totals_C, counts_C, seed=seed, num_draws=num_draws)
     low, high = np.quantile(draws, [0.025, 0.975])
     return Estimate(
-        value=float(values_n.mean()), low=float(low), high=float(high), n=len(values_n)
+        value=float(values_n.mean()),
+        low=float(low),
+        high=float(high),
+        n=len(values_n),
+        stderr=clustered_stderr(totals_C, counts_C),
+        problems=len(totals_C),
     )
+
+
+def clustered_stderr(totals_C: np.ndarray, counts_C: np.ndarray) -> float:
+    """The standard error of a mean whose values come in C clusters.
+
+    With r_c the sum over cluster c of (value - mean) it is
+    ``sqrt(C / (C - 1) * sum_c r_c^2) / n`` (arXiv 2411.00640, section 2.2, with the
+    correction for few clusters, so that clusters of one value give the textbook
+    ``s / sqrt(n)``). One cluster says nothing about its spread: 0.
+    """
+    num = len(totals_C)
+    if num < 2:
+        return 0.0
+    residuals_C = totals_C - counts_C * (totals_C.sum() / counts_C.sum())
+    squares = float(np.sum(residuals_C**2))
+    return math.sqrt(num / (num - 1) * squares) / float(counts_C.sum())
 
 
 def paired_difference(

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simex.core.errors import UserError
-from simex.evals.best_at_k import best_at_k
+from simex.core.names import unknown_name
+from simex.evals.best_at_k import best_at_k, n_at_k
 from simex.evals.pass_at_k import pass_at_k
 
 
@@ -36,7 +37,7 @@ class Candidate:
 
 def oracle(candidates: Sequence[Candidate], k: int) -> float:
     """best@k when public tests are really run: what simulation could reach at most."""
-    return best_at_k([c.passed_public for c in candidates], _right(candidates), k)
+    return _best(candidates, "oracle", k)
 
 
 def simulate(candidates: Sequence[Candidate], k: int) -> float:
@@ -44,20 +45,17 @@ def simulate(candidates: Sequence[Candidate], k: int) -> float:
 
     Raises UserError when candidates have different numbers of rounds, or none.
     """
-    rounds = list(zip(*_rounds(candidates)))
-    values = [best_at_k(scores, _right(candidates), k) for scores in rounds]
-    return math.fsum(values) / len(values)
+    return _best(candidates, "simulate", k)
 
 
 def simulate_vote(candidates: Sequence[Candidate], k: int) -> float:
     """best@k by the sum over the rounds, one ranking from R predictions a test."""
-    votes = [sum(rounds) for rounds in _rounds(candidates)]
-    return best_at_k(votes, _right(candidates), k)
+    return _best(candidates, "simulate_vote", k)
 
 
 def shortest(candidates: Sequence[Candidate], k: int) -> float:
     """best@k when the shortest completion wins (short1@k, arXiv 2505.17813)."""
-    return best_at_k([-c.num_tokens for c in candidates], _right(candidates), k)
+    return _best(candidates, "shortest", k)
 
 
 def random(candidates: Sequence[Candidate], k: int) -> float:
@@ -92,6 +90,30 @@ RANKERS: dict[str, Callable[[Sequence[Candidate], int], float]] = {
 """Each takes a problem's N candidates and k, and gives its best@k in 0..1."""
 
 
+SCORES: dict[str, Callable[[Sequence[Candidate]], list[list[float]]]] = {
+    "oracle": lambda candidates: [[c.passed_public for c in candidates]],
+    "simulate": lambda candidates: [list(r) for r in zip(*_rounds(candidates))],
+    "simulate_vote": lambda candidates: [[sum(r) for r in _rounds(candidates)]],
+    "shortest": lambda candidates: [[-c.num_tokens for c in candidates]],
+    "random": lambda candidates: [[0.0] * len(candidates)],
+}
+"""The rankers that score each candidate alone: one list of N scores a ranking. Several
+rankings count as their mean. `majority` is none of them: whom it prefers depends on
+the draw."""
+
+
+def submit_n(candidates: Sequence[Candidate], ranker: str, *, n: int, k: int) -> float:
+    """n@k: the chance that one of the ranker's n first of k drawn is right.
+
+    Raises UserError for a ranker that is not in SCORES, and as `n_at_k` does.
+    """
+    if ranker not in SCORES:
+        raise unknown_name("ranker of n@k", ranker, SCORES)
+    rankings, right = SCORES[ranker](candidates), _right(candidates)
+    values = [n_at_k(scores, right, n=n, k=k) for scores in rankings]
+    return math.fsum(values) / len(values)
+
+
 def program_vote(source: str) -> str:
     """The text under which a program votes: its syntax tree, so layout and comments
     do not split a vote; the bare text where it does not parse."""
@@ -99,6 +121,12 @@ def program_vote(source: str) -> str:
         return ast.dump(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source.strip()
+
+
+def _best(candidates: Sequence[Candidate], ranker: str, k: int) -> float:
+    right = _right(candidates)
+    values = [best_at_k(scores, right, k) for scores in SCORES[ranker](candidates)]
+    return math.fsum(values) / len(values)
 
 
 def _right(candidates: Sequence[Candidate]) -> list[bool]:

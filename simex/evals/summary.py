@@ -81,46 +81,41 @@ def estimate_solving_gain(
     return paired_difference(_pass_values(groups, 1), _pass_values(baseline, 1))
 
 
-def estimate_fixes(outcomes: Records) -> dict[str, Estimate]:
-    """The results of self-RLEF, each a share of all attempts."""
-    clusters = [o["problem_id"] for o in outcomes]
-    before = [bool(o["is_right_before"]) for o in outcomes]
-    after = [bool(o["is_right_after"]) for o in outcomes]
-    drawn = [float(o["is_right_resampled"]) for o in outcomes]
-    pairs = list(zip(before, after, strict=True))
-    values = {
-        "self_rlef.single": [float(b) for b in before],
-        "self_rlef.fixed": [float(a) for a in after],
-        "self_rlef.resample": drawn,
-        "self_rlef.fix_rate": [float(a and not b) for b, a in pairs],
-        "self_rlef.break_rate": [float(b and not a) for b, a in pairs],
-    }
-    estimates = {
-        name: mean_with_interval(value, clusters) for name, value in values.items()
-    }
-    for name in ("single", "resample"):
-        estimates[f"gain.fixed_over_{name}"] = paired_difference(
-            values["self_rlef.fixed"],
-            values[f"self_rlef.{name}"],
-            clusters=clusters,
-        )
-    return estimates
+def estimate_simulation_gap(
+    groups: Mapping[str, Sequence[JudgedCandidate]], k: int
+) -> Estimate:
+    """best@k by the oracle minus best@k by simulation, paired by problem.
+
+    It is what a perfect verifier of public tests would add.
+    """
+    return paired_difference(
+        _ranked_values(groups, RANKERS["oracle"], k),
+        _ranked_values(groups, RANKERS["simulate"], k),
+    )
 
 
 def verifier_quality(candidates: Sequence[JudgedCandidate]) -> dict[str, Estimate]:
-    """How often the simulated verdict on a candidate's public tests is right."""
-    judged = [c for c in candidates if c.source is not None]
-    if not judged:
+    """How often the verdict "passes every public test" of a round is right.
+
+    Precision: of the programs that are said to pass, how many do. Recall: of those that
+    do, how many are said to. Each round of each program counts; programs of a problem
+    are one cluster.
+    """
+    says, true, clusters = [], [], []
+    for candidate in candidates:
+        if candidate.source is not None:
+            for tests in candidate.predicted_pass:
+                says.append(all(tests))
+                true.append(all(candidate.passed_public))
+                clusters.append(candidate.problem_id)
+    if not says:
         return {}
-    says = [all(c.predicted_pass) for c in judged]
-    true = [all(c.passed_public) for c in judged]
-    clusters = [c.problem_id for c in judged]
     agree = [float(s == t) for s, t in zip(says, true, strict=True)]
     estimates = {"verifier.agreement": mean_with_interval(agree, clusters)}
-    for name, condition in (("said_pass", says), ("truly_pass", true)):
+    for name, condition in (("precision", says), ("recall", true)):
         chosen = [i for i, holds in enumerate(condition) if holds]
         if chosen:
-            estimates[f"verifier.right_when_{name}"] = mean_with_interval(
+            estimates[f"verifier.{name}"] = mean_with_interval(
                 [agree[i] for i in chosen], [clusters[i] for i in chosen]
             )
     return estimates

@@ -1,13 +1,19 @@
 """The numbers of a report, from what the evaluation stages left in a workdir."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from simex.core.files import read_jsonl
-from simex.evals import candidates, summary
+from simex.evals import candidates, loop_summary, prices, summary
 from simex.evals.intervals import Estimate
+from simex.evals.prices import Priced
+from simex.evals.rankers import RANKERS
 
 MAX_K = 8
 CURVE_RANKERS = ("oracle", "simulate", "majority", "shortest", "random")
+SOLVING = "rl/evaluate_solving"  # whose candidates and loops the report is about
+Groups = Mapping[str, Sequence[candidates.JudgedCandidate]]
 
 
 def collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
@@ -36,40 +42,70 @@ def collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
 
 
 def _estimate_solving(workdir: pathlib.Path) -> dict[str, Estimate]:
-    groups = summary.group_candidates(load_candidates(workdir))
+    folder = workdir / SOLVING
+    groups = summary.group_candidates(load_candidates(folder))
     before = summary.group_candidates(
-        _load(workdir / "sft" / "evaluate_solving" / "candidates.jsonl")
+        load_candidates(workdir / "sft" / "evaluate_solving")
     )
-    estimates = {
+    return {
         "solve.sft_pass_at_1": summary.estimate_pass_at_k(before, 1),
         "solve.rl_pass_at_1": summary.estimate_pass_at_k(groups, 1),
         "solve.pass_at_8": summary.estimate_pass_at_k(groups, MAX_K),
-        "gain.simulate_over_pass_at_1": summary.estimate_ranking_gain(
-            groups, "simulate", MAX_K
-        ),
         "gain.rl_over_sft_solving": summary.estimate_solving_gain(groups, before),
+        **estimate_self_verification(groups),
+        **estimate_self_rlef(folder),
     }
-    for ranker in CURVE_RANKERS:
-        estimates[f"best_at_8.{ranker}"] = summary.estimate_best_at_k(
-            groups, ranker, MAX_K
-        )
+
+
+def estimate_self_verification(groups: Groups) -> dict[str, Estimate]:
+    """best@k of every ranker, the verifier's quality and the simulation gap."""
+    estimates = {
+        f"best_at_{MAX_K}.{ranker}": summary.estimate_best_at_k(groups, ranker, MAX_K)
+        for ranker in RANKERS
+    }
     for k in (2, 4):
         estimates[f"best_at_{k}.simulate"] = summary.estimate_best_at_k(
             groups, "simulate", k
         )
-    estimates |= summary.verifier_quality(load_candidates(workdir))
-    return estimates | summary.estimate_fixes(list(read_jsonl(fixes_path(workdir))))
+    estimates["gain.simulate_over_pass_at_1"] = summary.estimate_ranking_gain(
+        groups, "simulate", MAX_K
+    )
+    estimates["gain.oracle_over_simulate"] = summary.estimate_simulation_gap(
+        groups, MAX_K
+    )
+    candidates = [candidate for group in groups.values() for candidate in group]
+    return estimates | summary.verifier_quality(candidates)
 
 
-def load_candidates(workdir: pathlib.Path) -> list[candidates.JudgedCandidate]:
-    """The simulated candidates of the RL checkpoint."""
-    return _load(workdir / "rl" / "evaluate_solving" / "simulated.jsonl")
+def estimate_self_rlef(folder: pathlib.Path) -> dict[str, Estimate]:
+    """The loop "fix" of a stage, with the loop "resample" as its control."""
+    fix, resample = load_loop(folder, "fix"), load_loop(folder, "resample")
+    changes = loop_summary.estimate_loop(fix)
+    return {
+        **{f"self_rlef.{name}": estimate for name, estimate in changes.items()},
+        "self_rlef.resample": loop_summary.estimate_loop(resample)["fixed"],
+        "gain.fixed_over_single": loop_summary.estimate_loop_gain(fix),
+        "gain.fixed_over_resample": loop_summary.estimate_loop_gain(fix, resample),
+    }
 
 
-def _load(path: pathlib.Path) -> list[candidates.JudgedCandidate]:
+def price_solving(folder: pathlib.Path) -> list[Priced]:
+    """What each way to use the model costs and gives, of one evaluate_solving stage."""
+    groups = summary.group_candidates(load_candidates(folder))
+    rows = prices.price_candidates(groups, [k for k in (1, 2, 4, 8) if k <= MAX_K])
+    for path in sorted((folder / "loops").glob("*.jsonl")):
+        rows += prices.price_loop(f"loop {path.stem}", list(read_jsonl(path)))
+    return rows
+
+
+def load_candidates(folder: pathlib.Path) -> list[candidates.JudgedCandidate]:
+    """The candidates of an evaluate_solving stage, with simulations if it made any."""
+    path = folder / "simulated.jsonl"
+    if not path.exists():
+        path = folder / "candidates.jsonl"
     return [candidates.from_record(record) for record in read_jsonl(path)]
 
 
-def fixes_path(workdir: pathlib.Path) -> pathlib.Path:
-    """Where the outcomes of self-RLEF stand."""
-    return workdir / "rl" / "evaluate_solving" / "fixes.jsonl"
+def load_loop(folder: pathlib.Path, name: str) -> list[dict[str, Any]]:
+    """The outcomes of one loop of an evaluate_solving stage."""
+    return list(read_jsonl(folder / "loops" / f"{name}.jsonl"))

@@ -4,9 +4,9 @@ import pathlib
 from collections.abc import Iterator
 
 from simex.core.files import read_jsonl
-from simex.evals import candidates, summary
+from simex.evals import candidates, loop_summary, summary
 from simex.jobs.report_estimates import CURVE_RANKERS, MAX_K
-from simex.report.content import Plot, Series
+from simex.report.content import Link, Plot, Series
 
 
 def plot_sft(workdir: pathlib.Path) -> Iterator[Plot]:
@@ -87,3 +87,35 @@ def plot_best_at_k(judged: list[candidates.JudgedCandidate]) -> Plot:
     return Plot(
         title="best@k by ranker", series=tuple(series), x_label="k", is_share=True
     )
+
+
+def plot_loops(folder: pathlib.Path) -> Plot | None:
+    """Solved attempts by turn, for every loop of an evaluate_solving stage."""
+    series = []
+    for path in sorted((folder / "loops").glob("*.jsonl")):
+        curve = loop_summary.turn_curve(list(read_jsonl(path)))
+        series.append(
+            Series(
+                label=path.stem,
+                x=tuple(range(1, len(curve) + 1)),
+                y=tuple(e.value for e in curve),
+                low=tuple(e.low for e in curve),
+                high=tuple(e.high for e in curve),
+            )
+        )
+    if not series:
+        return None
+    return Plot(
+        title="Solved by turn",
+        note="Were the loop cut there; bands are 95 % intervals.",
+        series=tuple(series),
+        x_label="turn",
+        is_share=True,
+    )
+
+
+def find_rollout_pages(workdir: pathlib.Path) -> Iterator[Link]:
+    """The pages of recorded train steps, which lie beside the records."""
+    for path in sorted(workdir.glob("**/rollouts/step_*.html")):
+        place = path.relative_to(workdir)
+        yield Link(path=place.as_posix(), text=f"{place.parts[0]}, {path.stem}")

@@ -13,9 +13,22 @@ import jax
 
 from simex.core.files import read_jsonl
 from simex.core.stamps import seconds_by_stage
-from simex.jobs.report_estimates import collect_estimates, fixes_path, load_candidates
-from simex.jobs.report_plots import plot_best_at_k, plot_rl, plot_sft
-from simex.report.content import FixMatrix, Report, Sample
+from simex.evals import loop_summary, prices
+from simex.jobs.report_estimates import (
+    SOLVING,
+    collect_estimates,
+    load_candidates,
+    load_loop,
+    price_solving,
+)
+from simex.jobs.report_plots import (
+    find_rollout_pages,
+    plot_best_at_k,
+    plot_loops,
+    plot_rl,
+    plot_sft,
+)
+from simex.report.content import FixMatrix, Price, Report, Sample
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
 
@@ -44,6 +57,7 @@ def write_report(
     seconds = seconds_by_stage(workdir)
     device = f"{jax.default_backend()} x {jax.device_count()}"
     backend = _read_backend(workdir)
+    priced = price_solving(workdir / SOLVING)
     save_results(
         stage_dir / "results.json",
         estimates,
@@ -51,6 +65,7 @@ def write_report(
         seed=seed,
         device=device,
         backend=backend,
+        tables={"prices": list(map(prices.to_record, priced))},
     )
     write_page(
         stage_dir / "report.html",
@@ -69,7 +84,10 @@ def write_report(
             results=estimates,
             sft_curves=tuple(plot_sft(workdir)),
             rl_curves=tuple(plot_rl(workdir)),
-            best_at_k=plot_best_at_k(load_candidates(workdir)),
+            best_at_k=plot_best_at_k(load_candidates(workdir / SOLVING)),
+            prices=tuple(Price(**prices.to_record(row)) for row in priced),
+            loops=plot_loops(workdir / SOLVING),
+            links=tuple(find_rollout_pages(workdir)),
             fix_matrix=_count_fixes(workdir),
             samples=tuple(_choose_samples(workdir, num_samples)),
             settings=(workdir / "config.gin").read_text(encoding="utf-8"),
@@ -80,15 +98,12 @@ def write_report(
 
 
 def _count_fixes(workdir: pathlib.Path) -> FixMatrix:
-    pairs = [
-        (r["is_right_before"], r["is_right_after"])
-        for r in read_jsonl(fixes_path(workdir))
-    ]
+    changes = loop_summary.count_changes(load_loop(workdir / SOLVING, "fix"))
     return FixMatrix(
-        right_right=pairs.count((True, True)),
-        right_wrong=pairs.count((True, False)),
-        wrong_right=pairs.count((False, True)),
-        wrong_wrong=pairs.count((False, False)),
+        right_right=changes[True, True],
+        right_wrong=changes[True, False],
+        wrong_right=changes[False, True],
+        wrong_wrong=changes[False, False],
     )
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from simex.report.headlines import HEADLINES, Group
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Series:
@@ -59,6 +61,34 @@ class FixMatrix:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Price:
+    """A share of solved problems beside what it costs a problem, all means."""
+
+    method: str  # such as "best@8 simulate"
+    estimate: Mapping[str, float]  # as in `Report.results`
+    samples: float  # completions of the solver
+    predictions: float  # of a test's output, by the verifier
+    executions: float  # of public tests, before anything is submitted
+    submissions: float  # programs that the hidden tests judge
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Link:
+    """Another page of the run: a path relative to the report, and what it shows."""
+
+    path: str
+    text: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would leave the folder of the report."""
+        parts = self.path.split("/")
+        if ":" in self.path or self.path.startswith("/") or ".." in parts:
+            raise ValueError(
+                f"A link of a report must be a path below it; got {self.path!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
     """One prediction to read. Empty texts are left out."""
 
@@ -85,10 +115,16 @@ class Report:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Wall seconds of each stage, in the order in which they ran."""
     results: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
-    """``{"prediction.rl": {"value", "low", "high", "n"}}``; see `report.results`."""
+    """``{"prediction.rl": {"value", "low", "high", "n", ...}}``; see `report.results`."""
+    groups: tuple[Group, ...] = HEADLINES
+    """The tables of `results`; what no group names comes last."""
     sft_curves: tuple[Plot, ...] = ()
     rl_curves: tuple[Plot, ...] = ()
     best_at_k: Plot | None = None
+    prices: tuple[Price, ...] = ()
+    loops: Plot | None = None  # solved by turn of self-RLEF
+    analysis: tuple[Plot, ...] = ()  # what goes wrong where
     fix_matrix: FixMatrix | None = None
     samples: tuple[Sample, ...] = ()
+    links: tuple[Link, ...] = ()  # such as the rollouts of a train step
     settings: str = ""  # the operative gin configuration

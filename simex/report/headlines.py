@@ -1,7 +1,7 @@
 """Which results stand in which table of the page, and what they are called there."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,8 +95,8 @@ HEADLINES = (
         note="Is a candidate predicted to pass its public tests, and does it?",
         labels={
             "verifier.agreement": "predicted verdict is right",
-            "verifier.right_when_said_pass": "… of those predicted to pass (precision)",
-            "verifier.right_when_truly_pass": "… of those that pass (recall)",
+            "verifier.precision": "… of those predicted to pass (precision)",
+            "verifier.recall": "… of those that pass (recall)",
         },
     ),
     Group(
@@ -107,6 +107,7 @@ HEADLINES = (
             "gain.rl_over_nlex": "RL over NLEX SFT, predicting",
             "gain.rl_over_sft_solving": "RL over SFT, solving",
             "gain.simulate_over_pass_at_1": "best@8 simulate over pass@1",
+            "gain.oracle_over_simulate": "simulation gap: best@8 oracle over simulate",
             "gain.fixed_over_single": "self-RLEF over a single attempt",
             "gain.fixed_over_resample": "self-RLEF over drawing anew",
         },
@@ -120,9 +121,11 @@ SELF_RLEF = Group(
     labels={
         "self_rlef.single": "single attempt",
         "self_rlef.fixed": "after self-fixing",
-        "self_rlef.resample": "a new draw instead of a fix, same budget",
+        "self_rlef.resample": "a new draw instead of a fix, by the same rule",
         "self_rlef.fix_rate": "fixed: wrong, then right",
         "self_rlef.break_rate": "broken: right, then wrong",
+        "self_rlef.fix_rate_public": "fixed, on public tests alone",
+        "self_rlef.break_rate_public": "broken, on public tests alone",
     },
 )
 
@@ -137,13 +140,13 @@ def rows_of(group: Group, results: Mapping[str, Mapping[str, float]]) -> list[Ro
 
 
 def tables(
-    results: Mapping[str, Mapping[str, float]],
+    results: Mapping[str, Mapping[str, float]], groups: Sequence[Group] = HEADLINES
 ) -> Iterator[tuple[Group, list[Row]]]:
-    """Every headline table with rows, then one of the results that no group names."""
-    for group in HEADLINES:
+    """Each of the groups with rows, then one of the results that no group names."""
+    for group in groups:
         if rows := rows_of(group, results):
             yield group, rows
-    named = {name for g in (*HEADLINES, SELF_RLEF) for name in g.labels}
+    named = {name for g in (*groups, SELF_RLEF) for name in g.labels}
     others = {name: name for name in results if name not in named}
     if others:
         group = Group(title="Others", note="", labels=others)

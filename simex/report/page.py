@@ -36,7 +36,7 @@ def render_page(report: Report) -> str:
     return template.render(
         report=report,
         style=Markup(_read("page.css")),
-        tables=list(headlines.tables(report.results)),
+        tables=list(headlines.tables(report.results, report.groups)),
         self_rlef=headlines.SELF_RLEF,
         self_rlef_rows=headlines.rows_of(headlines.SELF_RLEF, report.results),
     )

@@ -1,13 +1,13 @@
 """results.json: what a run found, in a form that another program reads.
 
 A dotted name is a path: ``prediction.rl`` is ``results["prediction"]["rl"]``, and holds
-``{"value", "low", "high", "n"}``.
+``{"value", "low", "high", "n", "stderr", "problems"}``.
 """
 
 import json
 import math
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simex.core.errors import UserError
@@ -35,8 +35,8 @@ REQUIRED = (
 )
 """The estimates that every whole run reports. A file may hold more."""
 
-ESTIMATE_KEYS = ("value", "low", "high", "n")
-_OTHER_KEYS = ("seconds", "seed", "device", "backend")
+ESTIMATE_KEYS = ("value", "low", "high", "n", "stderr", "problems")
+_OTHER_KEYS = ("seconds", "seed", "device", "backend", "tables")
 
 Estimates = Mapping[str, Mapping[str, float]]
 
@@ -49,24 +49,28 @@ def save_results(
     seed: int,
     device: str,
     backend: str,
+    required: Sequence[str] = REQUIRED,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> None:
     """Writes results.json, whole or not at all.
 
     Args:
         path: where to.
-        estimates: ``{"prediction.rl": {"value": .5, "low": .4, "high": .6, "n": 500}}``;
-            every name of `REQUIRED`, and any others.
+        estimates: ``{"prediction.rl": {"value": .5, "low": .4, "high": .6, "n": 500,
+            "stderr": .05, "problems": 250}}``; every name of `required`, any others.
         seconds: wall seconds of each stage.
         seed: the run's seed.
         device: the accelerators, such as "cpu x 2".
         backend: the sandbox backend that judged the programs.
+        required: names that must be there.
+        tables: what else the report shows, by name: rows of plain values.
 
     Raises UserError that lists every estimate that is missing or malformed.
     """
-    if faults := [*_missing(estimates), *_malformed(estimates)]:
+    if faults := [*_missing(estimates, required), *_malformed(estimates)]:
         raise UserError(
             f"{path} needs a whole set of estimates, each with a finite value, low <= "
-            f"high and n >= 1; got: {'; '.join(faults)}. Run the evaluation stages of "
+            f"high, 1 <= problems <= n; got: {'; '.join(faults)}. Run the evaluation stages of "
             "this experiment before its report."
         )
     results: dict[str, Any] = {}
@@ -77,6 +81,7 @@ def save_results(
         "seed": seed,
         "device": device,
         "backend": backend,
+        "tables": {name: list(rows) for name, rows in (tables or {}).items()},
     }
     with write_atomically(path) as file:
         json.dump(results, file, indent=2, allow_nan=False)
@@ -97,8 +102,8 @@ def load_estimates(path: pathlib.Path) -> dict[str, dict[str, float]]:
     return dict(_estimates_in(results, prefix=""))
 
 
-def _missing(estimates: Estimates) -> Iterator[str]:
-    for name in REQUIRED:
+def _missing(estimates: Estimates, required: Sequence[str]) -> Iterator[str]:
+    for name in required:
         if name not in estimates:
             yield f"{name} is missing"
 
@@ -115,11 +120,13 @@ def _malformed(estimates: Estimates) -> Iterator[str]:
             yield f"{name} is {dict(estimate)}"
 
 
-def _is_estimate(value: Any, low: Any, high: Any, n: Any) -> bool:
-    numbers = (value, low, high, n)
+def _is_estimate(
+    value: Any, low: Any, high: Any, n: Any, stderr: Any, problems: Any
+) -> bool:
+    numbers = (value, low, high, n, stderr, problems)
     if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers):
         return False
-    return low <= high and n >= 1
+    return low <= high and 1 <= problems <= n and stderr >= 0
 
 
 def _put(results: dict[str, Any], name: str, estimate: dict[str, float]) -> None:

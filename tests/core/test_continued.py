@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from simex.core.continued import continue_jsonl
+from simex.core.continued import continue_blocks, continue_jsonl
 from simex.core.errors import UserError
 from simex.core.metrics import MetricsLog, mean_values
 
@@ -68,3 +68,28 @@ def test_a_value_that_is_not_finite_stops_the_run_with_its_name(tmp_path):
 
 def test_a_metric_is_its_total_over_its_weight():
     assert mean_values({"a": (3.0, 2.0), "b": (0.0, 0.0)}) == {"a": 1.5, "b": 0.0}
+
+
+def make_pairs(calls):
+    def make(place, block):
+        calls.append((place, list(block)))
+        return [{"item": item, "half": half} for item in block for half in (0, 1)]
+
+    return make
+
+
+def test_blocks_begin_at_the_same_places_whoever_continues(tmp_path):
+    whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
+    items = list("abcde")
+    settings = {"block": 2, "label": "pairs", "per_item": 2}
+    continue_blocks(whole, items, make_pairs([]), **settings)
+    lines = whole.read_text().splitlines(keepends=True)
+    assert len(lines) == 10
+    for done in range(10):
+        partial = tmp_path / "torn.jsonl.partial"
+        partial.write_text("".join(lines[:done]) + '{"item"')
+        calls = []
+        continue_blocks(torn, items, make_pairs(calls), **settings)
+        assert torn.read_text() == whole.read_text()
+        assert calls[0][0] == done // 4 * 2  # the block that was under way, whole
+        torn.unlink()

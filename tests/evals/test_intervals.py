@@ -85,7 +85,41 @@ def test_as_dict_is_the_form_of_the_results_file():
         "low": 1.0,
         "high": 1.0,
         "n": 2,
+        "stderr": 0.0,
+        "problems": 2,
     }
+
+
+def test_the_standard_error_of_single_values_is_the_textbook_one():
+    values = np.random.default_rng(6).random(40)
+    expected = np.std(values, ddof=1) / np.sqrt(40)
+    assert mean_with_interval(values.tolist()).stderr == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_clustered_standard_error_equals_a_loop_over_pairs_of_values(seed):
+    rng = np.random.default_rng(seed)
+    values, clusters = rng.random(30), rng.integers(0, 7, size=30).tolist()
+    mean, num = values.mean(), len(set(clusters))
+    # Miller 2024, section 2.2: products of residuals of all pairs in one cluster.
+    total = sum(
+        (values[i] - mean) * (values[j] - mean)
+        for i in range(30)
+        for j in range(30)
+        if clusters[i] == clusters[j]
+    )
+    expected = np.sqrt(num / (num - 1) * total) / 30
+    estimate = mean_with_interval(values.tolist(), clusters)
+    assert estimate.stderr == pytest.approx(expected) and estimate.problems == num
+
+
+def test_the_standard_error_is_that_of_the_bootstrap():
+    rng = np.random.default_rng(8)
+    values = (rng.random(600) < 0.3).astype(float).tolist()
+    estimate = mean_with_interval(values, [i // 3 for i in range(600)])
+    assert (estimate.high - estimate.low) / (2 * 1.96) == pytest.approx(
+        estimate.stderr, rel=0.08
+    )
 
 
 @pytest.mark.parametrize("values", [[], [[1.0]], [float("nan")], [float("inf")]])

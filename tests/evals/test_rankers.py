@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from simex.core.errors import UserError
-from simex.evals.rankers import RANKERS, Candidate, program_vote
+from simex.evals.rankers import RANKERS, Candidate, program_vote, submit_n
 
 
 def candidate(is_right, *, passed=0, predicted=(0,), num_tokens=1, vote="a"):
@@ -78,6 +78,50 @@ def test_majority_equals_the_count_over_all_draws(seed):
     k = rng.randint(1, len(group))
     expected = majority_by_counting(group, k)
     assert RANKERS["majority"](group, k) == pytest.approx(expected, abs=1e-12)
+
+
+def winner_by_counting(candidates, k, n, score):
+    """The mean over all draws and all orders of ties: is one of the n first right?"""
+    found = []
+    for order in itertools.permutations(range(len(candidates))):
+        for draw in itertools.combinations(order, k):
+            ranked = sorted(draw, key=lambda i: -score(candidates[i]))  # keeps ties
+            found.append(any(candidates[i].is_right for i in ranked[:n]))
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scoring_rankers_equal_the_count_over_draws_and_orders(seed):
+    rng = random.Random(seed)
+    group = [
+        candidate(
+            rng.random() < 0.5,
+            passed=rng.randint(0, 2),
+            predicted=(rng.randint(0, 2), rng.randint(0, 2)),
+            num_tokens=rng.randint(1, 3),
+        )
+        for _ in range(5)
+    ]
+    k = rng.randint(2, 4)
+    scores = {
+        "oracle": [lambda c: c.passed_public],
+        "simulate": [lambda c: c.predicted_public[0], lambda c: c.predicted_public[1]],
+        "simulate_vote": [lambda c: sum(c.predicted_public)],
+        "shortest": [lambda c: -c.num_tokens],
+        "random": [lambda c: 0],
+    }
+    for name, rankings in scores.items():
+        for n in (1, 2):
+            counted = [winner_by_counting(group, k, n, score) for score in rankings]
+            expected = sum(counted) / len(counted)
+            assert submit_n(group, name, n=n, k=k) == pytest.approx(expected), name
+            if n == 1:
+                assert RANKERS[name](group, k) == pytest.approx(expected), name
+
+
+def test_majority_has_no_second_submission():
+    with pytest.raises(UserError, match="majority"):
+        submit_n(FOUR, "majority", n=1, k=2)
 
 
 def test_unequal_rounds_of_prediction_are_refused():

@@ -1,10 +1,13 @@
-"""Candidates, their simulations and fixes, with a scripted policy and the real judge."""
+"""Candidates and their simulations, with a scripted policy and the real judge."""
+
+import itertools
+import random
 
 import pytest
 
 from simex.evals import candidates as candidates_
-from simex.evals import summary
-from simex.evals.self_rlef import run_self_rlef, to_record
+from simex.evals import prices, summary
+from simex.evals.candidates import JudgedCandidate
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve
 from tests.scripted import PROBLEM, RIGHT, WRONG, Script
@@ -21,7 +24,7 @@ def pool():
 def sample(pool, sources):
     policy = Script([solve.render_target("", source) for source in sources])
     return candidates_.sample_candidates(
-        policy, [PROBLEM], pool=pool, samples=len(sources), seed=0
+        policy, [PROBLEM], pool=pool, samples=len(sources), seed_path=(0,)
     )
 
 
@@ -29,9 +32,9 @@ def predict(*outputs):
     return Script([f"</think><output>{output}</output>" for output in outputs])
 
 
-def simulate(policy, drawn):
+def simulate(policy, drawn, rounds=1):
     return candidates_.simulate_candidates(
-        policy, PROBLEMS, drawn, seed=0, label="simulate"
+        policy, PROBLEMS, drawn, rounds=rounds, seed_path=(1,)
     )
 
 
@@ -45,8 +48,29 @@ def test_equal_programs_are_simulated_once(pool):
     policy = predict("3", "0")
     simulated = simulate(policy, sample(pool, [RIGHT, WRONG, RIGHT]))
     assert len(policy.prompts) == 2
-    assert [c.predicted for c in simulated] == [("3",), ("0",), ("3",)]
-    assert [c.predicted_pass for c in simulated] == [(True,), (False,), (True,)]
+    assert [c.predicted for c in simulated] == [(("3",),), (("0",),), (("3",),)]
+    assert [c.predicted_pass for c in simulated] == [
+        ((x,),) for x in (True, False, True)
+    ]
+
+
+def test_every_round_asks_again_and_no_program_passes_nothing(pool):
+    policy = predict("3", "0")
+    drawn = sample(pool, [RIGHT])
+    drawn.append(
+        JudgedCandidate(
+            problem_id="sum",
+            source=None,
+            num_tokens=1,
+            passed_public=(False,),
+            is_right=False,
+        )
+    )
+    simulated = simulate(policy, drawn, rounds=2)
+    assert simulated[0].predicted_pass == ((True,), (False,))
+    assert simulated[0].simulation.doubt == 0.5
+    assert simulated[1].predicted == ((None,), (None,))
+    assert simulated[0].as_candidate().predicted_public == (1, 0)
 
 
 def test_simulation_chooses_what_it_believes_and_the_oracle_what_is_true(pool):
@@ -55,35 +79,66 @@ def test_simulation_chooses_what_it_believes_and_the_oracle_what_is_true(pool):
     groups = summary.group_candidates(drawn)
     assert summary.estimate_best_at_k(groups, "simulate", 2).value == 0.0
     assert summary.estimate_best_at_k(groups, "oracle", 2).value == 1.0
+    assert summary.estimate_simulation_gap(groups, 2).value == 1.0
     assert summary.estimate_pass_at_k(groups, 1).value == 0.5
     assert summary.verifier_quality(drawn)["verifier.agreement"].value == 0.0
 
 
 def test_records_of_candidates_come_back_equal(pool):
-    drawn = simulate(predict("3"), sample(pool, [RIGHT]))
+    drawn = simulate(predict("3", "4"), sample(pool, [RIGHT]), rounds=2)
     assert [candidates_.from_record(candidates_.to_record(c)) for c in drawn] == drawn
 
 
-def test_fixes_breaks_and_the_control_are_counted(pool):
-    # Two attempts and, as the control, two other samples of the same problem.
-    drawn = simulate(predict("0", "3"), sample(pool, [WRONG, RIGHT, RIGHT, WRONG]))
-    answers = [solve.render_target("", RIGHT), solve.render_target("", "#SUBMIT\n")]
-    outcomes = run_self_rlef(
-        Script(answers),
-        PROBLEMS,
-        drawn,
-        pool=pool,
-        samples=4,
-        attempts_per_problem=2,
-        seed=0,
-    )
-    assert [o.is_fix for o in outcomes] == [True, False]
-    assert outcomes[1].is_submitted and outcomes[1].is_right_after
-    # The first is believed to fail, so the control takes sample 2 (right); the second
-    # is believed to pass and is kept (right).
-    assert [o.is_right_resampled for o in outcomes] == [True, True]
-    values = summary.estimate_fixes([to_record(o) for o in outcomes])
-    assert values["self_rlef.single"].value == 0.5
-    assert values["self_rlef.fixed"].value == 1.0
-    assert values["self_rlef.fix_rate"].value == 0.5
-    assert values["gain.fixed_over_resample"].value == 0.0
+def random_candidates(seed, rounds=3):
+    rng = random.Random(seed)
+    return [
+        JudgedCandidate(
+            problem_id=str(rng.randrange(4)),
+            source=str(i) if rng.random() < 0.9 else None,
+            num_tokens=rng.randrange(3),
+            passed_public=tuple(rng.random() < 0.6 for _ in range(2)),
+            is_right=rng.random() < 0.4,
+            predicted=((None, None),) * rounds,
+            predicted_pass=tuple(
+                tuple(rng.random() < 0.7 for _ in range(2)) for _ in range(rounds)
+            ),
+        )
+        for i in range(12)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_precision_and_recall_equal_a_count_over_all_verdicts(seed):
+    drawn = random_candidates(seed)
+    verdicts = [
+        (all(said), all(c.passed_public))
+        for c in drawn
+        if c.source is not None
+        for said in c.predicted_pass
+    ]
+    both = verdicts.count((True, True))
+    quality = summary.verifier_quality(drawn)
+    said = both + verdicts.count((True, False))
+    true = both + verdicts.count((False, True))
+    assert quality["verifier.precision"].value == pytest.approx(both / said)
+    assert quality["verifier.recall"].value == pytest.approx(both / true)
+    same = both + verdicts.count((False, False))
+    assert quality["verifier.agreement"].value == pytest.approx(same / len(verdicts))
+
+
+def test_prices_stand_beside_what_is_bought():
+    one = random_candidates(0)
+    groups = {"a": one[:6], "b": one[6:]}
+    rows = {row.method: row for row in prices.price_candidates(groups, [1, 4])}
+    budgets = {
+        name: (row.samples, row.predictions, row.executions, row.submissions)
+        for name, row in rows.items()
+    }
+    assert budgets["pass@1"] == (1, 0, 0, 1)
+    assert budgets["pass@4"] == (4, 0, 0, 4)
+    # 4 candidates of 2 public tests in 3 rounds
+    assert budgets["best@4 simulate"] == (4, 24, 0, 1)
+    assert budgets["best@4 oracle"] == (4, 0, 8, 1)
+    assert budgets["2@4 simulate"] == (4, 24, 0, 2)
+    for low, high in itertools.pairwise(("best@4 simulate", "2@4 simulate", "pass@4")):
+        assert rows[low].estimate.value <= rows[high].estimate.value + 1e-12

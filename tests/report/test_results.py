@@ -7,7 +7,14 @@ import pytest
 from simex.core.errors import UserError
 from simex.report.results import REQUIRED, load_estimates, save_results
 
-ESTIMATE = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 200}
+ESTIMATE = {
+    "value": 0.5,
+    "low": 0.4,
+    "high": 0.6,
+    "n": 200,
+    "stderr": 0.05,
+    "problems": 100,
+}
 
 
 def save(path, estimates):
@@ -40,7 +47,7 @@ def test_a_dotted_name_is_a_path_in_the_file(tmp_path, estimates):
 
 
 def test_estimates_are_read_back_as_they_were_saved(tmp_path, estimates):
-    estimates["gain.nlex_over_direct"] = {"value": -0.1, "low": -0.2, "high": 0, "n": 9}
+    estimates["gain.nlex_over_direct"] = ESTIMATE | {"value": -0.1, "low": -0.2}
     save(tmp_path / "results.json", estimates)
     assert load_estimates(tmp_path / "results.json") == estimates
 
@@ -62,6 +69,8 @@ def test_each_missing_estimate_is_an_error_and_nothing_is_written(
         {"high": float("inf")},
         {"low": 0.7},  # above high
         {"n": 0},
+        {"problems": 201},  # above n
+        {"stderr": -0.1},
         {"value": None},
         {"value": "0.5"},
     ],

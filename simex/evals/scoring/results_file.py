@@ -8,18 +8,16 @@ with fewer than k generations.
 """
 
 import collections
+import dataclasses
 import datetime
 import hashlib
-import math
 import pathlib
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 import simex
-from simex.evals.intervals import mean_with_interval
+from simex.evals.intervals import Estimate, mean_with_interval
 from simex.evals.pass_at_k import pass_at_k
 from simex.evals.scoring.benchmarks import Benchmark
 from simex.evals.scoring.grading import Answer, Grade
@@ -109,10 +107,9 @@ def hash_file(path: pathlib.Path) -> str:
 
 def _estimate(values: Sequence[float]) -> dict[str, Any]:
     if not values:
-        return {"value": None, "stderr": None, "low": None, "high": None, "n": 0}
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    stderr = deviation / math.sqrt(len(values))
-    return mean_with_interval(values).as_dict() | {"stderr": stderr}
+        names = (field.name for field in dataclasses.fields(Estimate))
+        return {**dict.fromkeys(names), "n": 0, "problems": 0}
+    return mean_with_interval(values).as_dict()
 
 
 def _by_item(grades: Sequence[Grade], rule: str) -> dict[str, list[Answer]]:
