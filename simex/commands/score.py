@@ -4,7 +4,8 @@ The benchmark's own file is given with --data; generations are read in the nativ
 CRUXEval's {"sample_0": [...]}, LiveCodeBench's [{"question_id", "code_list"}], and the
 samples.jsonl of human-eval and evalplus. The results hold the official score and a
 stricter one side by side, each as pass@k with standard error and 95 % interval over
-items, the verdicts, both rules in words, limits, machine and file hashes.
+items, the verdicts, both rules in words, limits, machine and file hashes; and what
+--about FILE says of model, sampling and data, which no file of generations holds.
 """
 
 import argparse
@@ -45,6 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pass@k for these k; those above the number of generations are left out",
     )
     parser.add_argument(
+        "--about",
+        type=pathlib.Path,
+        metavar="FILE.json",
+        help="an object with model, sampling, data_version, data_split",
+    )
+    for word, which in (("since", "first"), ("until", "last")):
+        parser.add_argument(
+            f"--{word}",
+            default="",
+            metavar="YYYY-MM-DD",
+            help=f"the {which} date of the items that count (LiveCodeBench)",
+        )
+    parser.add_argument(
         "--partial",
         action="store_true",
         help="score what is there; the results are marked as partial",
@@ -62,15 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Scores what the words ask for; the exit code."""
     from simex.core.files import write_atomically
-    from simex.evals.scoring.benchmarks import get_benchmark, load_items
+    from simex.evals.scoring.benchmarks import get_benchmark, items_between, load_items
     from simex.evals.scoring.exporters import export_results
     from simex.evals.scoring.generations import read_generations
     from simex.evals.scoring.grading import grade_all
-    from simex.evals.scoring.results_file import make_results
+    from simex.evals.scoring.results_file import About, load_about, make_results
     from simex.sandbox.pool import SandboxPool
 
     exports = [_parse_export(text) for text in arguments.export]
     benchmark = get_benchmark(arguments.benchmark)
+    about = load_about(arguments.about) if arguments.about else About()
     items = load_items(arguments.benchmark, arguments.data)
     generations = read_generations(
         benchmark.form,
@@ -78,6 +93,9 @@ def command(arguments: argparse.Namespace) -> int:
         [item.id for item in items],
         is_partial=arguments.partial,
     )
+    items = items_between(items, arguments.since, arguments.until)
+    kept = {item.id for item in items}
+    generations = {i: found for i, found in generations.items() if i in kept}
     num = sum(len(found) for found in generations.values())
     most = max(len(found) for found in generations.values())
     with SandboxPool(arguments.workers) as pool:
@@ -91,9 +109,10 @@ def command(arguments: argparse.Namespace) -> int:
         ks=[k for k in arguments.k if k <= most] or [1],
         data_path=arguments.data,
         generations_path=arguments.generations,
-        num_items=len(items),
+        items=items,
         is_partial=arguments.partial,
         backend=backend,
+        about=about,
     )
     with write_atomically(arguments.out) as file:
         json.dump(results, file, indent=1)

@@ -6,8 +6,10 @@ import pathlib
 import pytest
 
 from simex.core.errors import UserError
+from simex.evals.scoring.benchmarks import items_between, load_items
 from simex.evals.scoring.exporters import RENDERERS, export_results
 from simex.evals.scoring.generations import Completion, read_generations
+from simex.evals.scoring.results_file import load_about
 from simex.main import main
 
 CRUX = [
@@ -125,8 +127,97 @@ def test_what_a_results_file_holds(tmp_path, capsys) -> None:
     assert "(partial)" in capsys.readouterr().out
     lm_eval = json.loads(lm_path.read_text())
     assert lm_eval["results"]["cruxeval-o"]["pass@1,official"] == 1.0
+    assert lm_eval["results"]["cruxeval-o"]["pass@1_stderr,official"] == 0.0
+    assert lm_eval["higher_is_better"]["cruxeval-o"]["pass@1,strict"] is True
+    assert results["excluded"] == {"official": 0, "strict": 0, "infra_failed": 0}
+    assert results["machine"]["cpu"] and len(results["machine"]["python_sha256"]) == 64
+    assert results["model"] is None and results["sampling"] is None  # nobody told
     counts = {"original": 2, "effective": 1}
     assert lm_eval["n-samples"]["cruxeval-o"] == counts
+
+
+def test_what_nobody_but_the_generator_knows_is_told_beside_the_file(tmp_path) -> None:
+    about = tmp_path / "about.json"
+    told = {"model": {"name": "m"}, "sampling": {"n": 1, "temperature": 0.2}}
+    about.write_text(json.dumps(told | {"data_version": "release_v5"}))
+    generations = json.dumps({"sample_0": ["2"], "sample_1": ["1"]})
+    words = ("--about", str(about))
+    results = _score(tmp_path, "cruxeval-o", CRUX, generations, *words)
+    assert results["model"] == {"name": "m"} and results["sampling"]["n"] == 1
+    assert results["data"]["version"] == "release_v5"
+    about.write_text('{"modle": {}}')
+    with pytest.raises(UserError, match="any of model, sampling"):
+        load_about(about)
+
+
+def test_only_items_of_the_window_of_dates_count(tmp_path) -> None:
+    later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
+    entries = [
+        {"question_id": "abc_a", "code_list": ["print(4)"]},
+        {"question_id": "abc_b", "code_list": [SUM]},
+    ]
+    text = json.dumps(entries)
+    whole = _score(tmp_path, "livecodebench", [LIVE, later], text)
+    assert _value(whole, "official") == 0.5
+    assert whole["data"]["date_window"] == ["2024-01-01", "2024-09-01"]
+    since = ("--since", "2024-08-01")
+    part = _score(tmp_path, "livecodebench", [LIVE, later], text, *since)
+    assert _value(part, "official") == 1.0 and list(part["items"]) == ["abc_b"]
+    assert part["data"]["date_window"] == ["2024-09-01", "2024-09-01"]
+
+
+@pytest.mark.parametrize(
+    "since,until,message",
+    [
+        ("2025-01-01", "", "run from 2024-01-01"),
+        ("yesterday", "", "written as 2024-10-01"),
+    ],
+)
+def test_a_window_without_items_or_of_no_dates_is_refused(
+    tmp_path, since, until, message
+) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(LIVE) + "\n")
+    with pytest.raises(UserError, match=message):
+        items_between(load_items("livecodebench", path), since, until)
+
+
+MBPP_PLUS = {
+    "task_id": "Mbpp/2",
+    "prompt": "Halve it.",
+    "entry_point": "half",
+    "canonical_solution": "def half(x):\n    return x / 2\n",
+    "base_input": [[2]],
+    "plus_input": [[1], ["text"], [[1]], [-3]],
+    "assertion": "\nassert half(2) == 1\n",
+    "atol": 0,
+}
+
+
+def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
+    # Inputs on which the reference itself fails are passed over.
+    bodies = {
+        "x / 2": True,
+        "x * 0.5 + 1e-9": True,  # floats within 1e-6
+        "x * 0.5 + 1e-5": False,
+        "x // 2": False,  # the base input holds, a further one does not
+    }
+    lines = [
+        json.dumps(
+            {"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"}
+        )
+        for body in bodies
+    ]
+    results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], "\n".join(lines))
+    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+
+
+def test_an_mbpp_record_without_any_assert_is_refused(tmp_path) -> None:
+    path = tmp_path / "data.jsonl"
+    record = {k: v for k, v in MBPP_PLUS.items() if k != "assertion"}
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(UserError, match="neither test_list nor assertion"):
+        load_items("mbpp-plus", path)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +234,18 @@ def test_what_a_results_file_holds(tmp_path, capsys) -> None:
         ("cruxeval", b"[]", "it holds a list"),
         ("cruxeval", b'{"sample_0": [\n"\xff"]}', ":2: the file must be UTF-8"),
         ("cruxeval", b"{}", "it holds none"),
+        (
+            "cruxeval",
+            b'{"sample_0": ["2"],\n"sample_1": ["\\ud800"]}',
+            ":2: a generation must be text that UTF-8",
+        ),
+        (
+            "samples",
+            b'{"task_id": "sample_0", "completion": "\\udfff"}\n',
+            ":1: a generation must be text that UTF-8",
+        ),
+        ("livecodebench", b'{"sample_0": ["2"]}', "it holds a dict"),
+        ("livecodebench", b'{"task_id": "a"}\n{"task_id": "b"}', "It looks like"),
         (
             "cruxeval",
             b'{"task_id": "a", "completion": ""}\n{"task_id": "a"}\n',

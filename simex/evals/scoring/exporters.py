@@ -4,6 +4,7 @@ Writers of generations are the inverse of `generations.read_generations`. Writer
 results take what `results_file.make_results` returns.
 """
 
+import datetime
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -109,23 +110,41 @@ def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
 def _lm_eval(results: Mapping[str, Any], generations: Generations) -> str:
     del generations
     task = results["benchmark"]
-    scores: dict[str, Any] = {"alias": task}
+    scores: dict[str, Any] = {}
     for rule, by_k in results["scores"].items():
         for k, score in by_k.items():
             scores[f"{k},{rule}"] = score["value"]
             scores[f"{k}_stderr,{rule}"] = score["stderr"]
     num = results["data"]["num_items"]
     effective = results["generations"]["num_items"]
+    model, sampling = results["model"] or {}, results["sampling"] or {}
     return _dump(
         {
-            "results": {task: scores},
-            "configs": {task: {"task": task, "metadata": results["rules"]}},
+            "results": {task: {"alias": task, **scores}},
+            "configs": {
+                task: {
+                    "task": task,
+                    "generation_kwargs": sampling,
+                    "repeats": sampling.get("n"),
+                    "metadata": {"rules": results["rules"], "data": results["data"]},
+                }
+            },
             "versions": {task: results["simex_version"]},
             "n-shot": {task: 0},
             "n-samples": {task: {"original": num, "effective": effective}},
             "task_hashes": {task: results["data"]["sha256"]},
-            "config": {"model": "simex", "limits": results["limits"]},
-            "date": results["date"],
+            "higher_is_better": {
+                task: {name: True for name in scores if "stderr" not in name}
+            },
+            "config": {
+                "model": "simex",
+                "model_args": model,
+                "limits": results["limits"],
+                "machine": results["machine"],
+            },
+            "git_hash": None,
+            "date": datetime.datetime.fromisoformat(results["date"]).timestamp(),
+            "model_name": model.get("name", ""),
         }
     )
 

@@ -60,14 +60,24 @@ def read_generations(
                 f"{item_ids[0]!r} to {item_ids[-1]!r}. Name the benchmark that these "
                 "generations are for, or remove what does not belong to it."
             )
-        if len(completion.text) > MAX_COMPLETION_CHARS:
-            raise UserError(
-                f"{place}: a generation may have {MAX_COMPLETION_CHARS:,} characters; "
-                f"one of {item_id!r} has {len(completion.text):,}. Cut or remove it."
-            )
+        _check_text(place, item_id, completion.text)
         found.setdefault(item_id, []).append(completion)
     _check_counts(path, found, item_ids, is_partial=is_partial)
     return {i: tuple(found[i]) for i in item_ids if i in found}
+
+
+def _check_text(place: str, item_id: str, text: str) -> None:
+    if len(text) > MAX_COMPLETION_CHARS:
+        raise UserError(
+            f"{place}: a generation may have {MAX_COMPLETION_CHARS:,} characters; "
+            f"one of {item_id!r} has {len(text):,}. Cut or remove it."
+        )
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UserError(
+            f"{place}: a generation must be text that UTF-8 can hold; one of "
+            f"{item_id!r} has half of a surrogate pair. Write what was generated with "
+            "errors='replace'."
+        )
 
 
 def _check_counts(
@@ -104,17 +114,17 @@ _Found = Iterator[tuple[str, str, Completion]]  # place, item id, completion
 
 def _read_cruxeval(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
     del item_ids
-    content = _read_json(path, "cruxeval")
+    content, lines = _read_json(path, "cruxeval")
     if not isinstance(content, dict):
         _refuse(path, "cruxeval", f"it holds a {type(content).__name__}")
     for item_id, answers in content.items():
-        place = f"{path}: {item_id!r}"
+        place = f"{path}:{_line_with(lines, item_id)}"
         for text in _texts(place, answers, "cruxeval"):
             yield place, item_id, Completion(text=text)
 
 
 def _read_livecodebench(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
-    content = _read_json(path, "livecodebench")
+    content, lines = _read_json(path, "livecodebench")
     if not isinstance(content, list):
         _refuse(path, "livecodebench", f"it holds a {type(content).__name__}")
     if content and all(isinstance(entry, list) for entry in content):
@@ -134,8 +144,10 @@ def _read_livecodebench(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
             entry
         ):
             _refuse(place, "livecodebench", f"it is {_shown(entry)}")
+        item_id = str(entry["question_id"])
+        place = f"{path}:{_line_with(lines, item_id)}: entry {index}"
         for text in _texts(place, entry["code_list"], "livecodebench"):
-            yield place, str(entry["question_id"]), Completion(text=text)
+            yield place, item_id, Completion(text=text)
 
 
 def _read_samples(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
@@ -181,10 +193,18 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
                 yield place, line
 
 
-def _read_json(path: pathlib.Path, form: str) -> Any:
+def _line_with(lines: Sequence[tuple[str, str]], item_id: str) -> int:
+    """The number of the first line that holds the id; 1 where it is written oddly."""
+    name = json.dumps(item_id)
+    places = (int(p.rpartition(":")[2]) for p, line in lines if name in line)
+    return next(places, 1)
+
+
+def _read_json(path: pathlib.Path, form: str) -> tuple[Any, list[tuple[str, str]]]:
+    """The content, and the lines with their places."""
     lines = list(_lines(path))
     try:
-        return json.loads("".join(line for _, line in lines))
+        return json.loads("".join(line for _, line in lines)), lines
     except (ValueError, RecursionError) as error:
         looks = ""
         if len(lines) > 1 and '"task_id"' in lines[0][1]:

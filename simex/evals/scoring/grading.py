@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
 from simex.core.errors import InfraError
-from simex.evals.scoring.benchmarks import BenchmarkItem, Question
 from simex.evals.scoring.generations import Completion, Generations
+from simex.evals.scoring.rules import BenchmarkItem, Question
 from simex.sandbox.in_order import in_order
 from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus

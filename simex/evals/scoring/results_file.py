@@ -11,18 +11,53 @@ import collections
 import dataclasses
 import datetime
 import hashlib
+import json
 import pathlib
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import simex
+from simex.core.errors import UserError
 from simex.evals.intervals import Estimate, mean_with_interval
 from simex.evals.pass_at_k import pass_at_k
 from simex.evals.scoring.benchmarks import Benchmark
 from simex.evals.scoring.grading import Answer, Grade
+from simex.evals.scoring.rules import BenchmarkItem
 
 RULES = ("official", "strict")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class About:
+    """What a file of generations cannot say of itself; None where nobody told."""
+
+    model: Mapping[str, Any] | None = None  # name, checkpoint_sha256, step
+    sampling: Mapping[str, Any] | None = None
+    """n, temperature, top_p, max_new_tokens, stop_ids, seed, style, prompts_sha256."""
+
+    data_version: str | None = None  # such as "release_v5"
+    data_split: str | None = None
+
+
+def load_about(path: pathlib.Path) -> About:
+    """An `About` from a JSON object with its fields.
+
+    Raises:
+        UserError: the file cannot be read, or holds something else.
+    """
+    names = [field.name for field in dataclasses.fields(About)]
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        content = error
+    if not isinstance(content, dict) or not set(content) <= set(names):
+        raise UserError(
+            f"{path} must be a JSON object with any of {', '.join(names)}; it is "
+            f"{str(content)[:80]}."
+        )
+    return About(**content)
 
 
 def make_results(
@@ -33,20 +68,40 @@ def make_results(
     ks: Sequence[int],
     data_path: pathlib.Path,
     generations_path: pathlib.Path,
-    num_items: int,
+    items: Sequence[BenchmarkItem],
     is_partial: bool,
     backend: str,
+    about: About = About(),
 ) -> dict[str, Any]:
-    """What RESULTS.json holds; see the module's docstring and `simex score --help`."""
+    """What RESULTS.json holds; see the module's docstring and `simex score --help`.
+
+    Args:
+        name: of the benchmark.
+        benchmark: its rules.
+        grades: of every generation.
+        ks: of pass@k.
+        data_path: the benchmark's own file.
+        generations_path: what was scored.
+        items: those that could be scored, in a window of dates where one was asked for.
+        is_partial: items or generations may be missing.
+        backend: the jail that ran the programs.
+        about: what only whoever generated knows.
+    """
+    dates = sorted(item.date for item in items if item.date)
     return {
         "benchmark": name,
         "simex_version": simex.__version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "is_partial": is_partial,
+        "model": about.model,
+        "sampling": about.sampling,
         "data": {
             "file": data_path.name,
             "sha256": hash_file(data_path),
-            "num_items": num_items,
+            "version": about.data_version,
+            "split": about.data_split,
+            "date_window": [dates[0], dates[-1]] if dates else None,
+            "num_items": len(items),
         },
         "generations": {
             "file": generations_path.name,
@@ -65,11 +120,18 @@ def make_results(
         },
         "machine": {
             "backend": backend,
-            "cpu": platform.processor() or platform.machine(),
+            "cpu": _cpu_model(),
             "python": platform.python_version(),
+            # The programs' interpreter is this one: there is no image to name.
+            "python_sha256": hash_file(pathlib.Path(sys.executable)),
         },
         "scores": {rule: score_by_k(_by_item(grades, rule), ks) for rule in RULES},
         "verdicts": {rule: _count_verdicts(grades, rule) for rule in RULES},
+        # A generation that the sandbox failed on ends the scoring: there are none.
+        "excluded": {
+            **{rule: _count_left_out(grades, rule) for rule in RULES},
+            "infra_failed": 0,
+        },
         "items": _item_records(grades),
     }
 
@@ -122,6 +184,19 @@ def _by_item(grades: Sequence[Grade], rule: str) -> dict[str, list[Answer]]:
 def _count_verdicts(grades: Sequence[Grade], rule: str) -> dict[str, int]:
     counts = collections.Counter(getattr(grade, rule).verdict for grade in grades)
     return dict(sorted(counts.items()))
+
+
+def _count_left_out(grades: Sequence[Grade], rule: str) -> int:
+    return sum(getattr(grade, rule).passed is None for grade in grades)
+
+
+def _cpu_model() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine()).strip()
 
 
 def _item_records(grades: Sequence[Grade]) -> dict[str, dict[str, list[bool | None]]]:

@@ -1,0 +1,124 @@
+"""HumanEval and MBPP, and their plus versions: programs that must survive asserts."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from simex.evals.scoring.generations import Completion
+from simex.evals.scoring.rules import BenchmarkItem, Question, judged
+from simex.problems.problem import Problem
+from simex.problems.rows import BadRecord, text_of
+from simex.problems.sources.table import get_source
+from simex.sandbox.outcome import RunRequest
+
+
+def make_humaneval(record: Mapping[str, Any]) -> BenchmarkItem:
+    """HumanEval, or HumanEval+ where the record holds its inputs. Raises BadRecord."""
+    problem = get_source("humaneval").parse(record).problem
+    tests, entry = record.get("test"), problem.title
+
+    def official(completion: Completion) -> Question:
+        source = _whole_program(problem, completion)
+        if not isinstance(tests, str):  # HumanEval+: inputs and results, no asserts
+            return judged(problem, source)
+        return RunRequest(
+            source=f"{source}\n{tests}\ncheck({entry})", limits=problem.limits
+        )
+
+    return BenchmarkItem(
+        id=problem.id,
+        record=record,
+        official=official,
+        strict=functools.partial(_strictly_judged, problem),
+    )
+
+
+def make_mbpp(record: Mapping[str, Any]) -> BenchmarkItem:
+    """MBPP, or MBPP+ where the record holds its inputs. Raises BadRecord."""
+    problem = get_source("mbpp").parse(record).problem
+    tests, limits = _asserts(record), problem.limits
+    if "plus_input" in record:
+        tests = _compare_with_reference(record, otherwise=tests)
+        limits = dataclasses.replace(limits, cpu_secs=_PLUS_CPU_SECS)
+
+    def official(completion: Completion) -> Question:
+        return RunRequest(source=f"{completion.text}\n{tests}", limits=limits)
+
+    return BenchmarkItem(
+        id=problem.id.replace("mbpp/", "Mbpp/"),
+        record=record,
+        official=official,
+        strict=functools.partial(_strictly_judged, problem),
+    )
+
+
+def _asserts(record: Mapping[str, Any]) -> str:
+    setup = str(record.get("test_setup_code") or "")
+    imports = record.get("test_imports") or []
+    asserts = record.get("test_list") or [record.get("assertion") or ""]
+    tests = "\n".join([*imports, setup, *asserts])
+    if "assert" not in tests:
+        raise BadRecord("it has neither test_list nor assertion")
+    return tests
+
+
+def _compare_with_reference(record: Mapping[str, Any], *, otherwise: str) -> str:
+    """MBPP+'s own comparison, as a program: the reference's results on all inputs.
+
+    An input on which the reference itself fails, for the file holds lists where a
+    tuple or set was meant, is passed over; `otherwise` is run if none is left.
+    """
+    values = {
+        "entry": text_of(record, "entry_point"),
+        "reference": text_of(record, "canonical_solution"),
+        "inputs": [*(record.get("base_input") or []), *record["plus_input"]],
+        "atol": record.get("atol") or 0,
+        "otherwise": otherwise,
+    }
+    return _COMPARISON.format(**{name: repr(v) for name, v in values.items()})
+
+
+_PLUS_CPU_SECS = 10.0  # the reference runs too
+_COMPARISON = """
+import copy as _copy
+inf, nan = float("inf"), float("nan")  # as they are written in the inputs
+
+def _is_same(value, wanted, atol):
+    if isinstance(wanted, float) or isinstance(value, float):
+        # evalplus: 1e-6 where a task declares no tolerance of its own
+        atol = atol or 1e-6
+        if value != value and wanted != wanted:
+            return True
+        return value == wanted or abs(value - wanted) <= atol + 1e-7 * abs(wanted)
+    if isinstance(wanted, (list, tuple)) and isinstance(value, (list, tuple)):
+        pairs = zip(value, wanted)
+        return len(value) == len(wanted) and all(_is_same(v, w, atol) for v, w in pairs)
+    if type(wanted).__eq__ is object.__eq__:  # a match object: found or not found
+        return (value is None) == (wanted is None)
+    return value == wanted
+
+_names, _compared = {{}}, 0
+exec({reference}, _names)
+for _inputs in {inputs}:
+    try:
+        _wanted = _names[{entry}](*_copy.deepcopy(_inputs))
+    except Exception:
+        continue
+    _compared += 1
+    assert _is_same(globals()[{entry}](*_copy.deepcopy(_inputs)), _wanted, {atol})
+if not _compared:
+    exec({otherwise})
+"""
+
+
+def _whole_program(problem: Problem, completion: Completion) -> str:
+    if completion.is_whole_program:
+        return completion.text
+    return problem.starter + completion.text
+
+
+def _strictly_judged(problem: Problem, completion: Completion) -> Question:
+    if problem.num_tests_left_out or not problem.call_tests:
+        return None
+    return judged(problem, _whole_program(problem, completion))

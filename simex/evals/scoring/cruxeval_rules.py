@@ -1,0 +1,74 @@
+"""CRUXEval's two directions: official assertions, and stricter comparisons."""
+
+import ast
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from simex.evals.scoring.generations import Completion
+from simex.evals.scoring.rules import BenchmarkItem, Question
+from simex.problems.problem import CallCase, Visibility
+from simex.problems.sources import cruxeval
+from simex.sandbox.judging import JudgeItem
+from simex.sandbox.outcome import RunRequest
+
+
+def crux_item(record: Mapping[str, Any]) -> cruxeval.CruxItem:
+    """Raises BadRecord."""
+    cruxeval.parse_cruxeval(record)  # raises BadRecord
+    fields = dataclasses.fields(cruxeval.CruxItem)
+    return cruxeval.CruxItem(**{field.name: record[field.name] for field in fields})
+
+
+def make_cruxeval_output(record: Mapping[str, Any]) -> BenchmarkItem:
+    """What does the call return? Raises BadRecord."""
+    item = crux_item(record)
+
+    def official(completion: Completion) -> Question:
+        if cruxeval.is_rejected(item, completion.text):
+            return None
+        source = cruxeval.check_program(item, completion.text)
+        return RunRequest(source=source, limits=cruxeval.LIMITS)
+
+    return BenchmarkItem(
+        id=item.id,
+        record=record,
+        official=official,
+        strict=lambda completion: cruxeval.is_strictly_right(item, completion.text),
+    )
+
+
+def make_cruxeval_input(record: Mapping[str, Any]) -> BenchmarkItem:
+    """Which call returns that? Raises BadRecord."""
+    item = crux_item(record)
+
+    def official(completion: Completion) -> Question:
+        if "f(" not in completion.text:
+            return None
+        source = f"{item.code}\nassert {item.output} == {completion.text}"
+        return RunRequest(source=source, limits=cruxeval.LIMITS)
+
+    def strict(completion: Completion) -> Question:
+        arguments = _arguments_of_call(completion.text)
+        if arguments is None:
+            return False
+        test = CallCase(
+            function="f",
+            arguments=arguments,
+            expected_result=ast.literal_eval(item.output),
+            visibility=Visibility.PRIVATE,
+        )
+        return JudgeItem([test], "exact", item.code, cruxeval.LIMITS)
+
+    return BenchmarkItem(id=item.id, record=record, official=official, strict=strict)
+
+
+def _arguments_of_call(text: str) -> tuple[Any, ...] | None:
+    """The literal arguments of ``f(...)``; None where it is not such a call."""
+    try:
+        match ast.parse(text.strip(), mode="eval").body:
+            case ast.Call(func=ast.Name(id="f"), args=args, keywords=[]):
+                return tuple(ast.literal_eval(a) for a in args)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    return None
