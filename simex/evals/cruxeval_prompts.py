@@ -20,7 +20,7 @@ from simex.tasks import explain
 from simex.tokens.chat import render_prompt
 from simex.tokens.tokenizer import Tokenizer
 
-_SHOTS = (  # two functions of our own, with their values
+SHOTS = (  # two functions of our own, with their values
     ("def f(n):\n    return n", "f(17)", "17"),
     ("def f(s):\n    return s + 'a'", "f('x9j')", "'x9ja'"),
 )
@@ -30,7 +30,7 @@ def _few_shot_ids(tokenizer: Tokenizer, item: CruxItem) -> list[int]:
     # No "??" stands for the value here: a model that copies would answer with it.
     shots = "".join(
         f"{PYTHON}{code}{END_PYTHON}\n{ANSWER}assert {call} == {value}{END_ANSWER}\n\n"
-        for code, call, value in _SHOTS
+        for code, call, value in SHOTS
     )
     head = "Complete each assertion with the value that the call returns.\n\n"
     question = f"{PYTHON}{item.code}{END_PYTHON}\n{ANSWER}assert {item.call} =="

@@ -11,6 +11,7 @@ from simex.data.mixture import Mixture
 from simex.data.runs import CurriculumRuns, FileRuns
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
+    evaluate_benchmark,
     evaluate_prediction,
     evaluate_solving,
     explain_functions,
