@@ -133,13 +133,21 @@ class Programs:
         """An empty cache of all slots, rows divided over devices."""
         return self._make_cache(num_rows)
 
+    def abstract_cache(self, num_rows: int) -> Any:
+        """Shapes, types and shardings of that cache."""
+        return self._make_cache.eval_shape(num_rows)  # type: ignore[attr-defined]
+
     def decode_chunk(
         self, params: Params, cache: Cache, rows: Rows, *, span: int
     ) -> tuple[Cache, Chunk]:
         """Decodes one chunk reading the first `span` positions; donates the cache."""
+        return self.decoder(span)(params, cache, rows)
+
+    def decoder(self, span: int) -> Callable[..., tuple[Cache, Chunk]]:
+        """The jitted `decode_chunk` of one span."""
         if span not in self._decode:
             self._decode[span] = self._make_decode(span)
-        return self._decode[span](params, cache, rows)
+        return self._decode[span]
 
 
 @functools.cache
