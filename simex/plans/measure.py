@@ -10,7 +10,7 @@ from simex.core.errors import UserError
 from simex.plans.compile_process import Request
 from simex.plans.hlo import count_work
 from simex.plans.programs import Program, make_program
-from simex.plans.refusal import parse_refusal
+from simex.plans.refusal import gib, parse_refusal
 from simex.plans.report import Memory, ProgramReport, Refusal, Work
 from simex.plans.topology import Topology, make_devices
 from simex.sharding.mesh import make_mesh
@@ -21,9 +21,7 @@ def measure(request: Request) -> ProgramReport:
     devices = make_devices(request.topology)
     stage = request.stage
     try:
-        program = make_program(
-            stage, request.program, make_mesh(stage.mesh, devices)
-        )
+        program = make_program(stage, request.program, make_mesh(stage.mesh, devices))
         if not request.compiles:
             memory, work = _memory(program, None), None
         else:
@@ -36,7 +34,25 @@ def measure(request: Request) -> ProgramReport:
             raise
         return _refuse(request, refusal)
     return ProgramReport(
-        stage=stage.name, program=request.program, memory=memory, work=work
+        stage=stage.name,
+        program=request.program,
+        memory=memory,
+        work=work,
+        refusal=_refuse_beside(memory, request.topology),
+    )
+
+
+def _refuse_beside(memory: Memory, topology: Topology) -> Refusal | None:
+    """A program that fits alone, but not with what the run keeps beside it."""
+    chip = topology.generation
+    if chip is None or memory.total <= chip.hbm_bytes:
+        return None
+    beside = ", ".join(memory.beside)
+    return Refusal(
+        reason=f"needs {gib(memory.total)} of {gib(chip.hbm_bytes)} together with what "
+        f"stays beside it ({beside})",
+        needed_bytes=memory.total,
+        available_bytes=round(chip.hbm_bytes),
     )
 
 
@@ -62,6 +78,7 @@ def _compile(program: Program, topology: Topology) -> tuple[Memory, Work]:
         compiler_secs=counted.cycles / generation.cycles_per_sec
         if generation and counted.cycles
         else None,
+        num_kernels=counted.num_kernels,
         compile_secs=secs,
     )
 
@@ -87,9 +104,7 @@ def _memory(program: Program, analysis: Any) -> Memory:
 
 
 def _by_kind(kinds: Sequence[tuple[str, Any]]) -> dict[str, int]:
-    return {
-        kind: sum(map(device_bytes, jax.tree.leaves(tree))) for kind, tree in kinds
-    }
+    return {kind: sum(map(device_bytes, jax.tree.leaves(tree))) for kind, tree in kinds}
 
 
 def device_bytes(leaf: jax.ShapeDtypeStruct) -> int:

@@ -180,9 +180,7 @@ def _abstract_state(stage: Stage, mesh: Mesh) -> Any:
 
 def _abstract_sums(stage: RlStage, state: Any, batch: Any, mesh: Mesh) -> Any:
     """What `Accumulator.first` returns."""
-    loss_fn = make_loss_fn(
-        stage.model, stage.algorithm, temperature=stage.temperature
-    )
+    loss_fn = make_loss_fn(stage.model, stage.algorithm, temperature=stage.temperature)
     _, _, metrics = jax.eval_shape(loss_fn, state.params, batch)
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     metrics = {**metrics, "loss": (scalar, scalar)}

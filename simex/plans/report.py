@@ -39,14 +39,15 @@ class Work:
     """What one call of a program does on one device."""
 
     matmul_flops: float
-    """Of the compiled program, every loop counted as often as it runs; kernels that the
-    compiler cannot look into (attention on a TPU) by formula."""
+    """Of the compiled program, every loop counted as often as it runs; not those of
+    hand-written kernels (attention on a TPU)."""
 
     once_flops: float  # as the compiler's cost analysis says it: loop bodies once
     hbm_bytes: float  # read and written by the instructions, loops as often as they run
     once_bytes: float  # as the compiler says it
     collective_bytes: Mapping[str, float]  # that come in from other devices, by kind
     compiler_secs: float | None  # from its cycles of each instruction; a TPU's only
+    num_kernels: float  # calls of hand-written kernels
     compile_secs: float
 
 

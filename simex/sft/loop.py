@@ -57,9 +57,7 @@ def run_sft(
       load_initial: gives them instead, where there is no checkpoint to go on from.
     """
     tx = make_optimizer(optimizer, mesh)
-    step_fn = make_sft_step(
-        model, tx, mesh, num_micro_batches=config.num_micro_batches
-    )
+    step_fn = make_sft_step(model, tx, mesh, num_micro_batches=config.num_micro_batches)
     checkpoints = Checkpoints(folder / "checkpoints")
     found = checkpoints.restore(
         {"state": abstract_train_state(model, tx, mesh), "data": batches}
