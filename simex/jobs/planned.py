@@ -8,7 +8,7 @@ the vocabulary of a tokenizer that a stage would train is the one it is asked fo
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simex.core.config import Experiment
@@ -161,7 +161,7 @@ def _plan_rl(jobs: _Jobs, job: Job) -> RlStage:
     )
 
 
-MAKERS = {
+MAKERS: Mapping[str, Callable[[Any, Job], Stage]] = {
     train_sft.__name__: _plan_sft,
     finetune.__name__: _plan_finetune,
     train_rl.__name__: _plan_rl,

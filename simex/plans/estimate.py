@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
-from simex.plans.flops import model_work
+from simex.plans.flops import model_work, num_decode_groups
 from simex.plans.generations import Generation
 from simex.plans.programs import (
     APPLY,
@@ -78,7 +78,8 @@ def _estimate_rl(
     rows = rollouts * completion_tokens / stage.seq_len
     calls = math.ceil(rows / stage.rows)
     # Groups share the prefill of their prompt.
-    prompt_rows = rollouts / 8 / (sizes.prefill_rows * num_devices)
+    groups = num_decode_groups(stage, num_devices)
+    prompt_rows = rollouts / 8 / (sizes.prefill_rows * groups)
     sample = _sum(
         times, {DECODE: chunks, PREFILL: max(1, math.ceil(prompt_rows)), LOGPROBS: 1}
     )

@@ -6,6 +6,7 @@ that segments within a row see less of each other is not taken off.
 """
 
 import dataclasses
+import math
 
 from simex.models.config import ModelConfig
 from simex.plans.programs import (
@@ -43,7 +44,7 @@ def model_work(stage: Stage, program: str, num_devices: int) -> ModelWork:
         return _rows(model, rows, stage.seq_len, trains=program != LOGPROBS)
     if program == PREFILL:
         sizes = stage.sampler
-        rows = sizes.prefill_rows * num_devices
+        rows = sizes.prefill_rows * num_decode_groups(stage, num_devices)
         work = _rows(model, rows, sizes.max_prompt_len, trains=False)
         # No logits: only keys and values are kept.
         head = 2 * model.vocab_size * model.d_model * work.tokens
@@ -51,6 +52,15 @@ def model_work(stage: Stage, program: str, num_devices: int) -> ModelWork:
     if program == DECODE:
         return _decode(stage)
     raise ValueError(program)
+
+
+def num_decode_groups(stage: RlStage, num_devices: int) -> int:
+    """Groups of devices that decode rows of their own: those along `tensor` share."""
+    sizes = dataclasses.asdict(stage.mesh)
+    tensor = sizes.pop("tensor")
+    if tensor > 0:
+        return num_devices // tensor
+    return math.prod(sizes.values())
 
 
 def attention_flops_per_token(model: ModelConfig, row_len: int) -> float:

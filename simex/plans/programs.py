@@ -18,7 +18,12 @@ from simex.rl.trainer import make_loss_fn, make_trainer
 from simex.sampling.programs import idle_rows
 from simex.sampling.sampler import Sampler
 from simex.sft.loop import make_sft_step
-from simex.sharding.mesh import batch_sharding, num_batch_shards, replicated
+from simex.sharding.mesh import (
+    batch_sharding,
+    decode_sharding,
+    num_decode_shards,
+    replicated,
+)
 from simex.train.optimizer import make_optimizer
 from simex.train.state import abstract_train_state
 
@@ -67,8 +72,8 @@ def _make_sft_update(stage: SftStage, mesh: Mesh) -> Program:
 
 def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
-    rows = stage.sampler.prefill_rows * num_batch_shards(mesh)
-    block = _ids(mesh, rows, sampler.prefill_width)
+    rows = stage.sampler.prefill_rows * num_decode_shards(mesh)
+    block = _ids(rows, sampler.prefill_width, decode_sharding(mesh))
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
     return Program(
         name=PREFILL,
@@ -82,7 +87,7 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
 def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
-    rows = _shapes_of(idle_rows(stage.sampler.num_slots), batch_sharding(mesh))
+    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(mesh))
     return Program(
         name=DECODE,
         function=sampler.programs.decoder(sampler.num_positions),
@@ -94,7 +99,7 @@ def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
 
 def _make_logprobs(stage: RlStage, mesh: Mesh) -> Program:
     trainer, state = _trainer(stage, mesh)
-    batch = _ids(mesh, stage.rows, stage.seq_len)
+    batch = _ids(stage.rows, stage.seq_len, batch_sharding(mesh))
     return Program(
         name=LOGPROBS,
         function=trainer.score,
@@ -205,13 +210,11 @@ def _batch(
         )
         for name in floats
     }
-    return _ids(mesh, rows, seq_len) | extra
+    return _ids(rows, seq_len, batch_sharding(mesh)) | extra
 
 
-def _ids(mesh: Mesh, rows: int, seq_len: int) -> dict[str, Any]:
-    shape = jax.ShapeDtypeStruct(
-        (rows, seq_len), jnp.int32, sharding=batch_sharding(mesh)
-    )
+def _ids(rows: int, seq_len: int, sharding: Any) -> dict[str, Any]:
+    shape = jax.ShapeDtypeStruct((rows, seq_len), jnp.int32, sharding=sharding)
     return {name: shape for name in ("tokens", "segment_ids", "positions")}
 
 

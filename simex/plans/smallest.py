@@ -62,7 +62,8 @@ def find_smallest(
         here = [request._replace(topology=topology) for request in requests]
         if topology == asked:
             refusals = [r.refusal.reason for r in reports if r.refusal is not None]
-            needed, why = max(map(_total, reports)), next(iter(refusals), None)
+            needed: float | None = max(map(_total, reports))
+            why = next(iter(refusals), None)
         else:
             needed, why = _model_memory(here, temporaries)
             if why is None and compiles:
