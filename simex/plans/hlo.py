@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from simex.plans.hlo_matmul import matmul_flops
 from simex.plans.hlo_text import Computation, Instruction, Module, Shape, parse_module
 
 _FREE = frozenset((
@@ -49,16 +50,19 @@ def count_work(text: str) -> Counted:
     module = parse_module(text)
     flops = num_bytes = cycles = num_kernels = 0.0
     collectives: dict[str, float] = collections.defaultdict(float)
+    seen: set[str] = set()
     for computation, instruction, times, is_fused in _walk(module, module.entry, 1.0):
-        flops += times * _flops(computation, instruction)
+        flops += times * matmul_flops(computation, instruction)
+        kind = instruction.opcode.removesuffix("-start")
+        # An exchange that runs beside other work stands in three fusions, its start, the
+        # work and its end, with one channel.
+        if kind in COLLECTIVES and _is_new(instruction, seen):
+            collectives[kind] += times * _incoming(kind, computation, instruction)
         if is_fused:
             continue
         num_bytes += times * _bytes(module, computation, instruction)
         cycles += times * _cycles(instruction)
         num_kernels += times * ('"tpu_custom_call"' in instruction.attributes)
-        kind = instruction.opcode.removesuffix("-start")
-        if kind in COLLECTIVES:
-            collectives[kind] += times * _incoming(kind, computation, instruction)
     return Counted(
         flops=flops,
         bytes=num_bytes,
@@ -66,6 +70,14 @@ def count_work(text: str) -> Counted:
         cycles=cycles,
         num_kernels=num_kernels,
     )
+
+
+def _is_new(instruction: Instruction, seen: set[str]) -> bool:
+    channel = re.search(r"channel_id=(\d+)", instruction.attributes)
+    key = channel[1] if channel else instruction.name
+    is_new = key not in seen
+    seen.add(key)
+    return is_new
 
 
 def _walk(
@@ -90,52 +102,51 @@ def _walk(
 
 
 def trip_count(module: Module, loop: Instruction) -> int:
-    """How often a `while` runs: as the compiler says, or the bound that it counts to.
+    """How often a `while` runs: as the compiler says, or from what it counts to.
 
-    Loops of jax count from 0 by 1 to a constant that stands in their condition. A bound
-    that is not known before the program runs counts as 1.
+    Loops count from 0 to a constant of their condition, by the step that their body adds
+    (2 where the compiler unrolled it). A bound that is not known before the program runs
+    counts as 1.
     """
     if known := re.search(r"known_trip_count\W+n\W+(\d+)", loop.attributes):
         return int(known[1])
-    condition = loop.called("condition") or ""
+    condition = module.computations.get(loop.called("condition") or "", {})
+    root = next((i for i in condition.values() if i.is_root), None)
+    if root is None:
+        return 1
     bounds = [
         int(found[1])
-        for _, instruction, _, _ in _walk(module, condition, 1.0)
+        for _, instruction, _, _ in _walk(module, loop.called("condition") or "", 1.0)
         if instruction.opcode == "constant"
         and (found := re.match(r"\(?(\d+)\)", instruction.attributes))
     ]
-    return max(bounds, default=1)
+    step = _step(module, loop, condition, root)
+    return math.ceil(max(bounds, default=1) / step)
 
 
-def _flops(computation: Computation, instruction: Instruction) -> float:
-    if instruction.opcode in ("dot", "convolution"):
-        out = sum(shape.size for shape in instruction.shapes)
-        return 2.0 * out * _contracted(computation, instruction)
-    return 0.0
-
-
-def _contracted(computation: Computation, instruction: Instruction) -> float:
-    """How many products are summed for one output."""
-    left, right = (computation[name].shapes[0] for name in instruction.operands[:2])
-    if instruction.opcode == "dot":
-        found = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", instruction.attributes)
-        axes = [int(n) for n in found[1].split(",") if n] if found else []
-        return math.prod(left.dims[axis] for axis in axes)
-    labels = re.search(r"dim_labels=\w+_(\w+)->", instruction.attributes)
-    kernel = labels[1] if labels else "io"
-    total = float(right.dims[kernel.index("i")])
-    window = dict(re.findall(r"(\w+)=([\dx_\-]+)", _window(instruction)))
-    sizes = [int(n) for n in window.get("size", "").split("x") if n]
-    # A batch axis may be written as a window over a dilated input: one hit an output.
-    dilations = [int(n) for n in window.get("lhs_dilate", "").split("x") if n]
-    for size, dilation in zip(sizes, dilations or [1] * len(sizes), strict=True):
-        total *= math.ceil(size / dilation)
-    return total
-
-
-def _window(instruction: Instruction) -> str:
-    found = re.search(r"window=\{([^}]*)\}", instruction.attributes)
-    return found[1] if found else ""
+def _step(
+    module: Module, loop: Instruction, condition: Computation, root: Instruction
+) -> int:
+    """What the body adds to the counter that the condition looks at; 1 if unseen."""
+    counters = [condition[n] for n in root.operands if n in condition]
+    numbers = [
+        int(found[1])
+        for counter in counters
+        if counter.opcode == "get-tuple-element"
+        and (found := re.search(r"index=(\d+)", counter.attributes))
+    ]
+    body = module.computations.get(loop.called("body") or "", {})
+    outputs = next((i.operands for i in body.values() if i.is_root), ())
+    if not numbers or numbers[0] >= len(outputs):
+        return 1
+    added = body.get(outputs[numbers[0]])
+    if added is None or added.opcode != "add":
+        return 1
+    for name in added.operands:
+        if name in body and body[name].opcode == "constant":
+            found = re.match(r"\(?(\d+)\)", body[name].attributes)
+            return int(found[1]) if found and int(found[1]) else 1
+    return 1
 
 
 def _bytes(module: Module, computation: Computation, instruction: Instruction) -> float:

@@ -85,7 +85,7 @@ def parse_module(text: str) -> Module:
         if header := _HEADER.match(line):
             current = computations.setdefault(header[2], {})
             entry = header[2] if header[1] else entry
-        elif line.startswith("}"):
+        elif line.rstrip() == "}":
             current = None
         elif current is not None and (found := _LINE.match(line)):
             instruction = _parse_instruction(found[2], found[3], bool(found[1]))
