@@ -32,7 +32,7 @@ def export(
     export_hf(
         stage_dir / "model",
         params,
-        config=setup.decoder.fit(setup.load_tokenizer(workdir)),
+        config=setup.load_model(workdir),
         tokenizer=workdir / "train_tokenizer" / "tokenizer.model",
         title=title,
         about="Trained by simex to simulate programs, to solve, check and repair.",

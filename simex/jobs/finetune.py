@@ -18,7 +18,9 @@ from simex.hf.description import (
     save_description,
 )
 from simex.jobs.import_model import model_folder
-from simex.models.layout import stack_layers
+from simex.jobs.pretrained import adapt_model, require_positions
+from simex.models.layout import stack_layers, unstack_layers
+from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
@@ -44,6 +46,8 @@ def finetune(
     compute_dtype: str = "float32",
     remat: str = "none",
     scan_layers: bool = False,
+    rope_scaling: RopeScaling | None = None,
+    num_micro_batches: int = 1,
     mixture: Mixture = Mixture(),
     mesh: MeshConfig = MeshConfig(),
     steps_between_saves: int = 50,
@@ -65,6 +69,8 @@ def finetune(
       compute_dtype: of matmul inputs.
       remat: what the backward pass computes again; a name in models.config.
       scan_layers: compile one layer instead of all.
+      rope_scaling: for rows longer than those of pre-training; None leaves RoPE alone.
+      num_micro_batches: parts of a batch, one after the other, to save memory.
       mixture: how often each task is drawn.
       mesh: the devices.
       steps_between_saves: how much work an interruption may cost.
@@ -78,20 +84,19 @@ def finetune(
     )
     with write_atomically(stage_dir / "lengths.txt") as file:
         file.write(f"{split.report}\n")
-    config = dataclasses.replace(
+    config = adapt_model(
         description.config,
         compute_dtype=compute_dtype,
         remat=remat,
         scan_layers=scan_layers,
+        rope_scaling=rope_scaling,
     )
+    require_positions(config, seq_len)
 
     def load() -> Params:
-        params = load_params(
-            folder / CHECKPOINTS,
-            dataclasses.replace(config, scan_layers=False),
-            mesh=devices,
-        )
-        return stack_layers(config, params) if scan_layers else params
+        stored = description.config
+        params = load_params(folder / CHECKPOINTS, stored, mesh=devices)
+        return (stack_layers if scan_layers else unstack_layers)(stored, params)
 
     (stage_dir / TOKENIZER).mkdir(exist_ok=True)
     save_tokenizer(tokenizer, stage_dir / TOKENIZER)
@@ -99,7 +104,11 @@ def finetune(
     run_sft(
         stage_dir,
         make_batches(split, mixture, batch_rows=batch_rows, seed=seed),
-        config=SftConfig(num_steps=num_steps, steps_between_saves=steps_between_saves),
+        config=SftConfig(
+            num_steps=num_steps,
+            steps_between_saves=steps_between_saves,
+            num_micro_batches=num_micro_batches,
+        ),
         model=config,
         optimizer=OptimizerConfig(
             name=optimizer,

@@ -5,13 +5,14 @@ import pathlib
 
 from jax.sharding import Mesh
 
+from simex.jobs.pretrained import PretrainedDecoder
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sharding.mesh import MeshConfig, make_mesh
-from simex.tokens.tokenizer import SentencePieceTokenizer
+from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
 from simex.train.saved_params import load_params
 
 # Embedding rows are padded to a multiple of this: tensor shards and matmuls like it.
@@ -31,10 +32,30 @@ class DecoderShape:
     max_positions: int
     compute_dtype: str = "float32"
 
-    def fit(self, tokenizer: SentencePieceTokenizer) -> ModelConfig:
-        """The model for `tokenizer`; embeddings are padded, never too few."""
-        rows = -(-tokenizer.vocab_size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+    def fit(self, vocab_size: int) -> ModelConfig:
+        """The model of that vocabulary; embeddings are padded, never too few."""
+        rows = -(-vocab_size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
         return ModelConfig(vocab_size=rows, **dataclasses.asdict(self))
+
+    def load_config(self, workdir: pathlib.Path) -> ModelConfig:
+        """The model for the tokenizer that the run trained."""
+        return self.fit(self.load_tokenizer(workdir).vocab_size)
+
+    def load_tokenizer(self, workdir: pathlib.Path) -> SentencePieceTokenizer:
+        """The tokenizer that the run trained."""
+        return SentencePieceTokenizer(workdir / "train_tokenizer" / "tokenizer.model")
+
+    def load_stop_ids(self, workdir: pathlib.Path) -> tuple[int, ...]:
+        """The id that ends a completion."""
+        return (self.load_tokenizer(workdir).end_id,)
+
+    def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
+        """The params of the newest checkpoint of `stage`."""
+        config = self.load_config(workdir)
+        return load_params(workdir / stage / "checkpoints", config, mesh=mesh)
+
+    def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
+        """Nothing: whoever loads such a checkpoint has the same settings."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,20 +65,26 @@ class SamplerShape:
     num_slots: int = 64
     chunk_steps: int = 8
     prefill_rows: int = 4
+    max_prompt_len: int | None = None  # None: nearly all positions of the model
+    cache_dtype: str = "float32"  # of keys and values; bfloat16 halves them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setup:
     """What every job on devices shares."""
 
-    decoder: DecoderShape
+    decoder: DecoderShape | PretrainedDecoder
     mesh: MeshConfig = MeshConfig()
     sampler: SamplerShape = SamplerShape()
     max_new_tokens: int = 128
 
-    def load_tokenizer(self, workdir: pathlib.Path) -> SentencePieceTokenizer:
-        """The tokenizer that the run trained."""
-        return SentencePieceTokenizer(workdir / "train_tokenizer" / "tokenizer.model")
+    def load_model(self, workdir: pathlib.Path) -> ModelConfig:
+        """The decoder."""
+        return self.decoder.load_config(workdir)
+
+    def load_tokenizer(self, workdir: pathlib.Path) -> Tokenizer:
+        """The tokenizer of the decoder."""
+        return self.decoder.load_tokenizer(workdir)
 
     def make_mesh(self) -> Mesh:
         """The device mesh."""
@@ -65,8 +92,7 @@ class Setup:
 
     def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
         """The params of the newest checkpoint of `stage`."""
-        config = self.decoder.fit(self.load_tokenizer(workdir))
-        return load_params(workdir / stage / "checkpoints", config, mesh=mesh)
+        return self.decoder.load_params(workdir, stage, mesh=mesh)
 
     def make_policy(
         self,
@@ -77,22 +103,22 @@ class Setup:
         method: SamplingMethod,
     ) -> Policy:
         """A policy that samples from `params` by `method`."""
-        tokenizer = self.load_tokenizer(workdir)
-        config = self.decoder.fit(tokenizer)
+        config, shape = self.load_model(workdir), self.sampler
         sampler = Sampler(
             config,
             mesh,
-            num_slots=self.sampler.num_slots,
-            max_prompt_len=config.max_positions - 16,
+            num_slots=shape.num_slots,
+            max_prompt_len=shape.max_prompt_len or config.max_positions - 16,
             max_total_len=config.max_positions,
-            stop_ids=(tokenizer.end_id,),
-            chunk_steps=self.sampler.chunk_steps,
-            prefill_rows=self.sampler.prefill_rows,
+            stop_ids=self.decoder.load_stop_ids(workdir),
+            chunk_steps=shape.chunk_steps,
+            prefill_rows=shape.prefill_rows,
+            cache_dtype=shape.cache_dtype,
         )
         return Policy(
             sampler=sampler,
             params=params,
-            tokenizer=tokenizer,
+            tokenizer=self.load_tokenizer(workdir),
             method=method,
             max_new_tokens=self.max_new_tokens,
         )

@@ -78,7 +78,7 @@ def train_rl(
       sandbox: where programs are judged.
     """
     chosen = make_algorithm(algorithm, changes)
-    tokenizer = setup.load_tokenizer(workdir)
+    setup.decoder.save_description(workdir, stage_dir)
     mesh = setup.make_mesh()
     method = SamplingMethod(temperature=temperature)
     make_policy = functools.partial(
@@ -105,7 +105,7 @@ def train_rl(
                 stall_secs=stall_secs,
                 has_tensorboard=tensorboard,
             ),
-            model=setup.decoder.fit(tokenizer),
+            model=setup.load_model(workdir),
             optimizer=OptimizerConfig(
                 name=optimizer,
                 learning_rate=learning_rate,

@@ -48,7 +48,7 @@ def train_sft(
       steps_between_saves: how much work an interruption may cost.
     """
     tokenizer = setup.load_tokenizer(workdir)
-    model = setup.decoder.fit(tokenizer)
+    model = setup.load_model(workdir)
     source = load_split(workdir / "build_dataset" / variant, "train")
     split = tokenize_split(
         (source[index] for index in range(len(source))),

@@ -31,8 +31,10 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     write_explanations,
     write_report,
 )
+from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.models.rope import RopeScaling
 from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.filters.contamination import NgramLengths
 from simex.problems.filters.shape import MaxSizes
@@ -58,6 +60,8 @@ CONSTRUCTORS = (
     MeshConfig,
     Mixture,
     NgramLengths,
+    PretrainedDecoder,
+    RopeScaling,
     SamplerShape,
     SandboxConfig,
     Setup,

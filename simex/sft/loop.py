@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import optax
 from jax.sharding import Mesh
 
 from simex.core.metrics import MetricsLog, mean_values
@@ -19,7 +20,7 @@ from simex.train.checkpoint import Checkpoints
 from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from simex.train.state import abstract_train_state, make_train_state, state_shardings
-from simex.train.step import make_train_step
+from simex.train.step import TrainStep, make_train_step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class SftConfig:
     num_steps: int
     steps_between_saves: int = 100
     steps_between_logs: int = 10
+    num_micro_batches: int = 1  # parts of a batch, one after the other, to save memory
 
 
 def run_sft(
@@ -55,16 +57,7 @@ def run_sft(
       load_initial: gives them instead, where there is no checkpoint to go on from.
     """
     tx = make_optimizer(optimizer, mesh)
-
-    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
-        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
-        mask_BT = batch["loss_mask"]
-        loss, weight = cross_entropy(logprobs_BT, mask_BT)
-        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
-
-    step_fn = make_train_step(
-        loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
-    )
+    step_fn = make_sft_step(model, tx, mesh, num_micro_batches=config.num_micro_batches)
     checkpoints = Checkpoints(folder / "checkpoints")
     found = checkpoints.restore(
         {"state": abstract_train_state(model, tx, mesh), "data": batches}
@@ -86,6 +79,30 @@ def run_sft(
         if done % config.steps_between_saves == 0 or done == config.num_steps:
             checkpoints.save(done, {"state": state, "data": batches})
     checkpoints.close()
+
+
+def make_sft_step(
+    model: ModelConfig,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    num_micro_batches: int = 1,
+) -> TrainStep:
+    """The compiled update: mean cross-entropy over the target tokens of a batch."""
+
+    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
+        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
+        mask_BT = batch["loss_mask"]
+        loss, weight = cross_entropy(logprobs_BT, mask_BT)
+        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
+
+    return make_train_step(
+        loss_fn,
+        tx,
+        mesh,
+        shardings=state_shardings(model, tx, mesh),
+        num_micro_batches=num_micro_batches,
+    )
 
 
 class _Recorder:

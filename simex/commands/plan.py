@@ -1,0 +1,75 @@
+"""`simex plan`: what the stages of an experiment need on devices that are not here."""
+
+import argparse
+import json
+import sys
+
+HELP = "compile an experiment for a TPU slice that is not here, and say what it needs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words that may follow `simex plan`."""
+    parser.add_argument("experiment", help="a gin file, e.g. experiments/paper/7b.gin")
+    parser.add_argument(
+        "--topology",
+        required=True,
+        metavar="KIND:AxB[xC]",
+        help="v5e:4x4, v5p:4x4x8, v6e:16x16, or cpu:8 for fake devices",
+    )
+    parser.add_argument(
+        "--slices", type=int, default=1, help="so many slices of that shape (1)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting over the file's; repeatable",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="STAGE or STAGE:PROGRAM",
+        help="plan these alone, e.g. train_rl:rl_gradients; repeatable",
+    )
+    parser.add_argument(
+        "--completion-tokens",
+        type=int,
+        metavar="N",
+        help="mean length of a completion (default: as long as it may be)",
+    )
+    parser.add_argument(
+        "--smallest",
+        action="store_true",
+        help="also compile for smaller slices, to find the smallest that fits",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Prints the plan; 0 if everything fits, else 2."""
+    from simex.core.config import load_experiment
+    from simex.jobs.planned import planned_stages
+    from simex.jobs.wiring import register
+    from simex.plans.plan import make_plan
+    from simex.plans.render import render_line, render_plan
+    from simex.plans.topology import parse_topology
+
+    register()
+    topology = parse_topology(arguments.topology, num_slices=arguments.slices)
+    experiment = load_experiment(arguments.experiment, arguments.overrides)
+    plan = make_plan(
+        planned_stages(experiment),
+        topology,
+        only=arguments.only,
+        completion_tokens=arguments.completion_tokens,
+        searches=arguments.smallest,
+        say=lambda report: print(render_line(report), file=sys.stderr, flush=True),
+    )
+    if arguments.json:
+        print(json.dumps(plan.to_json(), indent=2))
+    else:
+        print(render_plan(plan, experiment=str(experiment.path)))
+    return 0 if plan.fits else 2

@@ -1,0 +1,110 @@
+"""The decoder of a run that starts from an imported model."""
+
+import dataclasses
+import pathlib
+
+from jax.sharding import Mesh
+
+from simex.core.errors import UserError
+from simex.hf.description import (
+    CHECKPOINTS,
+    TOKENIZER,
+    Description,
+    load_description,
+    save_description,
+)
+from simex.jobs.import_model import model_folder
+from simex.models.config import ModelConfig
+from simex.models.layout import stack_layers, unstack_layers
+from simex.models.rope import RopeScaling
+from simex.models.transformer import Params
+from simex.tokens.saved import AnyTokenizer, load_tokenizer, save_tokenizer
+from simex.train.saved_params import load_params
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedDecoder:
+    """The model of a stage that imported or fine-tuned one, and its own tokenizer.
+
+    Example: ``PretrainedDecoder(stage="finetune", max_positions=65536)``.
+    """
+
+    stage: str
+    max_positions: int | None = None  # of a row and of a sample; None: all it knows
+    compute_dtype: str = "float32"
+    remat: str = "none"
+    scan_layers: bool = False
+
+    def load_config(self, workdir: pathlib.Path) -> ModelConfig:
+        """The model as this run computes it."""
+        return self.adapt(self._load_description(workdir).config)
+
+    def load_tokenizer(self, workdir: pathlib.Path) -> AnyTokenizer:
+        """The model's own."""
+        return load_tokenizer(model_folder(workdir, self.stage) / TOKENIZER)
+
+    def load_stop_ids(self, workdir: pathlib.Path) -> tuple[int, ...]:
+        """All ids that end a completion."""
+        return self._load_description(workdir).stop_ids
+
+    def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
+        """The params of the newest checkpoint of `stage`, layers as this run wants."""
+        folder = model_folder(workdir, stage)
+        stored = load_description(folder).config
+        params = load_params(folder / CHECKPOINTS, stored, mesh=mesh)
+        convert = stack_layers if self.scan_layers else unstack_layers
+        return convert(stored, params)
+
+    def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
+        """Leaves in a stage what others need to load its checkpoints."""
+        found = self._load_description(workdir)
+        config = self.load_config(workdir)
+        (stage_dir / TOKENIZER).mkdir(exist_ok=True)
+        save_tokenizer(self.load_tokenizer(workdir), stage_dir / TOKENIZER)
+        save_description(stage_dir, dataclasses.replace(found, config=config))
+
+    def adapt(self, config: ModelConfig) -> ModelConfig:
+        """`config` with the choices of this run."""
+        adapted = adapt_model(
+            config,
+            compute_dtype=self.compute_dtype,
+            remat=self.remat,
+            scan_layers=self.scan_layers,
+        )
+        if self.max_positions is None:
+            return adapted
+        require_positions(adapted, self.max_positions)
+        return dataclasses.replace(adapted, max_positions=self.max_positions)
+
+    def _load_description(self, workdir: pathlib.Path) -> Description:
+        return load_description(model_folder(workdir, self.stage))
+
+
+def adapt_model(
+    config: ModelConfig,
+    *,
+    compute_dtype: str,
+    remat: str,
+    scan_layers: bool,
+    rope_scaling: RopeScaling | None = None,
+) -> ModelConfig:
+    """A pretrained model as one stage computes it; a scaled RoPE knows more positions."""
+    factor = 1.0 if rope_scaling is None else rope_scaling.factor
+    return dataclasses.replace(
+        config,
+        max_positions=round(config.max_positions * factor),
+        rope_scaling=rope_scaling or config.rope_scaling,
+        compute_dtype=compute_dtype,
+        remat=remat,
+        scan_layers=scan_layers,
+    )
+
+
+def require_positions(config: ModelConfig, num_positions: int) -> None:
+    """Raises UserError for rows longer than the model knows positions."""
+    if num_positions > config.max_positions:
+        raise UserError(
+            f"Rows must have at most the {config.max_positions} positions that the "
+            f"model knows; got {num_positions}. Shorten them, or scale RoPE where the "
+            "model is fine-tuned (finetune.rope_scaling = @RopeScaling())."
+        )

@@ -1,0 +1,115 @@
+"""From the times of programs to those of a train step: tokens and rollouts a second."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+from simex.plans.flops import model_work, num_decode_groups
+from simex.plans.generations import Generation
+from simex.plans.programs import (
+    APPLY,
+    DECODE,
+    GRADIENTS,
+    LOGPROBS,
+    PREFILL,
+    SFT_UPDATE,
+)
+from simex.plans.roofline import Times, mfu
+from simex.plans.stage import RlStage, SftStage, Stage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A train step, as (with exchanges in turn, with exchanges wholly hidden)."""
+
+    stage: str
+    step_secs: tuple[float, float]
+    sample_secs: tuple[float, float]  # of it; 0 for supervised training
+    trained_tokens_per_sec: tuple[float, float]
+    rollouts_per_sec: tuple[float, float] | None
+    mfu: tuple[float, float]  # of the updates alone
+    assumes: str
+
+
+def estimate_stage(
+    stage: Stage,
+    times: Mapping[str, Times],
+    *,
+    chip: Generation,
+    num_devices: int,
+    completion_tokens: int | None,
+) -> Estimate:
+    """The estimate of one stage from the times of all its programs."""
+    if isinstance(stage, SftStage):
+        return _estimate_sft(stage, times[SFT_UPDATE], chip, num_devices)
+    return _estimate_rl(
+        stage, times, chip, num_devices, completion_tokens or stage.max_new_tokens
+    )
+
+
+def _estimate_sft(
+    stage: SftStage, times: Times, chip: Generation, num_devices: int
+) -> Estimate:
+    work = model_work(stage, SFT_UPDATE, num_devices)
+    secs = (times.in_turn, times.overlapped)
+    return Estimate(
+        stage=stage.name,
+        step_secs=secs,
+        sample_secs=(0.0, 0.0),
+        trained_tokens_per_sec=_each(lambda s: work.tokens / s, secs),
+        rollouts_per_sec=None,
+        mfu=_each(lambda s: mfu(work.flops, s, chip, num_devices), secs),
+        assumes="full rows",
+    )
+
+
+def _estimate_rl(
+    stage: RlStage,
+    times: Mapping[str, Times],
+    chip: Generation,
+    num_devices: int,
+    completion_tokens: int,
+) -> Estimate:
+    """Sampling and updating take turns on the same devices, so their times add up."""
+    rollouts, sizes = stage.rollouts_per_step, stage.sampler
+    chunks = math.ceil(
+        rollouts * completion_tokens / (sizes.num_slots * sizes.chunk_steps)
+    )
+    rows = rollouts * completion_tokens / stage.seq_len
+    calls = math.ceil(rows / stage.rows)
+    # Groups share the prefill of their prompt.
+    groups = num_decode_groups(stage, num_devices)
+    prompt_rows = rollouts / 8 / (sizes.prefill_rows * groups)
+    sample = _sum(
+        times, {DECODE: chunks, PREFILL: max(1, math.ceil(prompt_rows)), LOGPROBS: 1}
+    )
+    update = _sum(times, {GRADIENTS: calls, APPLY: 1})
+    step = (sample[0] + update[0], sample[1] + update[1])
+    tokens = rollouts * completion_tokens
+    work = model_work(stage, GRADIENTS, num_devices)
+    return Estimate(
+        stage=stage.name,
+        step_secs=step,
+        sample_secs=sample,
+        trained_tokens_per_sec=_each(lambda s: tokens / s, step),
+        rollouts_per_sec=_each(lambda s: rollouts / s, step),
+        mfu=_each(lambda s: mfu(work.flops * calls, s, chip, num_devices), update),
+        assumes=(
+            f"{rollouts} completions of {completion_tokens} tokens, every slot busy "
+            "and reading the whole cache"
+        ),
+    )
+
+
+def _sum(times: Mapping[str, Times], calls: Mapping[str, int]) -> tuple[float, float]:
+    pairs = [(n, times[name]) for name, n in calls.items()]
+    return (
+        sum(n * one.in_turn for n, one in pairs),
+        sum(n * one.overlapped for n, one in pairs),
+    )
+
+
+def _each(
+    f: Callable[[float], float], pair: tuple[float, float]
+) -> tuple[float, float]:
+    return f(pair[0]), f(pair[1])

@@ -1,0 +1,123 @@
+"""The smallest slice of a generation that holds an experiment.
+
+First by a model of memory: arguments are known exactly for any slice without compiling,
+and what a program computes on the way is taken to shrink with the number of devices,
+from what the compiler said for the slice that was asked for. Then, where wanted, by
+compiling for the slices that the model lets through, from the smallest up.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simex.plans.compile_process import Request
+from simex.plans.isolation import compile_all
+from simex.plans.report import ProgramReport
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One slice that was looked at."""
+
+    topology: str
+    bytes_needed: float | None  # of the largest program, by the model
+    why_not: str | None  # None: it fits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """The slices looked at, and the first that fits."""
+
+    smallest: str | None
+    is_compiled: bool  # else it is by the model of memory alone
+    candidates: tuple[Candidate, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return dataclasses.asdict(self)
+
+
+def find_smallest(
+    requests: Sequence[Request],
+    reports: Sequence[ProgramReport],
+    *,
+    compiles: bool,
+    say: Callable[[ProgramReport], None],
+) -> Search:
+    """Looks through the standard slices of the generation that was asked for.
+
+    Args:
+      requests: the programs, on the topology that was asked for.
+      reports: what the compiler said about them.
+      compiles: whether what the model lets through is compiled, too.
+      say: called with each report.
+    """
+    asked = requests[0].topology
+    assert asked.generation is not None
+    candidates: list[Candidate] = []
+    temporaries = [_temporaries(r) * asked.num_devices for r in reports]
+    smallest = None
+    for shape in asked.generation.slices:
+        topology = dataclasses.replace(asked, shape=shape)
+        here = [request._replace(topology=topology) for request in requests]
+        if topology == asked:
+            refusals = [r.refusal.reason for r in reports if r.refusal is not None]
+            needed: float | None = max(map(_total, reports))
+            why = next(iter(refusals), None)
+        else:
+            needed, why = _model_memory(here, temporaries)
+            if why is None and compiles:
+                why = _compile_until_refused(here, say)
+        candidates.append(
+            Candidate(topology=str(topology), bytes_needed=needed, why_not=why)
+        )
+        if why is None:
+            smallest = str(topology)
+            break
+    return Search(
+        smallest=smallest,
+        is_compiled=compiles or smallest == str(asked),
+        candidates=tuple(candidates),
+    )
+
+
+def _model_memory(
+    requests: Sequence[Request], temporaries: Sequence[float]
+) -> tuple[float | None, str | None]:
+    """Bytes of a device that the largest program needs, and why that is too much."""
+    topology = requests[0].topology
+    reports = compile_all([request._replace(compiles=False) for request in requests])
+    for report in reports:
+        if report.refusal is not None:
+            return None, report.refusal.reason
+    needed = max(
+        _total(report) + total / topology.num_devices
+        for report, total in zip(reports, temporaries, strict=True)
+    )
+    assert topology.generation is not None
+    if needed > topology.generation.hbm_bytes:
+        return needed, "by the model of memory"
+    return needed, None
+
+
+def _compile_until_refused(
+    requests: Sequence[Request], say: Callable[[ProgramReport], None]
+) -> str | None:
+    for request in requests:
+        (report,) = compile_all([request], say=say)
+        if report.refusal is not None:
+            return f"{report.program}: {report.refusal.reason}"
+    return None
+
+
+def _temporaries(report: ProgramReport) -> float:
+    if report.memory is not None:
+        return report.memory.temporaries + report.memory.outputs
+    return 0.0
+
+
+def _total(report: ProgramReport) -> float:
+    if report.memory is not None:
+        return report.memory.total
+    refusal = report.refusal
+    return float(refusal.needed_bytes or 0) if refusal else 0.0
