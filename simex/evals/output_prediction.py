@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simex.core.progress import progress
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.rollout import Turn
 from simex.tasks import explain
@@ -16,31 +15,20 @@ from simex.tasks.predict_output import (
 )
 from simex.tasks.rewards import is_output_right
 
-BLOCK = 256  # queries between two progress lines
-
-
-def complete_all(policy: Policy, queries: Sequence[Query], *, label: str) -> list[Turn]:
-    """The turns of all queries, with progress."""
-    starts = range(0, len(queries), BLOCK)
-    turns: list[Turn] = []
-    for start in progress(starts, label=label, unit="block"):
-        turns += policy.complete(queries[start : start + BLOCK])
-    return turns
-
 
 def predict_outputs(
-    policy: Policy, items: Sequence[PredictionItem], *, seed: int, label: str
+    policy: Policy, items: Sequence[PredictionItem], *, seed_path: tuple[int, ...]
 ) -> list[dict[str, Any]]:
     """One record an item: what was said, what is true, whether they are equal."""
     queries = [
         Query(
             task="predict_output",
             prompt=render_prompt(item.source, item.stdin),
-            seed_path=(seed, index),
+            seed_path=(*seed_path, index),
         )
         for index, item in enumerate(items)
     ]
-    turns = complete_all(policy, queries, label=label)
+    turns = policy.complete(queries)
     return [
         _make_record(
             turn,
@@ -62,7 +50,7 @@ def predict_outputs(
 
 
 def predict_calls(
-    policy: Policy, calls: Sequence[dict[str, Any]], *, seed: int, label: str
+    policy: Policy, calls: Sequence[dict[str, Any]], *, seed_path: tuple[int, ...]
 ) -> list[dict[str, Any]]:
     """The same for function calls; `calls` hold id, group, source, call and stdout.
 
@@ -72,11 +60,11 @@ def predict_calls(
         Query(
             task="explain",
             prompt=explain.render_prompt(call["source"], call["call"]),
-            seed_path=(seed, index),
+            seed_path=(*seed_path, index),
         )
         for index, call in enumerate(calls)
     ]
-    turns = complete_all(policy, queries, label=label)
+    turns = policy.complete(queries)
     return [
         _make_record(
             turn,

@@ -7,6 +7,7 @@ from typing import Any
 
 import gin
 
+from simex.core.continued import continue_blocks
 from simex.core.files import read_jsonl, write_jsonl
 from simex.evals.cruxeval import score_answers
 from simex.evals.output_prediction import predict_calls, predict_outputs
@@ -15,6 +16,8 @@ from simex.jobs.setup import Setup
 from simex.problems.sources import cruxeval
 from simex.sampling.methods import SamplingMethod
 from simex.tasks.predict_output import PredictionItem
+
+BLOCK = 256  # items; what an interruption may cost
 
 
 @gin.configurable
@@ -25,8 +28,9 @@ def evaluate_prediction(
     setup: Setup,
     seed: int,
     checkpoints: Sequence[str],
+    items: str = "run_programs/test.jsonl",
     num_programs: int | None = None,
-    functions_from: str = "train_rl",
+    functions_from: str | None = "train_rl",
     num_functions: int = 300,
     cruxeval_path: str = "../shared/data/eval/cruxeval.jsonl",
     num_cruxeval: int = 800,
@@ -40,8 +44,11 @@ def evaluate_prediction(
       setup: model and devices.
       seed: of the samples; prediction is greedy, so it matters to nothing else.
       checkpoints: stages whose last checkpoint predicts the held-out programs.
+      items: their file in the workdir, a PredictionItem a line, as `run_programs` and
+        `make_prediction_set` write it.
       num_programs: how many (program, stdin) pairs; None: all.
-      functions_from: the checkpoint that predicts real functions and CRUXEval.
+      functions_from: the checkpoint that predicts real functions and CRUXEval; None:
+        none does.
       num_functions: held-out calls of real functions.
       cruxeval_path: CRUXEval's own file; without it that part is left out.
       num_cruxeval: how many of its items.
@@ -51,36 +58,42 @@ def evaluate_prediction(
     greedy = SamplingMethod(temperature=0.0)
 
     def predict(
-        name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], items: Any
+        name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], asked: Any
     ) -> None:
         path = stage_dir / f"{name.replace('/', '_')}.jsonl"
         if path.exists():
             return
         params = setup.load_params(workdir, checkpoint, mesh=mesh)
         policy = setup.make_policy(workdir, params, mesh=mesh, method=greedy)
-        write_jsonl(path, run(policy, items, seed=seed, label=f"predict/{name}"))
+        continue_blocks(
+            path,
+            asked,
+            lambda place, block: run(policy, block, seed_path=(seed, place)),
+            block=BLOCK,
+            label=f"predict/{name}",
+        )
 
-    programs = list(_load_programs(workdir, num_programs))
+    programs = list(_load_programs(workdir / items, num_programs))
     for checkpoint in checkpoints:
         predict(checkpoint, checkpoint, predict_outputs, programs)
+    if functions_from is None:
+        return
     calls = list(itertools.islice(_load_functions(workdir), num_functions))
     predict("functions", functions_from, predict_calls, calls)
     benchmark = cruxeval.find_items(pathlib.Path(cruxeval_path))
     if benchmark is not None:
         chosen = benchmark[:num_cruxeval]
-        items = [_as_call(item) for item in chosen]
-        predict("cruxeval.answers", functions_from, predict_calls, items)
+        asked = [_as_call(item) for item in chosen]
+        predict("cruxeval.answers", functions_from, predict_calls, asked)
         with sandbox.open_pool() as pool:
             answers = list(read_jsonl(stage_dir / "cruxeval.answers.jsonl"))
             scored = score_answers(pool, chosen, answers)
         write_jsonl(stage_dir / "cruxeval.jsonl", scored)
 
 
-def _load_programs(
-    workdir: pathlib.Path, count: int | None
-) -> Iterator[PredictionItem]:
-    records = read_jsonl(workdir / "run_programs" / "test.jsonl")
-    return (PredictionItem(**record) for record in itertools.islice(records, count))
+def _load_programs(path: pathlib.Path, count: int | None) -> Iterator[PredictionItem]:
+    records = itertools.islice(read_jsonl(path), count)
+    return (PredictionItem(**record) for record in records)
 
 
 def _load_functions(workdir: pathlib.Path) -> Iterator[dict[str, Any]]:

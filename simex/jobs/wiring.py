@@ -9,6 +9,7 @@ import gin
 
 from simex.data.mixture import Mixture
 from simex.data.runs import CurriculumRuns, FileRuns
+from simex.evals.fix_loop import FixLoop
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
     evaluate_benchmark,
@@ -21,6 +22,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     harvest_functions,
     import_model,
     import_problems,
+    make_prediction_set,
     make_problems,
     run_programs,
     score_cruxeval,
@@ -54,6 +56,7 @@ CONSTRUCTORS = (
     Feedback,
     FileRuns,
     FilterSettings,
+    FixLoop,
     Grammar,
     HarvestLimits,
     MaxSizes,

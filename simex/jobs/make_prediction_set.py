@@ -1,0 +1,107 @@
+"""Job: a checkpoint's own programs, right and wrong, as programs to be predicted.
+
+The paper's "-Out" sets: unfiltered samples, each on every public test of its problem.
+On right programs a predictor may solve the problem instead of simulating; on what a
+model wrote wrongly it cannot.
+"""
+
+import collections
+import itertools
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import gin
+
+from simex.core.continued import continue_jsonl
+from simex.core.errors import InfraError
+from simex.core.files import read_jsonl, write_atomically, write_jsonl
+from simex.core.progress import progress
+from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Problem
+from simex.problems.records import from_record
+from simex.sandbox.outcome import RunRequest
+from simex.sandbox.pool import SandboxPool
+
+
+@gin.configurable
+def make_prediction_set(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    candidates: str,
+    problems_from: str = "make_problems/test.jsonl",
+    max_per_problem: int = 20,
+    sandbox: SandboxConfig = SandboxConfig(),
+) -> None:
+    """Writes items.jsonl, a PredictionItem a line, and report.json.
+
+    A sample without a program, and a run that does not end well, have no stdout to
+    predict; they are left out and counted. Nothing else is: equal programs stay.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      candidates: the evaluate_solving stage that sampled them.
+      problems_from: the file of the problems in the workdir.
+      max_per_problem: the first so many samples of each.
+      sandbox: where programs run.
+    """
+    problems = {
+        item.problem.id: item.problem
+        for item in map(from_record, read_jsonl(workdir / problems_from))
+    }
+    drawn = list(read_jsonl(workdir / candidates / "candidates.jsonl"))
+    runs = list(_list_runs(drawn, problems, max_per_problem))
+    everything = stage_dir / "all.jsonl"
+    with sandbox.open_pool() as pool:
+        continue_jsonl(everything, lambda start: _run_all(pool, runs[start:], problems))
+    kept = (r for r in read_jsonl(everything) if "dropped" not in r)
+    write_jsonl(stage_dir / "items.jsonl", kept)
+    counts = collections.Counter(
+        record.get("dropped", record["role"]) for record in read_jsonl(everything)
+    )
+    counts["samples without a program"] = sum(c["source"] is None for c in drawn)
+    with write_atomically(stage_dir / "report.json") as file:
+        json.dump(dict(sorted(counts.items())), file, indent=1)
+
+
+def _list_runs(
+    drawn: list[dict[str, Any]], problems: dict[str, Problem], most: int
+) -> Iterator[dict[str, Any]]:
+    for problem_id, group in itertools.groupby(drawn, key=lambda c: c["problem_id"]):
+        problem = problems[problem_id]
+        for number, candidate in enumerate(itertools.islice(group, most)):
+            if candidate["source"] is None:
+                continue
+            for index, test in enumerate(problem.public_tests):
+                yield {
+                    "id": f"{problem_id}/{number}/{index}",
+                    "group": problem_id,
+                    "role": "right" if candidate["is_right"] else "wrong",
+                    "source": candidate["source"],
+                    "stdin": test.stdin,
+                    "checker": problem.checker,
+                }
+
+
+def _run_all(
+    pool: SandboxPool, runs: list[dict[str, Any]], problems: dict[str, Problem]
+) -> Iterator[dict[str, Any]]:
+    outcomes = pool.run_all(
+        RunRequest(
+            source=run["source"],
+            stdin=run["stdin"],
+            limits=problems[run["group"]].limits,
+        )
+        for run in runs
+    )
+    shown = progress(outcomes, total=len(runs), label="prediction set", unit="run")
+    for run, outcome in zip(runs, shown, strict=True):
+        if isinstance(outcome, InfraError):
+            yield {**run, "dropped": f"infra error: {outcome}"}
+        elif not outcome.status.is_ok:
+            yield {**run, "dropped": outcome.status.value}
+        else:
+            yield {**run, "stdout": outcome.stdout.decode(errors="replace")}
