@@ -11,6 +11,7 @@ from simex.data.mixture import Mixture
 from simex.data.runs import CurriculumRuns, FileRuns
 from simex.evals.fix_loop import FixLoop
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
+    analyse_predictions,
     build_dataset,
     evaluate_benchmark,
     evaluate_prediction,
