@@ -78,7 +78,7 @@ def run_all(
     make_command: Callable[[Run], Sequence[str]],
     *,
     parallel: int,
-    on_end: Callable[[Run], None] = lambda run: None,
+    on_end: Callable[[Run], object] = lambda run: None,
 ) -> None:
     """Runs what is not done, `parallel` at a time; a failed run does not stop others.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import gin
 import pytest
 
-import simex.core.config  # registers `run`, before the registry is replaced
+import simex.core.config  # noqa: F401  (registers `run`, before the registry is replaced)
 from simex.commands import sweep as sweep_command
 from simex.main import main
 from tests.sweeps import field
