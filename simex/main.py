@@ -22,6 +22,7 @@ from simex.core.files import disk_full_error
 COMMANDS = {
     "run": "simex.commands.run",
     "plan": "simex.commands.plan",
+    "sweep": "simex.commands.sweep",
     "view": "simex.commands.view",
     "judge": "simex.commands.judge",
     "trace": "simex.commands.trace",

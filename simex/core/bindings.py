@@ -148,19 +148,51 @@ def _read_override(text: str) -> Binding:
     where = f"--set {text!r}"
     _, equals, _ = text.partition("=")
     try:
-        statements = list(_statements(text, origin=where)) if equals else []
+        binding = _read_line(text, where) if equals else None
     except UserError as error:
         raise UserError(
             f"{error} Write it as --set 'train_sft.num_steps=100'; text in quotes of "
             "its own: --set 'job.name=\"value\"'."
         ) from None
-    if len(statements) != 1 or not isinstance(
-        statements[0], config_parser.BindingStatement
-    ):
+    if binding is None:
         raise UserError(
             f"{where} must be one NAME=VALUE, such as --set 'train_sft.num_steps=100'."
         )
-    return _binding(statements[0], where)
+    return binding
+
+
+def read_values(text: str, *, word: str) -> tuple[str, list[object]]:
+    """The name and the values of one word of a sweep.
+
+    Example: ``read_values("train_rl.learning_rate=1e-6,3e-6", word="--grid")`` is
+    ``("train_rl.learning_rate", [1e-06, 3e-06])``.
+
+    Raises:
+      UserError: it is not a name with at least one value in gin's language.
+    """
+    where = f"{word} {text!r}"
+    name, _, values = text.partition("=")
+    example = f"Write it as {word} 'train_rl.learning_rate=1e-6,3e-6'"
+    try:
+        binding = _read_line(f"{name} = [{values}]", where) if values.strip() else None
+    except UserError as error:
+        raise UserError(
+            f"{error} {example}; texts in quotes of their own: "
+            f'{word} \'train_rl.algorithm="paper","dapo"\'.'
+        ) from None
+    if binding is None or not isinstance(binding.value, list) or not binding.value:
+        raise UserError(f"{where} must be one NAME=VALUE,VALUE... {example}.")
+    return binding.key, binding.value
+
+
+def _read_line(text: str, where: str) -> Binding | None:
+    """The binding that `text` is; None if it is not exactly one."""
+    statements = list(_statements(text, origin=where))
+    if len(statements) == 1:
+        statement = statements[0]
+        if isinstance(statement, config_parser.BindingStatement):
+            return _binding(statement, where)
+    return None
 
 
 def _binding(statement: config_parser.BindingStatement, where: str) -> Binding:
@@ -190,7 +222,7 @@ def _statements(text: str, *, origin: str) -> Iterator[Statement]:
 
 
 def _at(origin: str, line: int | None) -> str:
-    return origin if origin.startswith("--set") or not line else f"{origin}:{line}"
+    return origin if origin.startswith("--") or not line else f"{origin}:{line}"
 
 
 def _complaint(error: SyntaxError) -> str:

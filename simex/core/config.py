@@ -138,7 +138,8 @@ def _cpu_devices(root: Deferred, *, where: str) -> int | None:
 def _refuse_unread(resolver: Resolver) -> None:
     lines = []
     for binding in resolver.unread():
-        near = difflib.get_close_matches(binding.key, resolver.settings, n=1)
+        known = resolver.read_macros if binding.is_macro else resolver.settings
+        near = difflib.get_close_matches(binding.key, known, n=1)
         question = f" Did you mean {near[0]}?" if near else ""
         lines.append(
             f"{binding.where}: {binding.key} is set, but no stage of run.stages reads "

@@ -70,6 +70,11 @@ class Resolver:
         everything = [*self._values.values(), *self._macros.values()]
         return [b for b in everything if id(b) not in self._read]
 
+    @property
+    def read_macros(self) -> list[str]:
+        """The macros for which something so far has asked."""
+        return [name for name, b in self._macros.items() if id(b) in self._read]
+
     def _add(self, binding: Binding) -> None:
         if binding.is_macro:
             self._macros[binding.key] = binding

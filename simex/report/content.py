@@ -38,6 +38,7 @@ class Plot:
     title: str
     series: tuple[Series, ...]
     x_label: str = "step"
+    x_names: tuple[str, ...] = ()  # what x = 0, 1, ... stand for, if not for numbers
     note: str = ""  # a sentence under the title
     is_share: bool = False  # y is a share in 0..1 and is shown in percent
 

@@ -32,10 +32,10 @@ def write_report(out: pathlib.Path, report: Report) -> None:
 
 def render_page(report: Report) -> str:
     """The page's HTML."""
-    template = _environment().get_template("page.html.j2")
+    template = make_environment("page.html.j2").get_template("page.html.j2")
     return template.render(
         report=report,
-        style=Markup(_read("page.css")),
+        style=Markup(page_style()),
         tables=list(headlines.tables(report.results, report.groups)),
         self_rlef=headlines.SELF_RLEF,
         self_rlef_rows=headlines.rows_of(headlines.SELF_RLEF, report.results),
@@ -61,8 +61,14 @@ def duration(secs: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _environment() -> jinja2.Environment:
-    names = ("page.html.j2", "macros.html.j2")
+def page_style() -> str:
+    """The CSS that reports share."""
+    return _read("page.css")
+
+
+def make_environment(template: str) -> jinja2.Environment:
+    """Where `template` is rendered: escaped, strict, with the filters of reports."""
+    names = (template, "macros.html.j2")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({name: _read(name) for name in names}),
         autoescape=True,  # jinja2's own choice by file name would leave .j2 unescaped

@@ -105,7 +105,10 @@ def _dress(axes: Axes, plot: Plot) -> None:
     axes.set_axisbelow(True)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     xs = [x for s in plot.series for x in s.x if math.isfinite(x)]
-    if all(x == int(x) for x in xs):
+    if plot.x_names:
+        axes.set_xticks(range(len(plot.x_names)), plot.x_names, parse_math=False)
+        axes.set_xlim(-0.4, len(plot.x_names) - 0.6)
+    elif all(x == int(x) for x in xs):
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     if plot.is_share:
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))

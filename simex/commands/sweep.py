@@ -1,0 +1,166 @@
+"""`simex sweep`: one experiment with several values of some settings.
+
+Every combination is checked before anything runs. Each run has a folder that is named
+by the values that change; a stage that two runs have with equal settings is made once. A
+run that is done is passed over and one that was stopped goes on, so the same command
+continues a sweep. At the end, and after every run, one table of all results is written:
+results.md, .csv, .json and .html.
+
+On this machine:
+  simex sweep experiments/quickstart.gin --grid 'train_rl.learning_rate=1e-5,3e-5'
+On others, as one xmanager experiment (see launch/xm.py --help):
+  simex sweep ... --workdir /shared/sweep --launcher xm --xm '--executor kubernetes ...'
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simex.core.errors import UserError
+
+if TYPE_CHECKING:  # at run time it would load jax for `simex --help`
+    from simex.sweeps.local import Run
+
+HELP = "run an experiment with several values of some settings"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The words that may follow `simex sweep`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("experiment", help="a gin file")
+    parser.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,VALUE",
+        help="values of a setting or macro, as in the file; several --grid multiply",
+    )
+    parser.add_argument(
+        "--zip",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,VALUE",
+        help="the same, but the n-th values of all --zip go together",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of every run; repeatable",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=pathlib.Path,
+        help="holds a folder for each run (default: runs/ and the name, with .sweep)",
+    )
+    parser.add_argument(
+        "--parallel", type=int, default=1, metavar="N", help="runs at a time"
+    )
+    parser.add_argument(
+        "--estimates",
+        type=_split_names,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="what the table shows, e.g. prediction.rl,solve.rl_pass_at_1",
+    )
+    parser.add_argument(
+        "--launcher", choices=("local", "xm"), default="local", help="who starts runs"
+    )
+    parser.add_argument("--xm", default="", metavar="WORDS", help="for launch/xm.py")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check and list the runs, and stop"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="only write the table of what is there"
+    )
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Runs, lists or tabulates the sweep that the words describe; the exit code."""
+    from simex.core.workdir_lock import hold_workdir
+    from simex.jobs.wiring import register
+    from simex.sweeps import local, xm
+    from simex.sweeps.points import load_points, make_points
+
+    if arguments.parallel < 1:
+        raise UserError(f"--parallel must be at least 1; got {arguments.parallel}.")
+    points = make_points(arguments.grid, arguments.zip)
+    register()
+    experiments = load_points(arguments.experiment, points, arguments.overrides)
+    default = pathlib.Path("runs") / f"{experiments[0].name}.sweep"
+    root = arguments.workdir or default
+    runs = local.make_runs(points, experiments, root)
+    if arguments.dry_run:
+        print(render_runs(runs, root))
+        return 0
+    if arguments.launcher == "xm":
+        return xm.launch(runs, arguments.overrides, words=arguments.xm)
+    with hold_workdir(root):
+        try:
+            if not arguments.table:
+                local.run_all(
+                    runs,
+                    lambda run: [*simex_command(), *run.words(arguments.overrides)],
+                    parallel=arguments.parallel,
+                    on_end=lambda run: _write(arguments, runs, root),
+                )
+        finally:
+            table = _write(arguments, runs, root)
+    print(f"{table}\nwrote {root / 'results.html'} and .md, .csv, .json beside it")
+    return _refuse_failed(runs)
+
+
+def simex_command() -> list[str]:
+    """This command in a process of its own, found as it was found here."""
+    is_safe = ["-P"] if sys.flags.safe_path else []
+    return [sys.executable, *is_safe, "-m", "simex.main"]
+
+
+def render_runs(runs: Sequence["Run"], root: pathlib.Path) -> str:
+    """What `--dry-run` prints: every run, and the stages that it takes over."""
+    from simex.core.shared_stages import num_shared
+
+    lines = [f"{len(runs)} runs of {runs[0].experiment.path} in {root}", ""]
+    for index, run in enumerate(runs):
+        stages = run.experiment.stages
+        most, giver = max(
+            ((num_shared(o.experiment, run.experiment), o) for o in runs[:index]),
+            key=lambda pair: pair[0],
+            default=(0, run),
+        )
+        todo = ", ".join(stage.name for stage in stages[most:])
+        shares = f"{most} stages of {giver.point.name}, then " if most else ""
+        is_done = run.state.value == "done"
+        lines.append(f"  {run.point.name}: {'done' if is_done else shares + todo}")
+    return "\n".join(lines)
+
+
+def _write(
+    arguments: argparse.Namespace, runs: Sequence["Run"], root: pathlib.Path
+) -> str:
+    """Writes the tables; the one in Markdown."""
+    from simex.sweeps import table
+
+    rows = table.collect_rows(runs)
+    columns = table.choose_columns(rows, arguments.estimates)
+    table.write_tables(root, rows, columns, title=root.name)
+    return table.render_markdown(rows, columns)
+
+
+def _refuse_failed(runs: Sequence["Run"]) -> int:
+    failed = [run for run in runs if run.state.value == "failed"]
+    if failed:
+        logs = ", ".join(str(run.log_path) for run in failed)
+        raise UserError(
+            f"{len(failed)} of {len(runs)} runs failed; their last lines stand in "
+            f"{logs}. The same command tries them again."
+        )
+    return 0
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -1,0 +1,1 @@
+"""Many runs of one experiment: which, how they share work, and what came of them."""
