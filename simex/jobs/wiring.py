@@ -42,6 +42,7 @@ from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import Feedback
 from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
+from simex.tasks.grounded import GroundingReward
 
 CONSTRUCTORS = (
     CreditConfig,
@@ -52,6 +53,7 @@ CONSTRUCTORS = (
     FileRuns,
     FilterSettings,
     Grammar,
+    GroundingReward,
     HarvestLimits,
     MaxSizes,
     MeshConfig,
