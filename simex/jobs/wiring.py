@@ -32,6 +32,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 )
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.jobs.train_rl import ReplayConfig
 from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.filters.contamination import NgramLengths
 from simex.problems.filters.shape import MaxSizes
@@ -60,6 +61,7 @@ CONSTRUCTORS = (
     Mixture,
     NgramLengths,
     SamplerShape,
+    ReplayConfig,
     SandboxConfig,
     Setup,
     *OBJECTIVES,
