@@ -15,6 +15,7 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.models.config import ModelConfig
 from simex.report.rollout_viewer import find_steps, has_rollouts, write_pages
+from simex.rl.curriculum import Curriculum
 from simex.rl.loop import RlConfig, run_rl
 from simex.rl.presets import PresetName, make_algorithm
 from simex.rl.replay import Replay
@@ -80,6 +81,7 @@ def train_rl(
     stall_secs: float = 120.0,
     tensorboard: bool = False,
     init_from: str = "nlex/train_sft",
+    curriculum: Curriculum | None = None,
     replay: ReplayConfig | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
@@ -111,6 +113,7 @@ def train_rl(
       stall_secs: a longer wait is named on stderr.
       tensorboard: write tensorboard/ beside metrics.jsonl.
       init_from: the stage whose checkpoint to begin from.
+      curriculum: asks more often what the policy half masters; None: all alike.
       replay: supervised examples that are learned beside the rollouts; None: none.
       sandbox: where programs are judged.
     """
@@ -135,6 +138,7 @@ def train_rl(
                 num_steps=num_steps,
                 rollouts_per_step=rollouts_per_step,
                 algorithm=chosen,
+                curriculum=curriculum,
                 staleness=Staleness(max_steps=max_staleness),
                 replay=(
                     replay.load(workdir, tokenizer, model=model, rows=rows, seed=seed)

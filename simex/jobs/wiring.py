@@ -39,6 +39,7 @@ from simex.problems.filters.shape import MaxSizes
 from simex.problems.filters.sift import FilterSettings
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
+from simex.rl.curriculum import Curriculum
 from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import Feedback
 from simex.rollouts.objectives import OBJECTIVES
@@ -47,6 +48,7 @@ from simex.tasks.grounded import GroundingReward
 
 CONSTRUCTORS = (
     CreditConfig,
+    Curriculum,
     CurriculumRuns,
     DecoderShape,
     Endpoint,

@@ -14,6 +14,7 @@ from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import make_micro_batches
 from simex.rl.collection import Collector
+from simex.rl.curriculum import Curriculum
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.device_turns import make_turns, taking_turns
 from simex.rl.first_update import check_first_step
@@ -43,6 +44,7 @@ class RlConfig:
     rollouts_per_step: int  # shared out by the objectives' weights
     algorithm: Algorithm = PRESETS["paper"]
     staleness: Staleness = Staleness()
+    curriculum: Curriculum | None = None  # None: items in shuffled epochs
     replay: Replay | None = None  # supervised examples in every update
     rows: int = 32  # of a micro-batch
     max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
@@ -128,6 +130,7 @@ def run_rl(
             seed=seed,
             watchdog=watchdog,
             cursor=begin.cursor,
+            curriculum=config.curriculum,
         )
         with (
             open_run_log(
