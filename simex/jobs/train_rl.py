@@ -8,16 +8,52 @@ from collections.abc import Mapping, Sequence
 import gin
 from jax.sharding import Mesh
 
+from simex.data.builder import load_split
+from simex.data.mixture import Mixture
+from simex.data.tokenized import tokenize_split
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
+from simex.models.config import ModelConfig
 from simex.report.rollout_viewer import find_steps, has_rollouts, write_pages
+from simex.rl.curriculum import Curriculum
 from simex.rl.loop import RlConfig, run_rl
 from simex.rl.presets import PresetName, make_algorithm
+from simex.rl.replay import Replay
 from simex.rl.stream import Staleness
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
+from simex.tokens.tokenizer import Tokenizer
 from simex.train.optimizer import OptimizerConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """Supervised examples in every update of RL."""
+
+    weight: float  # of their mean loss a token, beside the policy loss
+    variant: str = "nlex"  # dataset of build_dataset
+    mixture: Mixture = Mixture()
+
+    def load(
+        self,
+        workdir: pathlib.Path,
+        tokenizer: Tokenizer,
+        *,
+        model: ModelConfig,
+        rows: int,
+        seed: int,
+    ) -> Replay:
+        """The examples, as ids."""
+        source = load_split(workdir / "build_dataset" / self.variant, "train")
+        split = tokenize_split(
+            (source[index] for index in range(len(source))),
+            tokenizer,
+            seq_len=model.max_positions,
+        )
+        return Replay(
+            split=split, rows=rows, weight=self.weight, seed=seed, mixture=self.mixture
+        )
 
 
 @gin.configurable
@@ -45,6 +81,8 @@ def train_rl(
     stall_secs: float = 120.0,
     tensorboard: bool = False,
     init_from: str = "nlex/train_sft",
+    curriculum: Curriculum | None = None,
+    replay: ReplayConfig | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and rollouts/.
@@ -75,10 +113,13 @@ def train_rl(
       stall_secs: a longer wait is named on stderr.
       tensorboard: write tensorboard/ beside metrics.jsonl.
       init_from: the stage whose checkpoint to begin from.
+      curriculum: asks more often what the policy half masters; None: all alike.
+      replay: supervised examples that are learned beside the rollouts; None: none.
       sandbox: where programs are judged.
     """
     chosen = make_algorithm(algorithm, changes)
     setup.decoder.save_description(workdir, stage_dir)
+    tokenizer, model = setup.load_tokenizer(workdir), setup.load_model(workdir)
     mesh = setup.make_mesh()
     method = SamplingMethod(temperature=temperature)
     make_policy = functools.partial(
@@ -97,7 +138,13 @@ def train_rl(
                 num_steps=num_steps,
                 rollouts_per_step=rollouts_per_step,
                 algorithm=chosen,
+                curriculum=curriculum,
                 staleness=Staleness(max_steps=max_staleness),
+                replay=(
+                    replay.load(workdir, tokenizer, model=model, rows=rows, seed=seed)
+                    if replay
+                    else None
+                ),
                 rows=rows,
                 steps_between_saves=steps_between_saves,
                 max_lost_share=max_lost_share,
@@ -105,7 +152,7 @@ def train_rl(
                 stall_secs=stall_secs,
                 has_tensorboard=tensorboard,
             ),
-            model=setup.load_model(workdir),
+            model=model,
             optimizer=OptimizerConfig(
                 name=optimizer,
                 learning_rate=learning_rate,

@@ -1,5 +1,6 @@
-"""Job: supervised fine-tuning from scratch, on explanations or on direct answers."""
+"""Job: supervised fine-tuning on explanations or on direct answers, of any start."""
 
+import functools
 import pathlib
 
 import gin
@@ -28,6 +29,7 @@ def train_sft(
     warmup_steps: int = 20,
     optimizer: str = "muon",
     variant: str = "nlex",
+    init_from: str = "",
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
 ) -> None:
@@ -44,6 +46,7 @@ def train_sft(
       warmup_steps: train steps until the peak.
       optimizer: "muon" or "adamw".
       variant: which dataset of build_dataset to learn from: "nlex" or "direct".
+      init_from: the stage whose newest params to begin from; "": drawn from the seed.
       mixture: how often each task is drawn.
       steps_between_saves: how much work an interruption may cost.
     """
@@ -58,6 +61,7 @@ def train_sft(
     with write_atomically(stage_dir / "lengths.txt") as file:
         file.write(f"{split.report}\n")
     batches = make_batches(split, mixture, batch_rows=batch_rows, seed=seed)
+    mesh = setup.make_mesh()
     run_sft(
         stage_dir,
         batches,
@@ -70,6 +74,11 @@ def train_sft(
             schedule="linear",
             num_steps=num_steps,
         ),
-        mesh=setup.make_mesh(),
+        mesh=mesh,
         key=key(seed, "params"),
+        load_initial=(
+            functools.partial(setup.load_params, workdir, init_from, mesh=mesh)
+            if init_from
+            else None
+        ),
     )

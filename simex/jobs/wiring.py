@@ -37,6 +37,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
 from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.jobs.train_rl import ReplayConfig
 from simex.models.rope import RopeScaling
 from simex.nlex.completion.endpoint import Endpoint
 from simex.problems.filters.contamination import NgramLengths
@@ -44,13 +45,16 @@ from simex.problems.filters.shape import MaxSizes
 from simex.problems.filters.sift import FilterSettings
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.problems.sources.functions import HarvestLimits
+from simex.rl.curriculum import Curriculum
 from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import Feedback
 from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
+from simex.tasks.grounded import GroundingReward
 
 CONSTRUCTORS = (
     CreditConfig,
+    Curriculum,
     CurriculumRuns,
     DecoderShape,
     Endpoint,
@@ -59,12 +63,14 @@ CONSTRUCTORS = (
     FilterSettings,
     FixLoop,
     Grammar,
+    GroundingReward,
     HarvestLimits,
     MaxSizes,
     MeshConfig,
     Mixture,
     NgramLengths,
     PretrainedDecoder,
+    ReplayConfig,
     RopeScaling,
     SamplerShape,
     SandboxConfig,

@@ -10,6 +10,7 @@ from simex.rl.advantage import ADVANTAGES, Spread
 from simex.rl.clipping import CLIPPINGS, Bounds
 from simex.rl.divergence import IMPORTANCE, KL_ESTIMATORS
 from simex.rl.reduction import REDUCTIONS
+from simex.rl.segment_credit import SEGMENT_CREDITS
 
 NONE = "none"
 OVERLONG = ("keep", "mask", "shape")
@@ -28,6 +29,10 @@ class Algorithm:
     advantage: str = "length_weighted_mean"  # in rl.advantage.ADVANTAGES
     std_ddof: int = 1  # "mean_std"
     std_eps: float = 1e-6
+
+    segment_credit: str = "whole"
+    """Which tokens of a turn have its advantage, where a first false statement is
+    known: a name in rl.segment_credit.SEGMENT_CREDITS."""
 
     clipping: str = "ppo"  # in rl.clipping.CLIPPINGS
     clip_low: float = 0.2  # the ratio may lie in [1 - clip_low, 1 + clip_high]
@@ -134,6 +139,7 @@ def override(algorithm: Algorithm, changes: Mapping[str, object]) -> Algorithm:
 _TABLES: Mapping[str, Collection[str]] = {
     "advantage": ADVANTAGES,
     "clipping": CLIPPINGS,
+    "segment_credit": SEGMENT_CREDITS,
     "reduction": REDUCTIONS,
     "importance": IMPORTANCE,
     "kl": (NONE, *KL_ESTIMATORS),

@@ -25,7 +25,7 @@ class WeighedTurn:
 def make_micro_batches(
     chosen: Sequence[Chosen], *, rows: int, seq_len: int
 ) -> tuple[MicroBatch, ...]:
-    """Packs every turn of every chosen rollout; each turn shares the advantage.
+    """Packs every turn of every chosen rollout, with the advantage of each token.
 
     Args:
       chosen: of one train step.
@@ -39,11 +39,13 @@ def make_micro_batches(
     turns = [
         WeighedTurn(
             turn=turn,
-            advantages=np.full(len(turn.completion_ids), advantage, np.float32),
+            advantages=advantages.astype(np.float32),
             weight=one.weight,
         )
         for one in chosen
-        for turn, advantage in zip(one.rollout.turns, one.advantages, strict=True)
+        for turn, advantages in zip(
+            one.rollout.turns, one.token_advantages, strict=True
+        )
         if turn.is_trained
     ]
     return pack_turns(turns, rows=rows, seq_len=seq_len)

@@ -8,7 +8,8 @@ from typing import Any
 from simex.core.errors import UserError
 from simex.core.prng import host_rng
 from simex.rl.advantage import refuse_single
-from simex.rl.selection import is_flat
+from simex.rl.curriculum import Curriculum, Rates
+from simex.rl.selection import is_flat, pass_rate
 from simex.rl.watchdog import Watchdog
 from simex.rollouts.objective import Objective, split_rollouts
 from simex.rollouts.policy import Policy
@@ -22,6 +23,9 @@ class Cursor:
     batch: int = 0  # batches collected, those among them that were dropped
     positions: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Items asked about by objective, over all epochs."""
+
+    pass_rates: Mapping[str, Rates] = dataclasses.field(default_factory=dict)
+    """By objective: what a curriculum knows of the items."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Collector:
     seed: int
     watchdog: Watchdog
     cursor: Cursor = Cursor()
+    curriculum: Curriculum | None = None  # None: shuffled epochs
 
     def __post_init__(self) -> None:
         """Raises UserError for an objective that could not teach anything."""
@@ -107,7 +112,7 @@ class Collector:
     ) -> list[Group]:
         objective, items = self.objectives[index]
         start = self.cursor.positions.get(objective.name, 0)
-        chosen = pick_items(items, count, seed=self.seed, start=start)
+        numbers = self._choose(objective.name, len(items), count, start=start)
         self.cursor = dataclasses.replace(
             self.cursor,
             positions={**self.cursor.positions, objective.name: start + count},
@@ -116,19 +121,53 @@ class Collector:
         stream = index + round_ * len(self.objectives)
         what = f"{count * objective.group_size} rollouts of {objective.name}"
         with self.watchdog.awaiting(f"{what}, batch {self.cursor.batch}"):
-            return objective.collect(
+            groups = objective.collect(
                 policy,
-                chosen,
+                [items[number] for number in numbers],
                 pool=self.pool,
                 seed_path=(self.seed, self.cursor.batch, stream),
             )
+        self._remember(objective.name, numbers, groups)
+        return groups
+
+    def _choose(
+        self, name: str, num_items: int, count: int, *, start: int
+    ) -> list[int]:
+        if self.curriculum is None:
+            return pick_numbers(num_items, count, seed=self.seed, start=start)
+        return self.curriculum.choose(
+            self.cursor.pass_rates.get(name, {}),
+            num_items,
+            count,
+            rng=host_rng(self.seed, "rl curriculum", name, start),
+        )
+
+    def _remember(
+        self, name: str, numbers: Sequence[int], groups: Sequence[Group]
+    ) -> None:
+        """A group that was lost to faults of ours says nothing of its item."""
+        if self.curriculum is None:
+            return
+        known = [
+            (number, pass_rate(group))
+            for number, group in zip(numbers, groups, strict=True)
+            if group.valid_rollouts
+        ]
+        rates = self.curriculum.remember(
+            self.cursor.pass_rates.get(name, {}),
+            [number for number, _ in known],
+            [rate for _, rate in known],
+        )
+        self.cursor = dataclasses.replace(
+            self.cursor, pass_rates={**self.cursor.pass_rates, name: rates}
+        )
 
 
-def pick_items(items: Sequence[Any], count: int, *, seed: int, start: int) -> list[Any]:
-    """Items number `start` and following: epochs of shuffled order, without gaps."""
+def pick_numbers(num_items: int, count: int, *, seed: int, start: int) -> list[int]:
+    """Positions `start` and following: epochs of shuffled order, without gaps."""
     chosen = []
     for position in range(start, start + count):
-        epoch, offset = divmod(position, len(items))
-        order = host_rng(seed, "rl items", epoch).permutation(len(items))
-        chosen.append(items[order[offset]])
+        epoch, offset = divmod(position, num_items)
+        order = host_rng(seed, "rl items", epoch).permutation(num_items)
+        chosen.append(int(order[offset]))
     return chosen

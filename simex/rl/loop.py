@@ -14,11 +14,13 @@ from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import make_micro_batches
 from simex.rl.collection import Collector
+from simex.rl.curriculum import Curriculum
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.device_turns import make_turns, taking_turns
 from simex.rl.first_update import check_first_step
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.presets import PRESETS
+from simex.rl.replay import Replay
 from simex.rl.run_log import RunLog
 from simex.rl.run_metrics import measure_selection
 from simex.rl.saved_run import Progress, SavedRun
@@ -42,6 +44,8 @@ class RlConfig:
     rollouts_per_step: int  # shared out by the objectives' weights
     algorithm: Algorithm = PRESETS["paper"]
     staleness: Staleness = Staleness()
+    curriculum: Curriculum | None = None  # None: items in shuffled epochs
+    replay: Replay | None = None  # supervised examples in every update
     rows: int = 32  # of a micro-batch
     max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
@@ -126,6 +130,7 @@ def run_rl(
             seed=seed,
             watchdog=watchdog,
             cursor=begin.cursor,
+            curriculum=config.curriculum,
         )
         with (
             open_run_log(
@@ -159,7 +164,9 @@ def run_rl(
                         groups, functools.partial(trainer.score_turns, state.params)
                     )
                     log.mark("score")
-                    state, values = update(trainer, state, selection)
+                    state, values = update(
+                        trainer, state, selection, step=step, replay=config.replay
+                    )
                 log.mark("update")
                 log.write(step, taken, values | first | measure_selection(selection))
                 with watchdog.awaiting(f"the checkpoint after train step {step}"):
@@ -175,14 +182,23 @@ def run_rl(
 
 
 def update(
-    trainer: Trainer, state: TrainState, selection: Selection
+    trainer: Trainer,
+    state: TrainState,
+    selection: Selection,
+    *,
+    step: int,
+    replay: Replay | None = None,
 ) -> tuple[TrainState, dict[str, float]]:
     """One optimizer update; none where nothing is to be learned."""
     micro_batches = make_micro_batches(
         selection.chosen, rows=trainer.rows, seq_len=trainer.model.max_positions
     )
     state, values = trainer.update(
-        state, micro_batches, denominator=selection.denominator
+        state,
+        micro_batches,
+        denominator=selection.denominator,
+        replayed=replay.make_batch(step) if replay else None,
+        replay_weight=replay.weight if replay else 0.0,
     )
     # Nothing of the update may still run when another thread gets the devices.
     jax.block_until_ready(state.params)

@@ -23,6 +23,7 @@ METRICS: Mapping[str, str] = {
     "policy/ratio_below_half": "share of tokens with a ratio under 0.5",
     "policy/ratio_above_2": "share of tokens with a ratio over 2",
     "policy/reference_kl": "KL to the params of the start, by the chosen estimator",
+    "replay/loss": "mean supervised loss of a replayed target token, in nats",
     "first_update/{policy}": "the policy metrics at step 0, before any update",
     # --- what was trained on --------------------------------------------------------
     "batch/rollouts": "valid rollouts that count in the loss's denominator",

@@ -8,6 +8,7 @@ import numpy as np
 
 from simex.rl.algorithm import Algorithm
 from simex.rl.reduction import REDUCTIONS
+from simex.rl.segment_credit import SEGMENT_CREDITS
 from simex.rl.turn_advantage import TurnAdvantages, turn_advantages
 from simex.rollouts.rollout import Group, Rollout
 
@@ -17,8 +18,18 @@ class Chosen:
     """One rollout of the loss."""
 
     rollout: Rollout
-    advantages: tuple[float, ...]  # of each turn: of every token sampled in it
+    advantages: tuple[float, ...]  # of each turn
     weight: float  # of each of its sampled tokens, from the reduction
+    segment_credit: str = "whole"  # in rl.segment_credit.SEGMENT_CREDITS
+
+    @property
+    def token_advantages(self) -> tuple[np.ndarray, ...]:
+        """For each turn, float64: one for each of its completion ids."""
+        spread = SEGMENT_CREDITS[self.segment_credit]
+        return tuple(
+            spread(advantage, len(turn.completion_ids), turn.fault)
+            for turn, advantage in zip(self.rollout.turns, self.advantages, strict=True)
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,13 +77,19 @@ def select(
     )
     weights = [float(weight) for weight in weights_R]
     trains_all = algorithm.has_reference or algorithm.entropy_weight > 0
-    share_of_unsolved, net_push = _measure_push(counted, weights)
+    weighted = [
+        Chosen(
+            rollout=one.rollout,
+            advantages=one.advantages,
+            weight=weight,
+            segment_credit=algorithm.segment_credit,
+        )
+        for one, weight in zip(counted, weights, strict=True)
+    ]
+    pass_rates = [one.pass_rate for one in counted]
+    share_of_unsolved, net_push = _measure_push(weighted, pass_rates)
     return Selection(
-        chosen=tuple(
-            Chosen(rollout=one.rollout, advantages=one.advantages, weight=weight)
-            for one, weight in zip(counted, weights, strict=True)
-            if any(one.advantages) or trains_all
-        ),
+        chosen=tuple(one for one in weighted if any(one.advantages) or trains_all),
         denominator=float(denominator),
         num_counted=len(counted),
         num_lost=sum(len(g.rollouts) - len(g.valid_rollouts) for g in groups),
@@ -183,14 +200,14 @@ def _return(rollout: Rollout, algorithm: Algorithm) -> float:
 
 
 def _measure_push(
-    counted: Sequence[_Weighed], weights: Sequence[float]
+    weighted: Sequence[Chosen], pass_rates: Sequence[float]
 ) -> tuple[float, float]:
     """(share_of_unsolved, net_push) of a Selection; 0 and 0 without a signal."""
     net = total = unsolved = 0.0
-    for one, weight in zip(counted, weights, strict=True):
-        for turn, advantage in zip(one.rollout.turns, one.advantages, strict=True):
-            push = weight * advantage * len(turn.completion_ids)
-            net += push
-            total += abs(push)
-            unsolved += abs(push) * (one.pass_rate < 0.5)
+    for one, rate in zip(weighted, pass_rates, strict=True):
+        for advantages in one.token_advantages:
+            push = one.weight * float(np.abs(advantages).sum())
+            net += one.weight * float(advantages.sum())
+            total += push
+            unsolved += push * (rate < 0.5)
     return (unsolved / total, net / total) if total else (0.0, 0.0)

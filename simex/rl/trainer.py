@@ -15,12 +15,13 @@ from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
+from simex.rl.replay import make_replay_loss, weigh
 from simex.rollouts.rollout import Turn
 from simex.sharding.activations import placed
 from simex.sharding.mesh import put_batch
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
-from simex.train.accumulate import Accumulator, make_accumulator
+from simex.train.accumulate import Accumulator, add_gradients, make_accumulator
 from simex.train.logprobs import token_logprobs
 from simex.train.state import TrainState, state_shardings
 
@@ -33,6 +34,7 @@ class Trainer:
     algorithm: Algorithm
     rows: int  # of a micro-batch
     accumulator: Accumulator
+    replay: Accumulator  # of supervised examples; compiles where it is used
     score: Callable[[Any, Mapping[str, Any]], jax.Array]
     """(params, micro-batch) -> logprobs_BT, by the forward of an update."""
 
@@ -45,11 +47,14 @@ class Trainer:
         micro_batches: Sequence[MicroBatch],
         *,
         denominator: float,
+        replayed: MicroBatch | None = None,
+        replay_weight: float = 0.0,
     ) -> tuple[TrainState, dict[str, float]]:
-        """One optimizer update; none where nothing is trained on.
+        """One optimizer update; none where no rollout is trained on.
 
         Sums run over micro-batches and devices first and are divided once. The state
-        passed in is donated where there is an update.
+        passed in is donated where there is an update. Of `replayed` examples the mean
+        loss a token is added, `replay_weight` times.
         """
         sums = None
         for arrays in micro_batches:
@@ -60,6 +65,10 @@ class Trainer:
                 sums = self.accumulator.add(sums, state.params, batch)
         if sums is None or denominator <= 0:
             return state, {}
+        if replayed is not None:
+            weighed = weigh(replayed, weight=replay_weight, denominator=denominator)
+            batch = put_batch(weighed, self.mesh)
+            sums = add_gradients(sums, self.replay.first(state.params, batch))
         state, metrics = self.accumulator.apply(state, sums, jnp.float32(denominator))
         return state, mean_values(metrics)
 
@@ -127,6 +136,7 @@ def make_trainer(
             return token_logprobs(model, params, batch, temperature=temperature)[0]
 
     scorer = jax.jit(score)
+    shardings = state_shardings(model, tx, mesh)
     return Trainer(
         model=model,
         algorithm=algorithm,
@@ -135,8 +145,9 @@ def make_trainer(
             make_loss_fn(model, algorithm, temperature=temperature),
             tx,
             mesh,
-            shardings=state_shardings(model, tx, mesh),
+            shardings=shardings,
         ),
+        replay=make_accumulator(make_replay_loss(model), tx, mesh, shardings=shardings),
         score=scorer,
         score_reference=(
             (lambda batch: scorer(reference_params, batch))

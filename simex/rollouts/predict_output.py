@@ -1,16 +1,19 @@
 """Objective 1 of RL: predict what a program prints."""
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.rollouts.answers import parse_turn
+from simex.rollouts.grounded import ground_rollout, trace_items
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport, TestReport, clipped
 from simex.rollouts.rollout import End, Group, Rollout, Turn
 from simex.sandbox.pool import SandboxPool
+from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_prompt
 from simex.tasks.rewards import is_output_right
 
@@ -25,6 +28,10 @@ class PredictOutputObjective:
     wrong_share: float | None = None
     """Share of the items whose program is wrong; None: as they come. A predictor of
     right programs alone can cheat by solving the problem instead (METHOD 3)."""
+
+    grounding: GroundingReward | None = None
+    """Rewards the explanation as well: each of its statements is looked up in the trace
+    of the run, which the sandbox makes anew for every group. None: the output alone."""
 
     max_new_tokens: int | None = None  # None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
@@ -51,8 +58,10 @@ class PredictOutputObjective:
         pool: SandboxPool,
         seed_path: tuple[int, ...],
     ) -> list[Group]:
-        """One group an item; the true outputs are known, so nothing is run."""
-        del pool
+        """One group an item. The true outputs are known: runs are for traces only.
+
+        A program whose run cannot be told whole is rewarded for its output alone.
+        """
         queries = [
             Query(
                 task="predict_output",
@@ -63,17 +72,39 @@ class PredictOutputObjective:
             for index, item in enumerate(items)
             for sample in range(self.group_size)
         ]
-        turns = iter(policy.complete(queries))
+        rollouts: Iterator[Rollout] = map(
+            self._reward,
+            [item for item in items for _ in range(self.group_size)],
+            policy.complete(queries),
+        )
+        if self.grounding is not None:
+            rollouts = self._ground(rollouts, policy, items, pool)
         return [
             Group(
                 objective=self.name,
                 item_id=item.id,
-                rollouts=tuple(
-                    self._reward(item, next(turns)) for _ in range(self.group_size)
-                ),
+                rollouts=tuple(itertools.islice(rollouts, self.group_size)),
             )
             for item in items
         ]
+
+    def _ground(
+        self,
+        rollouts: Iterator[Rollout],
+        policy: Policy,
+        items: Sequence[PredictionItem],
+        pool: SandboxPool,
+    ) -> Iterator[Rollout]:
+        assert self.grounding is not None
+        for truth in trace_items(items, pool):
+            for rollout in itertools.islice(rollouts, self.group_size):
+                yield ground_rollout(
+                    rollout,
+                    truth,
+                    decode=policy.tokenizer.decode,
+                    config=self.grounding,
+                    scale=self.reward_scale,
+                )
 
     def _reward(self, item: PredictionItem, turn: Turn) -> Rollout:
         answer = parse_turn(turn)

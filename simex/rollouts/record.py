@@ -96,6 +96,7 @@ def _record_turn(
         "is_trained": turn.is_trained,
         "credit": turn.credit,
         "reward": turn.reward,
+        "fault": turn.fault,
         "advantage": None if advantage is None else round(advantage, 6),
         "num_tokens": len(turn.completion_ids),
         "num_left_out": len(turn.completion_ids) - len(ids),

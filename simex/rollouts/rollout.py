@@ -46,6 +46,9 @@ class Turn:
     policy_version: int = 0  # train steps behind the params that sampled it
     credit: float = 1.0
     reward: float | None = None  # e.g. for a prediction inside a trajectory
+    fault: tuple[int, int] | None = None
+    """Offsets [start, end) in `completion_ids` of the first false statement, where
+    somebody looked for one; what is blamed is `rl.segment_credit`'s choice."""
 
     @property
     def is_truncated(self) -> bool:

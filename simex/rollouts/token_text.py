@@ -32,6 +32,26 @@ def token_texts(
     return texts
 
 
+def token_span(
+    decode: Callable[[Sequence[int]], str], ids: Sequence[int], chars: tuple[int, int]
+) -> tuple[int, int] | None:
+    """The tokens [first, last + 1) that hold any of the characters [start, end).
+
+    None where there is no such token, e.g. for no characters at all.
+
+    Example: of tokens with the texts "t=", "3 ", "x" the characters [3, 5) lie in the
+    second and the third: (1, 3).
+    """
+    start, end = chars
+    touched = []
+    position = 0
+    for index, text in enumerate(token_texts(decode, ids)):
+        if text and position < end and position + len(text) > start:
+            touched.append(index)
+        position += len(text)
+    return (touched[0], touched[-1] + 1) if touched else None
+
+
 def _text_inside(decode: Callable[[Sequence[int]], str], token: int) -> str:
     # Alone, a token may lose the space that it begins with; behind itself it does not.
     return decode([token, token])[len(decode([token])) :]

@@ -6,6 +6,7 @@ whose size is fixed.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -96,3 +97,17 @@ def make_accumulator(
             donate_argnums=0,
         ),
     )
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _add(one: Any, other: Any) -> Any:
+    return jax.tree.map(jnp.add, one, other)
+
+
+def add_gradients(sums: Sums, others: Sums) -> Sums:
+    """The sums of two losses: gradients added, metrics side by side.
+
+    The "loss" that is reported stays that of `sums`, which is donated.
+    """
+    metrics = {name: pair for name, pair in others[1].items() if name != "loss"}
+    return _add(sums[0], others[0]), sums[1] | metrics

@@ -1,11 +1,13 @@
 """Items in order, refills with a bound, and what cannot teach anything."""
 
 import dataclasses
+import json
 
 import pytest
 
 from simex.core.errors import UserError
-from simex.rl.collection import Collector, Cursor, pick_items
+from simex.rl.collection import Collector, Cursor, pick_numbers
+from simex.rl.curriculum import Curriculum
 from simex.rl.watchdog import Watchdog
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
@@ -59,6 +61,11 @@ def collector_of(objective, watchdog, *, max_refills=0, **settings):
     )
 
 
+def pick_items(items, count, *, seed, start):
+    numbers = pick_numbers(len(items), count, seed=seed, start=start)
+    return [items[number] for number in numbers]
+
+
 def test_items_come_in_shuffled_epochs_without_gaps():
     picked = [
         i
@@ -110,3 +117,19 @@ def test_collecting_goes_on_from_a_cursor(watchdog):
 def test_a_group_of_one_is_refused_before_anything_is_sampled(watchdog):
     with pytest.raises(UserError, match="objective solve must have at least 2"):
         collector_of(Scripted([], group_size=1), watchdog)
+
+
+def test_a_curriculum_remembers_pass_rates_and_goes_on_from_a_cursor(watchdog):
+    settings = {"curriculum": Curriculum(memory=0.5)}
+    whole = Scripted([MIXED, FAILED] * 4)
+    collector = collector_of(whole, watchdog, **settings)
+    first = collector.collect(None, 0)
+    asked, _ = whole.asked[0]
+    rates = first.cursor.pass_rates["solve"]
+    # MIXED passes one of two, FAILED none.
+    assert [rates[str("abcde".index(item))] for item in asked] == [0.5, 0.0]
+    collector.collect(None, 1)
+    saved = json.loads(json.dumps(dataclasses.asdict(first.cursor)))
+    again = Scripted([MIXED, FAILED] * 4)
+    collector_of(again, watchdog, cursor=Cursor(**saved), **settings).collect(None, 1)
+    assert again.asked == whole.asked[1:]

@@ -1,0 +1,139 @@
+"""Grounded predictions: real traces, a scripted policy."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from simex.core.errors import InfraError
+from simex.rollouts.predict_output import PredictOutputObjective
+from simex.rollouts.rollout import Turn
+from simex.rollouts.token_text import token_span
+from simex.sampling.samples import Stop
+from simex.sandbox.pool import SandboxPool
+from simex.tasks.grounded import GroundingReward
+from simex.tasks.predict_output import PredictionItem, render_target
+
+SOURCE = "t = 0\nfor x in [4, 7]:\n    if x < 5:\n        t += x\nprint(t)\n"
+TOLD = "t=0\nx=4 4 < 5 yes 0 + 4 t=4\nx=7 7 < 5 no"
+ITEM = PredictionItem(
+    id="i",
+    group="g",
+    role="right",
+    source=SOURCE,
+    stdin="",
+    stdout="4\n",
+    checker="codecontests",
+)
+
+
+class Letters:
+    """A seam: a tokenizer with a token for every character."""
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
+
+
+class Speller:
+    """A seam: a policy that answers from a script, a token a character."""
+
+    tokenizer = Letters()
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+
+    def complete(self, queries):
+        return [self._turn(query, self._answers.pop(0)) for query in queries]
+
+    def _turn(self, query, text):
+        return Turn(
+            task=query.task,
+            prompt_ids=(2, 3),
+            completion_ids=(*map(ord, text), 0),
+            sampler_logprobs=np.zeros(len(text) + 1, np.float32),
+            stop=Stop.STOP_ID,
+            text=text,
+        )
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with SandboxPool(1) as opened:
+        yield opened
+
+
+def collect(pool, *answers, item=ITEM, **grounding):
+    objective = PredictOutputObjective(
+        weight=1.0,
+        group_size=len(answers),
+        reward_scale=0.8,
+        grounding=GroundingReward(**grounding),
+    )
+    (group,) = objective.collect(
+        Speller(*answers), [item], pool=pool, seed_path=(0, 0, 0)
+    )
+    return group.rollouts
+
+
+def test_explanations_of_one_answer_are_told_apart_by_the_real_run(pool):
+    false = TOLD.replace("t=4", "t=5")
+    sound, slipped = collect(pool, render_target(TOLD, "4"), render_target(false, "4"))
+    assert sound.reward == pytest.approx(0.8) and sound.turns[0].fault is None
+    # Three of six facts come before t=5: 0.8 * (1 + 0) / 2.
+    assert slipped.reward == pytest.approx(0.4)
+    assert slipped.parts["passed"] == 1.0 and slipped.parts["sound"] == 0.5
+    start, end = slipped.turns[0].fault
+    ids = slipped.turns[0].completion_ids[start:end]
+    assert "".join(map(chr, ids)) == "t=5"
+
+
+def test_the_trace_is_of_the_program_on_its_stdin(pool):
+    item = dataclasses.replace(
+        ITEM, source="n = int(input())\nprint(n + 1)\n", stdin="6\n", stdout="7\n"
+    )
+    (right, wrong) = collect(
+        pool, render_target("n=6", "7"), render_target("n=5", "7"), item=item
+    )
+    assert (right.parts["exact"], wrong.parts["exact"]) == (1.0, 0.0)
+
+
+def test_a_run_that_cannot_be_told_whole_is_rewarded_by_its_output_alone(pool):
+    long = "for i in range(20000):\n    pass\nprint(4)\n"
+    item = dataclasses.replace(ITEM, source=long)
+    right, wrong = collect(
+        pool, render_target("", "4"), render_target("", "5"), item=item
+    )
+    assert (right.reward, wrong.reward) == (0.8, -0.8)
+    assert "sound" not in right.parts
+
+
+def test_after_a_fault_of_the_sandbox_nobody_knows_the_reward(pool):
+    class Broken:
+        num_workers = 1
+
+        def submit(self, request):
+            raise InfraError("no answer")
+
+    class Late:
+        num_workers = 1
+
+        def submit(self, request):
+            future = pool.submit(request)
+            future.result = lambda: Broken().submit(request)
+            return future
+
+    (lost,) = collect(Late(), render_target(TOLD, "4"))
+    assert lost.reward is None and "no answer" in lost.notes["lost"]
+
+
+def test_characters_are_found_in_tokens():
+    texts = {1: "t=", 2: "3 ", 3: "x", 9: ""}
+
+    def decode(ids):
+        return "".join(texts[i] for i in ids)
+
+    ids = [1, 2, 9, 3, 9]
+    assert token_span(decode, ids, (3, 5)) == (1, 4)
+    assert token_span(decode, ids, (0, 1)) == (0, 1)
+    assert token_span(decode, ids, (4, 5)) == (3, 4)
+    assert token_span(decode, ids, (2, 2)) is None
