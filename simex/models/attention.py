@@ -12,7 +12,10 @@ import jax.numpy as jnp
 
 from simex.models.cache import Cache, LayerCache, from_projections, write_column
 from simex.models.config import ModelConfig
-from simex.models.softmax_attention import Window, causal_attention
+from simex.models.kernels import RowPart, blocked_softmax
+from simex.models.parallel_attention import attend_on_mesh
+from simex.models.softmax_attention import Window
+from simex.sharding.activations import current_mesh
 
 # (layer, queries [B,T,N,H], keys [B,T,K,H], values [B,T,K,H], window) ->
 # (outputs [B,T,N,H], what to remember of this layer)
@@ -38,17 +41,22 @@ def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
         window: Window,
     ) -> tuple[jax.Array, LayerCache]:
         del layer
-        B, T, _, H = q_BTNH.shape
-        grouped = q_BTNH.reshape(B, T, config.num_kv_heads, -1, H) * H**-0.5
-        out_BKGTH = causal_attention(
-            grouped.transpose(0, 2, 3, 1, 4),
-            k_BTKH.transpose(0, 2, 1, 3),
-            v_BTKH.transpose(0, 2, 1, 3),
-            segment_ids_BT,
-            config.compute_dtype,
-            window,
-        )
-        out_BTNH = out_BKGTH.transpose(0, 3, 1, 2, 4).reshape(q_BTNH.shape)
+        mesh = current_mesh()
+        if mesh is None:
+            out_BTNH = blocked_softmax(
+                config,
+                q_BTNH,
+                k_BTKH,
+                v_BTKH,
+                segment_ids_BT,
+                segment_ids_BT,
+                RowPart(),
+                window,
+            )
+        else:
+            out_BTNH = attend_on_mesh(
+                config, mesh, q_BTNH, k_BTKH, v_BTKH, segment_ids_BT, window
+            )
         return out_BTNH, from_projections(k_BTKH, v_BTKH)
 
     return attend

@@ -11,6 +11,9 @@ from simex.models.experts import Experts
 from simex.models.matmul import matmul
 from simex.models.rope import apply_rope
 from simex.models.softmax_attention import Window
+from simex.sharding.activations import constrain
+
+RESIDUAL = ("batch", "positions", "width")  # logical axes of [B, T, D]
 
 
 class RMSNorm(nn.Module):
@@ -47,7 +50,7 @@ class Projection(nn.Module):
             nn.with_logical_partitioning(init, self.axes),
             (x.shape[-1], self.features),
         )
-        y = matmul(x, kernel_IO, compute_dtype=self.compute_dtype)
+        y = matmul(x, kernel_IO, compute_dtype=self.compute_dtype, axes=self.axes)
         if self.use_bias:
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[1:])
             bias = self.param("bias", zeros, (self.features,))
@@ -97,6 +100,7 @@ class Attention(nn.Module):
             use_bias=self.config.qkv_bias,
             name=name,
         )(x)
+        flat = constrain(flat, "batch", "positions", axis)
         return flat.reshape(*flat.shape[:2], num_heads, self.config.head_dim)
 
 
@@ -112,6 +116,7 @@ class FeedForward(nn.Module):
         inwards = (config.d_ff, ("embed", "mlp"), config.compute_dtype, config.mlp_bias)
         gate = Projection(*inwards, name="gate")(x_BTD)
         up = Projection(*inwards, name="up")(x_BTD)
+        inner = constrain(nn.silu(gate) * up, "batch", "positions", "mlp")
         return Projection(
             config.d_model,
             ("mlp", "embed"),
@@ -119,7 +124,7 @@ class FeedForward(nn.Module):
             use_bias=config.mlp_bias,
             gain=_residual_gain(config),
             name="down",
-        )(nn.silu(gate) * up)
+        )(inner)
 
 
 class Block(nn.Module):
@@ -142,14 +147,14 @@ class Block(nn.Module):
         out, kept = Attention(config, self.layer, name="attention")(
             normed, angles, attend, window
         )
-        x_BTD += out
+        x_BTD = constrain(x_BTD + out, *RESIDUAL)
         normed = RMSNorm(config.norm_eps, name="feed_forward_norm")(x_BTD)
         if experts := config.experts_of(self.layer):
             gain = _residual_gain(config)
             feed_forward = Experts(config, experts, gain, name="feed_forward")
         else:
             feed_forward = FeedForward(config, name="feed_forward")
-        return x_BTD + feed_forward(normed), kept
+        return constrain(x_BTD + feed_forward(normed), *RESIDUAL), kept
 
 
 def _residual_gain(config: ModelConfig) -> float:

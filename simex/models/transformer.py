@@ -19,10 +19,11 @@ from simex.models.attention import Attend, cached_attention, packed_attention
 from simex.models.cache import Cache, LayerCache
 from simex.models.config import ModelConfig
 from simex.models.embedding import embed
-from simex.models.layers import Block, Projection, RMSNorm
+from simex.models.layers import RESIDUAL, Block, Projection, RMSNorm
 from simex.models.matmul import matmul
 from simex.models.rope import rope_angles
 from simex.models.softmax_attention import Window
+from simex.sharding.activations import constrain
 
 Params = dict[str, Any]
 
@@ -51,11 +52,16 @@ class Embedder(nn.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """[B, T] -> [B, T, D]."""
-        return embed(self.embedding, tokens_BT)
+        return constrain(embed(self.embedding, tokens_BT), *RESIDUAL)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """[..., D] -> [..., V]."""
-        return matmul(hidden, self.embedding.T, compute_dtype=self.config.compute_dtype)
+        return matmul(
+            hidden,
+            self.embedding.T,
+            compute_dtype=self.config.compute_dtype,
+            axes=("embed", "vocab"),
+        )
 
 
 class Decoder(nn.Module):
@@ -196,6 +202,17 @@ def decode(
 def logits(config: ModelConfig, params: Params, hidden: jax.Array) -> jax.Array:
     """hidden [..., D] -> float32 logits [..., V]."""
     return Decoder(config).apply({"params": params}, hidden, method=Decoder.logits)
+
+
+def output_kernel(
+    config: ModelConfig, params: Params
+) -> tuple[tuple[str, str], jax.Array, tuple[str, str]]:
+    """The one param that `logits` reads: its path, itself, its logical axes."""
+    if config.tie_embeddings:
+        path, axes = ("embedder", "embedding"), ("vocab", "embed")
+    else:
+        path, axes = ("head", "kernel"), ("embed", "vocab")
+    return path, params[path[0]][path[1]], axes
 
 
 def _apply(

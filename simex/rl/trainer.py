@@ -16,6 +16,7 @@ from simex.rl.algorithm import Algorithm
 from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
 from simex.rollouts.rollout import Turn
+from simex.sharding.activations import placed
 from simex.sharding.mesh import put_batch
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
@@ -122,7 +123,8 @@ def make_trainer(
     """
 
     def score(params: Any, batch: Mapping[str, Any]) -> jax.Array:
-        return token_logprobs(model, params, batch, temperature=temperature)[0]
+        with placed(mesh):
+            return token_logprobs(model, params, batch, temperature=temperature)[0]
 
     scorer = jax.jit(score)
     return Trainer(

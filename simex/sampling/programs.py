@@ -1,6 +1,6 @@
 """The compiled programs of the sampler: prefill, insert, decode a chunk, compact.
 
-Rows are divided over the data and fsdp axes by `shard_map`: each device owns its slots,
+Rows are divided over all mesh axes but `tensor` by `shard_map`: each device owns its slots,
 prompts and caches, and nothing is exchanged while decoding. The tensor axis, where it
 is used, stays with the compiler.
 """
@@ -28,10 +28,11 @@ from simex.models.layout import unstack_layers
 from simex.models.transformer import Params, decode, init_params, logits, prefill
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
+from simex.sharding.activations import placed
 from simex.sharding.mesh import (
-    BATCH_AXES,
+    DECODE_AXES,
     DECODE_RULES,
-    batch_sharding,
+    decode_sharding,
     make_shardings,
 )
 
@@ -75,11 +76,11 @@ class Programs:
         """Compiles nothing yet; programs compile at their first call."""
         # Layers one by one: a scan would copy its stacked cache at every decode step.
         config = dataclasses.replace(config, scan_layers=False, remat="none")
-        row, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
+        row, whole = PartitionSpec(DECODE_AXES), PartitionSpec()
         shard = functools.partial(
             jax.shard_map,
             mesh=mesh,
-            axis_names=set(BATCH_AXES),
+            axis_names=set(DECODE_AXES),
             check_vma=False,  # devices run loops of different lengths, on purpose
         )
         self.prepare_params: Callable[[Params], Params] = jax.jit(
@@ -94,7 +95,7 @@ class Programs:
         )
         self.prefill: Callable[..., Cache] = jax.jit(
             shard(
-                functools.partial(_prefill, config, cache_dtype=cache_dtype),
+                functools.partial(_prefill, config, mesh, cache_dtype=cache_dtype),
                 in_specs=(whole, row, row, row),
                 out_specs=row,
             )
@@ -111,7 +112,7 @@ class Programs:
                 config, num_rows, num_positions, dtype=cache_dtype
             ),
             static_argnums=0,
-            out_shardings=batch_sharding(mesh),
+            out_shardings=decode_sharding(mesh),
         )
         self._decode: dict[int, Callable[..., tuple[Cache, Chunk]]] = {}
         self._make_decode = lambda span: jax.jit(
@@ -124,7 +125,7 @@ class Programs:
                     span=span,
                 ),
                 in_specs=(whole, row, row),
-                out_specs=(row, PartitionSpec(None, BATCH_AXES)),
+                out_specs=(row, PartitionSpec(None, DECODE_AXES)),
             ),
             donate_argnums=1,
         )
@@ -177,6 +178,7 @@ def _cast_kernels(config: ModelConfig, params: Params) -> Params:
 
 def _prefill(
     config: ModelConfig,
+    mesh: Mesh,
     params: Params,
     tokens_BT: jax.Array,
     segment_ids_BT: jax.Array,
@@ -185,13 +187,14 @@ def _prefill(
     cache_dtype: str,
 ) -> Cache:
     """Keys and values of packed prompts, with room behind so that copies fit."""
-    cache = prefill(
-        config,
-        params,
-        tokens_BT=tokens_BT,
-        segment_ids_BT=segment_ids_BT,
-        positions_BT=positions_BT,
-    )
+    with placed(mesh):
+        cache = prefill(
+            config,
+            params,
+            tokens_BT=tokens_BT,
+            segment_ids_BT=segment_ids_BT,
+            positions_BT=positions_BT,
+        )
     room = (0, COPY_SPAN)
     return tuple(
         LayerCache(

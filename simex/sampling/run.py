@@ -12,7 +12,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.programs import COPY_SPAN, Rows, idle_rows
 from simex.sampling.prompts import Ready, group_requests, pack_prompts
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats, Stop
-from simex.sharding.mesh import num_batch_shards
+from simex.sharding.mesh import num_decode_shards
 
 if TYPE_CHECKING:
     from simex.sampling.sampler import Sampler
@@ -35,7 +35,7 @@ class SamplingRun:
         self._requests, self._method = requests, method
         self.stats = SamplingStats()
         self._params = sampler.programs.prepare_params(params)
-        self._num_shards = num_batch_shards(sampler.mesh)
+        self._num_shards = num_decode_shards(sampler.mesh)
         share = -(-len(requests) // self._num_shards) or 1
         self._queue = group_requests(
             [request.prompt_ids for request in requests], max_group=share

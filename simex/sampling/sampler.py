@@ -11,7 +11,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.programs import COPY_SPAN, make_programs
 from simex.sampling.run import SamplingRun
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats
-from simex.sharding.mesh import num_batch_shards
+from simex.sharding.mesh import num_decode_shards
 
 
 class Sampler:
@@ -44,7 +44,7 @@ class Sampler:
 
         Args:
             config: of the decoder.
-            mesh: slots are divided over its data and fsdp axes.
+            mesh: slots are divided over its axes but `tensor`.
             num_slots: rows that decode together, on all devices.
             max_prompt_len: longest prompt, in tokens.
             max_total_len: longest prompt and completion together.
@@ -55,7 +55,7 @@ class Sampler:
                 running row needs, rounded up to this; each span compiles once.
             cache_dtype: of keys and values; float32 decodes faster on a CPU.
         """
-        shards = num_batch_shards(mesh)
+        shards = num_decode_shards(mesh)
         if num_slots < 1 or num_slots % shards:
             raise UserError(
                 f"num_slots must be a positive multiple of {shards}, the number of "

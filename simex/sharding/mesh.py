@@ -13,18 +13,30 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from simex.core.errors import UserError
 
-MESH_AXES = ("data", "fsdp", "tensor")
-BATCH_AXES = ("data", "fsdp")  # the mesh axes over which rows of a batch are divided
+_AUTO = (AxisType.Auto,) * 5
+# Outermost first. Between `slices` lies the data-centre network: only gradients cross it,
+# once an update. `tensor` is innermost, where links are fastest and traffic is densest.
+MESH_AXES = ("slices", "data", "fsdp", "sequence", "tensor")
+# The mesh axes over which rows of a train batch are divided; positions of a row are
+# divided over `sequence`.
+BATCH_AXES = ("slices", "data", "fsdp")
+# Decoding has one position a row at a time, so there `sequence` divides rows too.
+DECODE_AXES = (*BATCH_AXES, "sequence")
 
 Rules = tuple[tuple[str, str | tuple[str, ...] | None], ...]
 
+# Params are divided over all devices that would else hold the same copy: those of a row
+# and those of its positions (fully sharded data parallelism).
 TRAIN_RULES: Rules = (
     ("batch", BATCH_AXES),
-    ("embed", "fsdp"),
+    ("positions", "sequence"),
+    ("width", None),  # of an activation; the same axis of a param is "embed"
+    ("embed", ("fsdp", "sequence")),
     ("heads", "tensor"),
     ("kv_heads", "tensor"),
     ("mlp", "tensor"),
@@ -36,30 +48,36 @@ TRAIN_RULES: Rules = (
 )
 # Decoding reads every param at every step, so no device may have to ask for a part.
 DECODE_RULES: Rules = tuple(
-    (name, None if axis == "fsdp" else axis) for name, axis in TRAIN_RULES
+    (name, None if name == "embed" else axis) for name, axis in TRAIN_RULES
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """Sizes of the mesh axes; exactly one may be -1, "all devices that are left"."""
+    """Sizes of the mesh axes; exactly one may be -1, "all devices that are left".
 
+    Example: ``MeshConfig(slices=2, fsdp=32, sequence=2, data=-1)`` on two slices of 64.
+    """
+
+    slices: int = 1  # of a TPU pod each, over the data-centre network
     data: int = -1
     fsdp: int = 1
+    sequence: int = 1  # parts of a row: for contexts that no device could hold
     tensor: int = 1
 
 
 def make_mesh(
     config: MeshConfig | None = None, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """The mesh (data, fsdp, tensor) over `devices` (default: all of them).
+    """The mesh (slices, data, fsdp, sequence, tensor) over `devices` (default: all).
 
-    Raises UserError when the sizes do not multiply to the number of devices.
+    Raises UserError when the sizes do not multiply to the number of devices, or when
+    `slices` is not the number of slices that the devices form.
     """
     devices = list(jax.devices() if devices is None else devices)
     config = MeshConfig() if config is None else config
-    sizes = [config.data, config.fsdp, config.tensor]
-    shape = f"data={config.data}, fsdp={config.fsdp}, tensor={config.tensor}"
+    sizes = [getattr(config, axis) for axis in MESH_AXES]
+    shape = ", ".join(f"{axis}={size}" for axis, size in zip(MESH_AXES, sizes))
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise UserError(
             "Mesh sizes must be positive, and at most one may be -1 (the devices "
@@ -72,9 +90,51 @@ def make_mesh(
             f"Mesh sizes must multiply to the number of devices, {len(devices)}, but "
             f"they are {shape}. Change a size or the number of devices."
         )
-    return jax.make_mesh(
-        tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if num_slices == 1:  # one slice, or devices that do not know of slices
+        return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=_AUTO, devices=devices)
+    if sizes[0] != num_slices:
+        raise UserError(
+            f"MeshConfig.slices must be {num_slices}, the number of slices that the "
+            f"devices form, but the sizes are {shape}."
+        )
+    array = mesh_utils.create_hybrid_device_mesh(
+        (1, *sizes[1:]),
+        (num_slices, *(1 for _ in sizes[1:])),
+        devices=devices,
+        allow_split_physical_axes=True,
     )
+    return Mesh(array, MESH_AXES, axis_types=_AUTO)
+
+
+def make_decode_mesh(mesh: Mesh, *, tensor: int) -> Mesh:
+    """The same devices for decoding: groups of `tensor` neighbours, each a replica.
+
+    Every group holds all params and decodes rows of its own, so that nothing is
+    exchanged but inside a group. The order of devices is that of `mesh`: a compiled
+    program can then read params in the layout of one and write them in the other's.
+    Raises UserError when `tensor` does not divide the number of devices.
+    """
+    if tensor < 1 or mesh.size % tensor:
+        raise UserError(
+            f"Devices that decode together must divide the {mesh.size} devices, but "
+            f"they are {tensor}."
+        )
+    sizes = {axis: 1 for axis in MESH_AXES} | {
+        "data": mesh.size // tensor,
+        "tensor": tensor,
+    }
+    return Mesh(
+        mesh.devices.reshape(tuple(sizes.values())), MESH_AXES, axis_types=_AUTO
+    )
+
+
+def platform_of(mesh: Mesh) -> str:
+    """For what its programs are compiled: "cpu", "gpu" or "tpu".
+
+    Not `jax.default_backend()`: a CPU compiles for a TPU that it does not have.
+    """
+    return mesh.devices.flat[0].platform
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -83,13 +143,23 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows (the first axis) divided over the data and fsdp axes."""
-    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+    """Of arrays [B, T]: rows over the batch axes, positions over `sequence`."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES, "sequence"))
+
+
+def decode_sharding(mesh: Mesh) -> NamedSharding:
+    """Of what decoding keeps: rows over all axes but `tensor`."""
+    return NamedSharding(mesh, PartitionSpec(DECODE_AXES))
 
 
 def num_batch_shards(mesh: Mesh) -> int:
-    """Into how many parts the rows of a batch are divided."""
+    """Into how many parts the rows of a train batch are divided."""
     return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def num_decode_shards(mesh: Mesh) -> int:
+    """Into how many parts the rows that decode together are divided."""
+    return math.prod(mesh.shape[axis] for axis in DECODE_AXES)
 
 
 def make_shardings(boxed: Any, mesh: Mesh, *, rules: Rules = TRAIN_RULES) -> Any:
@@ -103,8 +173,8 @@ def make_shardings(boxed: Any, mesh: Mesh, *, rules: Rules = TRAIN_RULES) -> Any
         rules: where each logical axis goes.
 
     Returns:
-        The same tree, unboxed, of NamedSharding. An axis that its mesh axis does not
-        divide (one kv head over two tensor devices) is replicated instead.
+        The same tree, unboxed, of NamedSharding. Mesh axes that do not divide an axis
+        (one kv head over two tensor devices) are left out, the last ones first.
     """
 
     def place(leaf: Any) -> Any:
@@ -112,32 +182,52 @@ def make_shardings(boxed: Any, mesh: Mesh, *, rules: Rules = TRAIN_RULES) -> Any
             return replicated(mesh)
         if not hasattr(leaf.value, "shape"):
             return leaf.value  # optax's placeholder for "this part has no moment here"
-        spec = nn.logical_to_mesh_axes(leaf.names, rules)
-        axes = [
-            axis if axis is None or size % _num_parts(axis, mesh) == 0 else None
-            for axis, size in zip(spec, leaf.value.shape)
-        ]
-        return NamedSharding(mesh, PartitionSpec(*axes))
+        return NamedSharding(
+            mesh, make_spec(leaf.names, leaf.value.shape, mesh, rules=rules)
+        )
 
     is_box = lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
     return jax.tree.map(place, boxed, is_leaf=is_box)
 
 
+def make_spec(
+    names: Sequence[str | None],
+    shape: Sequence[int],
+    mesh: Mesh,
+    *,
+    rules: Rules = TRAIN_RULES,
+) -> PartitionSpec:
+    """Where an array with these logical axes and sizes lies, by the rules."""
+    spec = nn.logical_to_mesh_axes(tuple(names), rules)
+    return PartitionSpec(
+        *(_fitting(axes, size, mesh) for axes, size in zip(spec, shape))
+    )
+
+
+def _fitting(
+    axes: str | tuple[str, ...] | None, size: int, mesh: Mesh
+) -> str | tuple[str, ...] | None:
+    """The first of `axes` that together divide `size`; those of one device say nothing."""
+    if axes is None:
+        return None
+    named = (axes,) if isinstance(axes, str) else axes
+    kept = tuple(axis for axis in named if mesh.shape[axis] > 1)
+    while kept and size % math.prod(mesh.shape[axis] for axis in kept):
+        kept = kept[:-1]
+    return kept[0] if len(kept) == 1 else kept or None
+
+
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Places host arrays [B, ...] on the mesh, rows divided over the batch axes.
+    """Places host arrays [B, T] on the mesh, rows and positions divided.
 
-    Raises UserError when the rows do not divide.
+    Raises UserError when they do not divide.
     """
-    shards = num_batch_shards(mesh)
+    parts = {"rows": num_batch_shards(mesh), "positions": mesh.shape["sequence"]}
     for name, array in batch.items():
-        if array.shape[0] % shards:
-            raise UserError(
-                f"The rows of a batch must divide over {shards} devices, but "
-                f"`{name}` has {array.shape[0]} rows. Use a multiple of {shards}."
-            )
+        for (what, shards), size in zip(parts.items(), array.shape):
+            if size % shards:
+                raise UserError(
+                    f"The {what} of a batch must divide over {shards} devices, but "
+                    f"`{name}` has {size} {what}. Use a multiple of {shards}."
+                )
     return jax.device_put(batch, batch_sharding(mesh))
-
-
-def _num_parts(axis: str | tuple[str, ...], mesh: Mesh) -> int:
-    axes = (axis,) if isinstance(axis, str) else axis
-    return math.prod(mesh.shape[name] for name in axes)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from simex.sharding.activations import placed
 from simex.sharding.mesh import batch_sharding, replicated
 from simex.train.state import TrainState
 from simex.train.step import LossFn, Metrics
@@ -56,7 +57,8 @@ def make_accumulator(
             loss, _, metrics = loss_fn(params, batch)
             return loss, metrics | {"loss": (loss, jnp.zeros(()))}
 
-        (_, metrics), grads = jax.value_and_grad(value, has_aux=True)(params)
+        with placed(mesh):
+            (_, metrics), grads = jax.value_and_grad(value, has_aux=True)(params)
         return grads, metrics
 
     def add(sums: Sums, params: Any, batch: Mapping[str, jax.Array]) -> Sums:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from simex.models.config import ModelConfig
-from simex.models.transformer import Params, forward, logits
+from simex.models.transformer import Params, forward, logits, output_kernel
+from simex.sharding.local import run_on_own_positions
 
 MAX_CHUNK_LOGITS = 16 * 2**20  # numbers of one [B, T/chunks, V] block: 64 MiB
 
@@ -27,8 +29,8 @@ def token_logprobs(
         params: plain nested dict.
         batch: tokens, segment_ids, positions, each int32 [B, T].
         temperature: logits are divided by it; must be positive.
-        max_chunk_logits: positions are taken in chunks so that no block of logits is
-            larger; with several chunks the backward pass computes logits again.
+        max_chunk_logits: positions are taken in chunks so that no block of logits on a
+            device is larger; with several chunks the backward pass computes logits again.
 
     Returns:
         (logprobs_BT, entropy_BT), float32, aligned with tokens: element t belongs to
@@ -43,8 +45,16 @@ def token_logprobs(
         positions_BT=batch["positions"],
     )
     targets_BT = jnp.roll(tokens_BT, -1, axis=1)
-    next_logprobs_BT, next_entropy_BT = _next_token(
-        config, params, hidden_BTD, targets_BT, temperature, max_chunk_logits
+    name, kernel, axes = output_kernel(config, params)
+
+    def score(kernel: jax.Array, hidden_BTD: jax.Array, targets_BT: jax.Array) -> Any:
+        own = {name[0]: {name[1]: kernel}}
+        return _next_token(
+            config, own, hidden_BTD, targets_BT, temperature, max_chunk_logits
+        )
+
+    next_logprobs_BT, next_entropy_BT = run_on_own_positions(
+        score, kernel, hidden_BTD, targets_BT, axes=axes, dtype=config.compute_dtype
     )
     continues_BT = (segments_BT == jnp.roll(segments_BT, 1, axis=1)) & (segments_BT > 0)
     continues_BT = continues_BT.at[:, 0].set(False)

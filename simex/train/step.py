@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from simex.core.errors import UserError
 from simex.models.transformer import Params
+from simex.sharding.activations import placed
 from simex.sharding.mesh import batch_sharding, num_batch_shards, replicated
 from simex.train.state import TrainState
 
@@ -49,9 +50,10 @@ def make_train_step(
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        loss, weight, metrics, grads = _accumulate(
-            loss_fn, state.params, _split_rows(batch, num_micro_batches, mesh)
-        )
+        with placed(mesh):
+            loss, weight, metrics, grads = _accumulate(
+                loss_fn, state.params, _split_rows(batch, num_micro_batches, mesh)
+            )
         scale = jnp.where(weight > 0, 1 / jnp.maximum(weight, 1e-30), 0.0)
         grads = jax.tree.map(lambda grad: grad * scale, grads)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)

@@ -23,8 +23,10 @@ from simex.sharding.mesh import (
 
 def test_minus_one_takes_the_devices_that_are_left() -> None:
     assert dict(make_mesh(MeshConfig(fsdp=4)).shape) == {
+        "slices": 1,
         "data": 2,
         "fsdp": 4,
+        "sequence": 1,
         "tensor": 1,
     }
 
