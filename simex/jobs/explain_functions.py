@@ -1,11 +1,13 @@
 """Job: calls of real functions, traced and told in words, as training examples."""
 
+import collections
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gin
+import numpy as np
 
 from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
@@ -15,12 +17,13 @@ from simex.core.progress import progress
 from simex.data.builder import build_dataset
 from simex.data.records import Example
 from simex.jobs.sandbox import SandboxConfig
-from simex.nlex.facts import collect_facts
 from simex.nlex.grounding import check_grounding
 from simex.nlex.layout import ANSWER, END_ANSWER
 from simex.nlex.rewriters import REWRITERS
+from simex.nlex.truth import Truth
 from simex.tasks import explain
 from simex.traces.collect import TraceFailure, collect_traces
+from simex.traces.trace import Trace
 
 
 @gin.configurable
@@ -33,6 +36,7 @@ def explain_functions(
     max_chars: int = 600,
     max_events: int = 400,
     max_calls: int | None = None,
+    max_calls_per_source: int | None = None,
     seed: int = 0,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
@@ -51,12 +55,15 @@ def explain_functions(
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
       max_calls: only so many, drawn by `seed`.
-      seed: of the draw.
+      max_calls_per_source: of one function at most so many, drawn likewise, so that a
+        short training sees many functions.
+      seed: of both draws.
       sandbox: where functions run.
     """
-    calls = list(_load_calls(paths))
-    order = host_rng(seed, "explain_functions").permutation(len(calls))[:max_calls]
-    calls = [calls[i] for i in sorted(order)]
+    calls = _draw_calls(
+        list(_load_calls(paths)), host_rng(seed, "explain_functions"),
+        max_calls=max_calls, max_calls_per_source=max_calls_per_source,
+    )  # fmt: skip
     with sandbox.open_pool() as pool:
 
         def records_from(start: int) -> Iterator[dict[str, Any]]:
@@ -71,6 +78,24 @@ def explain_functions(
     kept = [r for r in read_jsonl(stage_dir / "calls.jsonl") if "thought" in r]
     examples = itertools.chain.from_iterable(map(_make_examples, kept))
     build_dataset({"train": examples}, stage_dir / "examples")
+
+
+def _draw_calls(
+    calls: Sequence[dict[str, Any]],
+    rng: np.random.Generator,
+    *,
+    max_calls: int | None,
+    max_calls_per_source: int | None,
+) -> list[dict[str, Any]]:
+    """Some of the calls, in their order."""
+    drawn: list[int] = []
+    taken: collections.Counter[str] = collections.Counter()
+    for i in rng.permutation(len(calls)).tolist():
+        source = calls[i]["source"]
+        if max_calls_per_source is None or taken[source] < max_calls_per_source:
+            taken[source] += 1
+            drawn.append(i)
+    return [calls[i] for i in sorted(drawn[:max_calls])]
 
 
 def _load_calls(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -97,18 +122,22 @@ def _load_calls(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _explain(
-    call: dict[str, Any], trace: object, *, style: str, max_chars: int
+    call: dict[str, Any],
+    trace: Trace | TraceFailure | InfraError,
+    *,
+    style: str,
+    max_chars: int,
 ) -> dict[str, Any]:
     if isinstance(trace, TraceFailure | InfraError):
         return {"dropped": str(getattr(trace, "reason", trace))}
-    if trace.stdout != f"{call['value']}\n":  # type: ignore[attr-defined]
+    if trace.stdout != f"{call['value']}\n":
         return {"dropped": "traced value differs from the record's"}
-    if trace.is_truncated:  # type: ignore[attr-defined]
+    if trace.is_truncated:
         return {"dropped": "trace truncated"}
-    explanation = REWRITERS[style](trace)  # type: ignore[arg-type]
+    explanation = REWRITERS[style](trace)
     if len(explanation.text) > max_chars:
         return {"dropped": "explanation too long"}
-    grounding = check_grounding(explanation, collect_facts(trace))  # type: ignore[arg-type]
+    grounding = check_grounding(explanation, Truth(trace))
     if grounding.score < 1:
         return {"dropped": "not grounded"}
     return {"thought": explanation.text}

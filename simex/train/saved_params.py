@@ -63,7 +63,7 @@ def save_params(directory: pathlib.Path, params: Params, *, step: int = 0) -> No
     `load_params` restores float32 whatever the types on disk are. Little more memory
     is needed than the params themselves take: few bytes are on their way at a time.
     """
-    with little_memory():
+    with little_memory(params):
         checkpoints = Checkpoints(directory)
         try:
             checkpoints.save(step, {"state.params": params})
