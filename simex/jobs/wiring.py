@@ -7,8 +7,9 @@ has its line in `rollouts.objectives`.
 
 import gin
 
+from simex.data.listed_runs import FileRuns, ImportedRuns
 from simex.data.mixture import Mixture
-from simex.data.runs import CurriculumRuns, FileRuns
+from simex.data.runs import CurriculumRuns
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     build_dataset,
     evaluate_prediction,
@@ -53,6 +54,7 @@ CONSTRUCTORS = (
     FilterSettings,
     Grammar,
     HarvestLimits,
+    ImportedRuns,
     MaxSizes,
     MeshConfig,
     Mixture,
