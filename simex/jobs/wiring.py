@@ -7,8 +7,9 @@ has its line in `rollouts.objectives`.
 
 import gin
 
+from simex.data.listed_runs import FileRuns, ImportedRuns
 from simex.data.mixture import Mixture
-from simex.data.runs import CurriculumRuns, FileRuns
+from simex.data.runs import CurriculumRuns
 from simex.evals.fix_loop import FixLoop
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     analyse_predictions,
@@ -65,6 +66,7 @@ CONSTRUCTORS = (
     Grammar,
     GroundingReward,
     HarvestLimits,
+    ImportedRuns,
     MaxSizes,
     MeshConfig,
     Mixture,

@@ -15,8 +15,9 @@ import pytest
 from simex.core.errors import UserError
 from simex.data.builder import load_split
 from simex.data.explained import ShardPlan, make_shard, report_path
-from simex.data.runs import CurriculumRuns, FileRuns
-from simex.sandbox.pool import SandboxPool
+from simex.data.listed_runs import DealtRuns, FileRuns, deal
+from simex.data.runs import CurriculumRuns
+from simex.sandbox.driverless import DriverlessPool
 
 # Each costs the start of three processes; ten were tried too.
 NUM_KILLS = int(os.environ.get("SIMEX_TEST_KILLS", "3"))
@@ -87,6 +88,8 @@ def make_plan(out, runs, **settings):
         "min_grounding": 1.0,
         "max_chars": 2000,
         "max_events": 50,
+        "max_trace_bytes": 1 << 20,
+        "cpu_secs": 2.0,
         "verify": False,
         "tokenizer": "",
         "backend": "auto",
@@ -107,8 +110,12 @@ def test_each_run_of_a_file_is_kept_or_dropped_with_its_reason(tmp_path):
         for name, (program, stdin) in programs.items():
             record = {"id": name, "program": program, "stdin": stdin, "license": "MIT"}
             file.write(json.dumps(record) + "\n")
-    plan = make_plan(tmp_path / "out", FileRuns(path=str(path)))
-    with SandboxPool(1) as pool:
+    dealt = tmp_path / "dealt"
+    assert deal(FileRuns(path=str(path)).programs(tmp_path), dealt, shard_size=8) == {
+        "train": 1
+    }
+    plan = make_plan(tmp_path / "out", DealtRuns(folder=str(dealt)))
+    with DriverlessPool(1) as pool:
         make_shard(plan, "train", 0, pool)
     report = json.loads(report_path(plan.out, "train", 0).read_text())
     assert report["dropped"] == {
@@ -124,7 +131,7 @@ def test_a_record_without_a_program_is_an_error_that_names_it(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text('{"id": "a", "stdin": ""}\n')
     with pytest.raises(UserError, match="'a' lacks program"):
-        list(FileRuns(path=str(path)).shard("train", 0, size=4, seed=0))
+        list(FileRuns(path=str(path)).programs(tmp_path))
 
 
 def test_shards_differ_and_do_not_depend_on_each_other():
@@ -151,7 +158,7 @@ def test_ids_are_those_of_the_tokenizer_with_the_prompt_marked(tmp_path, monkeyp
 
     monkeypatch.setitem(explained._TOKENIZERS, "bytes", Bytes())
     plan = make_plan(tmp_path, CurriculumRuns(), tokenizer="bytes")
-    with SandboxPool(1) as pool:
+    with DriverlessPool(1) as pool:
         make_shard(plan, "train", 0, pool)
     report = json.loads(report_path(plan.out, "train", 0).read_text())
     arrays = np.load(tmp_path / "tokens" / "train-00000.npz")
