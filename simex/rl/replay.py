@@ -17,7 +17,6 @@ from simex.data.mixture import Mixture
 from simex.data.tokenized import TokenizedSplit
 from simex.models.config import ModelConfig
 from simex.rl.batch import MicroBatch
-from simex.sft.loss import cross_entropy
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import first_fit_decreasing, pack
 from simex.train.logprobs import token_logprobs
@@ -71,9 +70,9 @@ def make_replay_loss(model: ModelConfig) -> Any:
     def loss_fn(params: Any, batch: Mapping[str, jax.Array]) -> tuple[Any, Any, dict]:
         logprobs_BT, _ = token_logprobs(model, params, batch)
         mask_BT = batch["loss_mask"]
-        loss, num_tokens = cross_entropy(logprobs_BT, mask_BT)
-        weighted, _ = cross_entropy(logprobs_BT, mask_BT * batch["weights"])
-        return weighted, num_tokens, {"replay/loss": (loss, num_tokens)}
+        losses_BT, num_tokens = -logprobs_BT * mask_BT, mask_BT.sum()
+        weighted = (losses_BT * batch["weights"]).sum()
+        return weighted, num_tokens, {"replay/loss": (losses_BT.sum(), num_tokens)}
 
     return loss_fn
 
