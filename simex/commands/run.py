@@ -95,9 +95,11 @@ def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
         configure_cpu_devices,
         keep_freed_memory,
     )
+    from simex.sharding.processes import join_processes
 
     keep_freed_memory()
     configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
+    join_processes()
     configure_compile_cache(workdir / ".compile_cache")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from simex.core.errors import UserError
 from simex.data.mixture import Mixture
+from simex.data.parts import share_of
 from simex.data.pipeline import make_batch_dataset, make_batches
 from simex.data.tokenized import (
     LengthReport,
@@ -182,11 +183,10 @@ def test_hosts_read_different_examples_and_together_all():
                     make_batches(
                         split,
                         Mixture(),
-                        batch_rows=2,
+                        batch_rows=6,
                         seed=0,
                         num_epochs=1,
-                        host_index=host,
-                        num_hosts=3,
+                        share=share_of(3, process=host, num_processes=3),
                     )
                 )
             )
@@ -194,6 +194,41 @@ def test_hosts_read_different_examples_and_together_all():
         for host in range(3)
     ]
     assert sorted(itertools.chain(*per_host)) == list(range(101))
+
+
+def test_batches_depend_on_the_number_of_parts_and_not_on_who_reads_them():
+    split = numbered_split({"a": 101})
+
+    def read(num_processes):
+        shares = [
+            share_of(4, process=p, num_processes=num_processes)
+            for p in range(num_processes)
+        ]
+        readers = [
+            make_batches(split, Mixture(), batch_rows=8, seed=0, share=share)
+            for share in shares
+        ]
+        batches = [[next(r)["tokens"] for r in readers] for _ in range(3)]
+        states = [state for r in readers for state in r.get_state()]
+        again = [
+            make_batches(split, Mixture(), batch_rows=8, seed=0, share=share)
+            for share in shares
+        ]
+        for reader in again:
+            reader.set_state(states)
+        batches += [[next(r)["tokens"] for r in again]]
+        return np.stack([np.concatenate(parts) for parts in batches]), states
+
+    whole, states = read(1)
+    for num_processes in (2, 4):
+        same, same_states = read(num_processes)
+        np.testing.assert_array_equal(whole, same)
+        assert states == same_states
+
+
+def test_parts_that_do_not_divide_over_processes_are_refused():
+    with pytest.raises(UserError, match="multiple of the 4 processes, but it is 6"):
+        share_of(6, process=0, num_processes=4)
 
 
 @pytest.mark.parametrize("weights", [{}, {"explain": 2.0, "solve": 1.0}])
