@@ -7,6 +7,7 @@ import gin
 
 from simex.core.files import write_atomically
 from simex.core.prng import key
+from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
 from simex.data.parts import share_of
@@ -30,6 +31,7 @@ from simex.train.saved_params import load_params
 
 
 @gin.configurable
+@on_all_processes
 def finetune(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,

@@ -6,6 +6,7 @@ import gin
 
 from simex.core.files import write_atomically
 from simex.core.prng import key
+from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
 from simex.data.parts import share_of
@@ -18,6 +19,7 @@ from simex.train.optimizer import OptimizerConfig
 
 
 @gin.configurable
+@on_all_processes
 def train_sft(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,

@@ -125,7 +125,7 @@ def save(
     states = batches.get_state()
     if not batches.share.is_whole:
         states = [one for own in gather(states) for one in own]
-    checkpoints.save(
+    checkpoints.begin_save(
         done, {"state": state, "data": states, "metrics": recorder.get_state()}
     )
 

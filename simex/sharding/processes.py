@@ -6,11 +6,10 @@ stages that need no mesh.
 """
 
 import contextlib
-import contextvars
 import os
 import pickle
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -23,9 +22,12 @@ COORDINATOR = "SIMEX_COORDINATOR"
 NUM_PROCESSES = "SIMEX_NUM_PROCESSES"
 PROCESS_ID = "SIMEX_PROCESS_ID"
 
+Item = TypeVar("Item")
+
 _WAIT_MS = 7 * 24 * 3600 * 1000  # a stage of another process may last for days
 
-_ALONE: contextvars.ContextVar[bool] = contextvars.ContextVar("alone", default=False)
+# Of the whole process: threads of a stage that runs alone are alone too.
+_is_alone = False
 
 
 def join_processes(environ: Mapping[str, str] = os.environ) -> None:
@@ -54,12 +56,12 @@ def join_processes(environ: Mapping[str, str] = os.environ) -> None:
 
 def num_processes() -> int:
     """How many processes work together now; 1 in a stage that one runs alone."""
-    return 1 if _ALONE.get() else jax.process_count()
+    return 1 if _is_alone else jax.process_count()
 
 
 def process_number() -> int:
     """Of this process, from 0."""
-    return 0 if _ALONE.get() else jax.process_index()
+    return 0 if _is_alone else jax.process_index()
 
 
 def is_first() -> bool:
@@ -69,17 +71,18 @@ def is_first() -> bool:
 
 def usable_devices() -> list[jax.Device]:
     """Devices of all processes, or of this one while it works alone."""
-    return jax.local_devices() if _ALONE.get() else jax.devices()
+    return jax.local_devices() if _is_alone else jax.devices()
 
 
 @contextlib.contextmanager
 def working_alone() -> Iterator[None]:
     """While this lasts, this process neither waits for others nor uses their devices."""
-    token = _ALONE.set(True)
+    global _is_alone
+    before, _is_alone = _is_alone, True
     try:
         yield
     finally:
-        _ALONE.reset(token)
+        _is_alone = before
 
 
 def wait_for_all(what: str) -> None:
@@ -107,6 +110,16 @@ def gather(value: Any) -> list[Any]:
     return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes)]
 
 
+def spread(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Any]]) -> list:
+    """work(items), each process doing a part of it; every process gets all results.
+
+    All processes must come here with the same items; `work` gives one result an item.
+    """
+    size = -(-len(items) // num_processes())
+    first = process_number() * size
+    return [r for own in gather(work(items[first : first + size])) for r in own]
+
+
 def must_stop_after(step: int) -> bool:
     """Whether a process was told to end (SIGTERM), and all are to stop after `step`.
 
@@ -115,3 +128,20 @@ def must_stop_after(step: int) -> bool:
     if num_processes() == 1:
         return False
     return bool(multihost_utils.reached_preemption_sync_point(step))
+
+
+class Processes:
+    """The processes of a run as `core.stages` sees them."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one keeps the stamps and runs what one runs alone."""
+        return is_first()
+
+    def wait(self, what: str) -> None:
+        """As `wait_for_all`."""
+        wait_for_all(what)
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """As `working_alone`, where there are others."""
+        return working_alone() if num_processes() > 1 else contextlib.nullcontext()

@@ -17,7 +17,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
-from simex.sharding.processes import is_first
+from simex.sharding.processes import is_first, num_processes
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
@@ -76,6 +76,13 @@ class Checkpoints:
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._unfinished: tuple[int, Future[None]] | None = None
         self._best_metric = best_metric
+        # In several processes all come here, unless one works alone.
+        context = ocp.Context()
+        if num_processes() < jax.process_count():
+            own = jax.process_index()
+            context.multiprocessing.primary_host = own
+            context.multiprocessing.active_processes = {own}
+            context.multiprocessing.barrier_sync_key_prefix = "alone"
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
             save_decision_policy=_AlwaysSave(),
@@ -85,6 +92,17 @@ class Checkpoints:
         )
 
     def save(
+        self,
+        step: int,
+        items: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """`begin_save`, and waits until the step is on disk."""
+        self.begin_save(step, items, metrics=metrics)
+        self.wait()
+
+    def begin_save(
         self,
         step: int,
         items: Mapping[str, Any],
