@@ -24,7 +24,7 @@ class SavedRun:
 
     def __init__(self, folder: pathlib.Path, *, steps_between: int, last: int) -> None:
         """Saves every `steps_between` train steps, and after the last."""
-        self._checkpoints = Checkpoints(folder)
+        self._checkpoints = Checkpoints(folder, is_writer=True)
         self._steps_between, self._last = steps_between, last
 
     def load(self, abstract: TrainState) -> Progress | None:

@@ -74,12 +74,12 @@ def run_sft(
     step_fn = make_train_step(
         loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
     )
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints", is_writer=True)
     found = checkpoints.restore(
         {
             "state": abstract_train_state(model, tx, mesh),
             "data": None,
-            "metrics": None,
+            "log": None,
         }
     )
     if found is None:
@@ -92,7 +92,7 @@ def run_sft(
     done = begin = 0 if found is None else found.step
     recorder = make_recorder(folder, optimizer, config, first_step=begin)
     if found is not None:
-        recorder.set_state(found.items["metrics"])
+        recorder.set_state(found.items["log"])
     steps = range(begin, config.num_steps)
     try:
         for step in progress(steps, label=folder.name, unit="step"):
@@ -126,7 +126,7 @@ def save(
     if not batches.share.is_whole:
         states = [one for own in gather(states) for one in own]
     checkpoints.begin_save(
-        done, {"state": state, "data": states, "metrics": recorder.get_state()}
+        done, {"state": state, "data": states, "log": recorder.get_state()}
     )
 
 

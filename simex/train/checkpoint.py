@@ -51,6 +51,7 @@ class Checkpoints:
         keep_last: int = 2,
         best_metric: str | None = None,
         keep_best: int = 1,
+        is_writer: bool = False,
     ) -> None:
         """Opens or creates `directory`.
 
@@ -60,6 +61,7 @@ class Checkpoints:
                 after a newer one is complete.
             best_metric: keep also the steps with the largest value of this metric.
             keep_best: how many of those.
+            is_writer: nobody else writes here now; removes what a killed save left.
         """
         policies: list[Any] = [
             ocp.training.preservation_policies.LatestN(max(1, keep_last))
@@ -76,15 +78,10 @@ class Checkpoints:
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._unfinished: tuple[int, Future[None]] | None = None
         self._best_metric = best_metric
-        # In several processes all come here, unless one works alone.
-        context = ocp.Context()
-        if num_processes() < jax.process_count():
-            own = jax.process_index()
-            context.multiprocessing.primary_host = own
-            context.multiprocessing.active_processes = {own}
-            context.multiprocessing.barrier_sync_key_prefix = "alone"
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
+            context=_context(),
+            cleanup_tmp_directories=is_writer,
             save_decision_policy=_AlwaysSave(),
             preservation_policy=(
                 ocp.training.preservation_policies.AnyPreservationPolicy(policies)
@@ -269,6 +266,17 @@ def little_memory() -> ocp.Context:
     context.memory.write_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.transfer_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
+    return context
+
+
+def _context() -> ocp.Context | None:
+    """In several processes all call orbax together, unless one works alone."""
+    if num_processes() == jax.process_count():
+        return None
+    context, own = ocp.Context(), jax.process_index()
+    context.multiprocessing.primary_host = own
+    context.multiprocessing.active_processes = {own}
+    context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
     return context
 
 
