@@ -55,8 +55,8 @@ def command(arguments: argparse.Namespace) -> int:
         plans = plan_stages(experiment, workdir)
         print(render_plan(experiment, plans, workdir))
         return 0
-    processes = _prepare_devices(experiment, workdir)
-    run_experiment(experiment, workdir, only=arguments.only, processes=processes)
+    _prepare_devices(experiment, workdir)
+    run_experiment(experiment, workdir, only=arguments.only, processes=_processes())
     return 0
 
 
@@ -88,20 +88,24 @@ def _register_jobs() -> None:
     register()
 
 
-def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> Processes:
+def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
     # Before any job: jax reads the number of devices once, when it starts.
     from simex.sharding.cpu import (
         configure_compile_cache,
         configure_cpu_devices,
         keep_freed_memory,
     )
-    from simex.sharding.processes import Processes as JaxProcesses
     from simex.sharding.processes import join_processes
 
     keep_freed_memory()
     configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
     join_processes()
     configure_compile_cache(workdir / ".compile_cache")
+
+
+def _processes() -> Processes:
+    from simex.sharding.processes import Processes as JaxProcesses
+
     return JaxProcesses()
 
 

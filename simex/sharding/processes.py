@@ -93,7 +93,8 @@ def wait_for_all(what: str) -> None:
         distributed,
     )  # jax's own barrier goes over devices and times out
 
-    distributed.global_state.client.wait_at_barrier(what, _WAIT_MS)
+    client: Any = distributed.global_state.client
+    client.wait_at_barrier(what, _WAIT_MS)
 
 
 def gather(value: Any) -> list[Any]:
