@@ -7,7 +7,20 @@ import os
 import pathlib
 import sys
 
+from simex.models.config import ModelConfig
+from simex.train.optimizer import OptimizerConfig
+
 NUM_DEVICES = 4
+MODEL = ModelConfig(
+    vocab_size=512,
+    d_model=32,
+    num_layers=1,
+    num_query_heads=2,
+    num_kv_heads=1,
+    head_dim=16,
+    d_ff=64,
+)
+OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.01)
 
 
 def main() -> None:
@@ -29,22 +42,11 @@ def train_sft(folder: pathlib.Path, steps: int) -> None:
     from simex.data.mixture import Mixture
     from simex.data.parts import share_of
     from simex.data.pipeline import make_batches
-    from simex.models.config import ModelConfig
     from simex.sft.loop import SftConfig, run_sft
     from simex.sharding.mesh import MeshConfig, make_mesh
     from simex.sharding.processes import num_processes, process_number
-    from simex.train.optimizer import OptimizerConfig
     from tests.data.numbered import numbered_split
 
-    model = ModelConfig(
-        vocab_size=512,
-        d_model=32,
-        num_layers=1,
-        num_query_heads=2,
-        num_kv_heads=1,
-        head_dim=16,
-        d_ff=64,
-    )
     share = share_of(4, process=process_number(), num_processes=num_processes())
     batches = make_batches(
         numbered_split({"count": 101}), Mixture(), batch_rows=8, seed=0, share=share
@@ -55,8 +57,8 @@ def train_sft(folder: pathlib.Path, steps: int) -> None:
         folder,
         Noted(batches, notes),
         config=SftConfig(num_steps=steps, steps_between_saves=2, steps_between_logs=1),
-        model=model,
-        optimizer=OptimizerConfig(name="adamw", learning_rate=0.01),
+        model=MODEL,
+        optimizer=OPTIMIZER,
         mesh=make_mesh(MeshConfig(fsdp=2, data=2)),
         key=key(0, "params"),
     )
