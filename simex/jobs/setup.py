@@ -11,7 +11,7 @@ from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
-from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.mesh import MeshConfig, make_decode_mesh, make_mesh
 from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
 from simex.train.saved_params import load_params
 
@@ -67,6 +67,8 @@ class SamplerShape:
     prefill_rows: int = 4
     max_prompt_len: int | None = None  # None: nearly all positions of the model
     cache_dtype: str = "float32"  # of keys and values; bfloat16 halves them
+    # Devices that decode a row together; the others hold replicas. None: as in training.
+    tensor: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class Setup:
         config, shape = self.load_model(workdir), self.sampler
         sampler = Sampler(
             config,
-            mesh,
+            make_decode_mesh(mesh, tensor=shape.tensor or mesh.shape["tensor"]),
             num_slots=shape.num_slots,
             max_prompt_len=shape.max_prompt_len or config.max_positions - 16,
             max_total_len=config.max_positions,

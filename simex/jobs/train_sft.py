@@ -7,16 +7,20 @@ import gin
 
 from simex.core.files import write_atomically
 from simex.core.prng import key
+from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
+from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
 from simex.jobs.setup import Setup
 from simex.sft.loop import SftConfig, run_sft
+from simex.sharding.processes import is_first, num_processes, process_number
 from simex.train.optimizer import OptimizerConfig
 
 
 @gin.configurable
+@on_all_processes
 def train_sft(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,
@@ -32,6 +36,7 @@ def train_sft(
     init_from: str = "",
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
+    data_parts: int = 1,
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and lengths.txt.
 
@@ -49,6 +54,8 @@ def train_sft(
       init_from: the stage whose newest params to begin from; "": drawn from the seed.
       mixture: how often each task is drawn.
       steps_between_saves: how much work an interruption may cost.
+      data_parts: streams that a batch is made of. With 1 each process reads all data
+        and uses its rows; with a multiple of the processes each reads its own part.
     """
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.load_model(workdir)
@@ -58,9 +65,18 @@ def train_sft(
         tokenizer,
         seq_len=model.max_positions,
     )
-    with write_atomically(stage_dir / "lengths.txt") as file:
-        file.write(f"{split.report}\n")
-    batches = make_batches(split, mixture, batch_rows=batch_rows, seed=seed)
+    if is_first():
+        with write_atomically(stage_dir / "lengths.txt") as file:
+            file.write(f"{split.report}\n")
+    batches = make_batches(
+        split,
+        mixture,
+        batch_rows=batch_rows,
+        seed=seed,
+        share=share_of(
+            data_parts, process=process_number(), num_processes=num_processes()
+        ),
+    )
     mesh = setup.make_mesh()
     run_sft(
         stage_dir,

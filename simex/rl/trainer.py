@@ -18,7 +18,7 @@ from simex.rl.loss import policy_loss
 from simex.rl.replay import make_replay_loss, weigh
 from simex.rollouts.rollout import Turn
 from simex.sharding.activations import placed
-from simex.sharding.mesh import put_batch
+from simex.sharding.mesh import put_batch, replicated
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
 from simex.train.accumulate import Accumulator, add_gradients, make_accumulator
@@ -36,7 +36,7 @@ class Trainer:
     accumulator: Accumulator
     replay: Accumulator  # of supervised examples; compiles where it is used
     score: Callable[[Any, Mapping[str, Any]], jax.Array]
-    """(params, micro-batch) -> logprobs_BT, by the forward of an update."""
+    """(params, micro-batch) -> logprobs_BT on every device, as an update sees them."""
 
     score_reference: Callable[[Mapping[str, Any]], jax.Array] | None
     mesh: Mesh
@@ -148,7 +148,7 @@ def make_trainer(
             shardings=shardings,
         ),
         replay=make_accumulator(make_replay_loss(model), tx, mesh, shardings=shardings),
-        score=scorer,
+        score=jax.jit(score, out_shardings=replicated(mesh)),
         score_reference=(
             (lambda batch: scorer(reference_params, batch))
             if algorithm.has_reference

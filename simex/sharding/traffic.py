@@ -28,6 +28,9 @@ _LOOP = re.compile(r"condition=%?([\w.-]+), body=%?([\w.-]+)")
 _TRIPS = re.compile(r"known_trip_count[^0-9]*(\d+)")
 _CONSTANT = re.compile(r"\b[su]\d+\[\][^ ]* constant\((\d+)\)")
 
+# TPUs have no instruction of that name: a fusion of an all-reduce with a slice is it.
+_FUSED_SCATTER = "all-reduce-scatter"
+
 
 def bytes_sent(hlo_text: str) -> dict[str, float]:
     """Bytes that one device sends in one call, by the kind of collective.
@@ -42,7 +45,10 @@ def bytes_sent(hlo_text: str) -> dict[str, float]:
             if found := _COLLECTIVE.search(line):
                 is_start = found["start"] is not None
                 size = _size_of(found["shape"], found["kind"], is_start=is_start)
-                sent[found["kind"]] += times * _share(found["kind"], line) * size
+                kind = found["kind"]
+                if name.startswith(_FUSED_SCATTER):
+                    kind, size = "reduce-scatter", size // _group_size(line)
+                sent[kind] += times * _share(kind, line) * size
     return dict(sent)
 
 
