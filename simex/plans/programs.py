@@ -23,6 +23,7 @@ from simex.sharding.mesh import (
     decode_sharding,
     num_decode_shards,
     replicated,
+    require_division,
 )
 from simex.train.optimizer import make_optimizer
 from simex.train.state import abstract_train_state
@@ -98,6 +99,7 @@ def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
 
 
 def _make_logprobs(stage: RlStage, mesh: Mesh) -> Program:
+    require_division("tokens", (stage.rows, stage.seq_len), mesh)
     trainer, state = _trainer(stage, mesh)
     batch = _ids(stage.rows, stage.seq_len, batch_sharding(mesh))
     return Program(
@@ -204,6 +206,7 @@ def _rl_batch(stage: RlStage, mesh: Mesh) -> dict[str, Any]:
 def _batch(
     mesh: Mesh, rows: int, seq_len: int, floats: tuple[str, ...]
 ) -> dict[str, Any]:
+    require_division("tokens", (rows, seq_len), mesh)
     extra = {
         name: jax.ShapeDtypeStruct(
             (rows, seq_len), jnp.float32, sharding=batch_sharding(mesh)

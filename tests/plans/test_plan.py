@@ -74,7 +74,7 @@ def test_arguments_are_known_without_compiling(smoke):
 def test_rows_that_do_not_divide_are_a_refusal_in_words(smoke):
     stage = dataclasses.replace(smoke[0], batch_rows=12)
     (report,) = compile_all([Request(stage, "sft_update", parse_topology("cpu:8"))])
-    assert "12 rows" in report.refusal.reason and "8 devices" in report.refusal.reason
+    assert "8 devices" in report.refusal.reason and "12 rows" in report.refusal.reason
     assert report.memory is None
 
 
