@@ -11,7 +11,7 @@ from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
-from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.mesh import MeshConfig, make_decode_mesh, make_mesh
 from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
 from simex.train.saved_params import load_params
 
@@ -67,6 +67,7 @@ class SamplerShape:
     prefill_rows: int = 4
     max_prompt_len: int | None = None  # None: nearly all positions of the model
     cache_dtype: str = "float32"  # of keys and values; bfloat16 halves them
+    tensor: int | None = None  # devices that decode together; None: those of the mesh
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,8 @@ class Setup:
     ) -> Policy:
         """A policy that samples from `params` by `method`."""
         config, shape = self.load_model(workdir), self.sampler
+        if shape.tensor is not None:
+            mesh = make_decode_mesh(mesh, tensor=shape.tensor)
         sampler = Sampler(
             config,
             mesh,

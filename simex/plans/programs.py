@@ -21,6 +21,7 @@ from simex.sft.loop import make_sft_step
 from simex.sharding.mesh import (
     batch_sharding,
     decode_sharding,
+    make_decode_mesh,
     num_decode_shards,
     replicated,
     require_division,
@@ -73,8 +74,8 @@ def _make_sft_update(stage: SftStage, mesh: Mesh) -> Program:
 
 def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
-    rows = stage.sampler.prefill_rows * num_decode_shards(mesh)
-    block = _ids(rows, sampler.prefill_width, decode_sharding(mesh))
+    rows = stage.sampler.prefill_rows * num_decode_shards(sampler.mesh)
+    block = _ids(rows, sampler.prefill_width, decode_sharding(sampler.mesh))
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
     return Program(
         name=PREFILL,
@@ -88,7 +89,7 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
 def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
-    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(mesh))
+    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(sampler.mesh))
     return Program(
         name=DECODE,
         function=sampler.programs.decoder(sampler.num_positions),
@@ -164,9 +165,12 @@ def _trainer(stage: RlStage, mesh: Mesh) -> tuple[Any, Any]:
 def _sampler(stage: RlStage, mesh: Mesh) -> tuple[Sampler, Any]:
     """The sampler, and the params as it keeps them while it samples."""
     sizes = stage.sampler
+    decode_mesh = mesh
+    if sizes.tensor is not None:
+        decode_mesh = make_decode_mesh(mesh, tensor=sizes.tensor)
     sampler = Sampler(
         stage.model,
-        mesh,
+        decode_mesh,
         num_slots=sizes.num_slots,
         max_prompt_len=sizes.max_prompt_len,
         max_total_len=stage.model.max_positions,
