@@ -7,7 +7,11 @@ from simex.core.config import load_experiment
 from simex.jobs.wiring import register
 
 # Files in its folders are only included by others.
-RUNNABLE = sorted([*EXPERIMENTS.glob("*.gin"), *EXPERIMENTS.glob("real/*.gin")])
+RUNNABLE = sorted(
+    path
+    for folder in (".", "paper", "real")
+    for path in EXPERIMENTS.glob(f"{folder}/*.gin")
+)
 
 
 @pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.name)

@@ -115,7 +115,7 @@ def test_stages_and_programs_are_chosen_by_name(smoke):
 
 def test_without_libtpu_a_plan_says_how_to_get_it(smoke, monkeypatch):
     monkeypatch.setattr("simex.plans.topology.has_libtpu", lambda: False)
-    with pytest.raises(UserError, match="launch/local tpu"):
+    with pytest.raises(UserError, match="launch/local libtpu"):
         make_plan(smoke, parse_topology("v5e:4x4"))
 
 
