@@ -155,6 +155,7 @@ def _plan_rl(jobs: _Jobs, job: Job) -> RlStage:
             prefill_rows=shape.prefill_rows,
             max_prompt_len=shape.max_prompt_len or model.max_positions - 16,
             cache_dtype=shape.cache_dtype,
+            tensor=shape.tensor,
         ),
         # The params that a run began from, and with staleness those that it samples by.
         num_param_copies=2 if settings["max_staleness"] else 1,

@@ -19,6 +19,10 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 from simex.models.softmax_attention import Window
 
 _MAX_BLOCK = 512  # positions; a larger one does not fit the vector memory of v5e
+# The fused backward kernel leaves a gradient of the queries for each block of keys, to
+# be added up: 28 GiB a layer for 65,536 positions of Qwen2.5-7B. Longer rows take two
+# kernels, which compute the scores once more.
+_MAX_FUSED_BLOCKS = 8
 
 
 def splash_attention(
@@ -86,6 +90,7 @@ def _make_kernel(
         for size in (_MAX_BLOCK, 256, 128)
         if num_positions // num_parts % size == 0
     )
+    is_fused = num_positions // block <= _MAX_FUSED_BLOCKS
     return kernels.make_splash_mha(
         masks.MultiHeadMask([mask] * num_heads),
         head_shards=1,
@@ -97,7 +102,9 @@ def _make_kernel(
             block_q_dkv=block,
             block_kv_dkv=block,
             block_kv_dkv_compute=block,
-            use_fused_bwd_kernel=True,
+            block_q_dq=None if is_fused else block,
+            block_kv_dq=None if is_fused else block,
+            use_fused_bwd_kernel=is_fused,
         ),
     )
 

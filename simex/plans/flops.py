@@ -56,6 +56,8 @@ def model_work(stage: Stage, program: str, num_devices: int) -> ModelWork:
 
 def num_decode_groups(stage: RlStage, num_devices: int) -> int:
     """Groups of devices that decode rows of their own: those along `tensor` share."""
+    if stage.sampler.tensor is not None:
+        return num_devices // stage.sampler.tensor
     sizes = dataclasses.asdict(stage.mesh)
     tensor = sizes.pop("tensor")
     if tensor > 0:
@@ -83,10 +85,10 @@ def _causal(model: ModelConfig, row_len: int) -> float:
 def _rows(model: ModelConfig, rows: int, row_len: int, *, trains: bool) -> ModelWork:
     tokens = rows * row_len
     forward = _causal(model, row_len)
-    # A flash backward pass multiplies 5 times where the forward pass does twice; with
-    # rematerialisation the forward pass runs once more.
+    # Where the forward pass of a flash kernel multiplies twice, the two kernels of the
+    # backward pass do so 3 and 4 times; with rematerialisation it runs once more.
     again = 0 if model.remat == "none" else 1
-    passes = 1 + again + 2.5 if trains else 1
+    passes = 1 + again + 3.5 if trains else 1
     return ModelWork(
         tokens=tokens,
         flops=tokens * forward * (3 if trains else 1),

@@ -21,8 +21,10 @@ from simex.sft.loop import make_sft_step
 from simex.sharding.mesh import (
     batch_sharding,
     decode_sharding,
+    make_decode_mesh,
     num_decode_shards,
     replicated,
+    require_division,
 )
 from simex.train.optimizer import make_optimizer
 from simex.train.state import abstract_train_state
@@ -72,8 +74,8 @@ def _make_sft_update(stage: SftStage, mesh: Mesh) -> Program:
 
 def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
-    rows = stage.sampler.prefill_rows * num_decode_shards(mesh)
-    block = _ids(rows, sampler.prefill_width, decode_sharding(mesh))
+    rows = stage.sampler.prefill_rows * num_decode_shards(sampler.mesh)
+    block = _ids(rows, sampler.prefill_width, decode_sharding(sampler.mesh))
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
     return Program(
         name=PREFILL,
@@ -87,7 +89,7 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
 def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
     cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
-    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(mesh))
+    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(sampler.mesh))
     return Program(
         name=DECODE,
         function=sampler.programs.decoder(sampler.num_positions),
@@ -98,6 +100,7 @@ def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
 
 
 def _make_logprobs(stage: RlStage, mesh: Mesh) -> Program:
+    require_division("tokens", (stage.rows, stage.seq_len), mesh)
     trainer, state = _trainer(stage, mesh)
     batch = _ids(stage.rows, stage.seq_len, batch_sharding(mesh))
     return Program(
@@ -162,9 +165,12 @@ def _trainer(stage: RlStage, mesh: Mesh) -> tuple[Any, Any]:
 def _sampler(stage: RlStage, mesh: Mesh) -> tuple[Sampler, Any]:
     """The sampler, and the params as it keeps them while it samples."""
     sizes = stage.sampler
+    decode_mesh = mesh
+    if sizes.tensor is not None:
+        decode_mesh = make_decode_mesh(mesh, tensor=sizes.tensor)
     sampler = Sampler(
         stage.model,
-        mesh,
+        decode_mesh,
         num_slots=sizes.num_slots,
         max_prompt_len=sizes.max_prompt_len,
         max_total_len=stage.model.max_positions,
@@ -204,6 +210,7 @@ def _rl_batch(stage: RlStage, mesh: Mesh) -> dict[str, Any]:
 def _batch(
     mesh: Mesh, rows: int, seq_len: int, floats: tuple[str, ...]
 ) -> dict[str, Any]:
+    require_division("tokens", (rows, seq_len), mesh)
     extra = {
         name: jax.ShapeDtypeStruct(
             (rows, seq_len), jnp.float32, sharding=batch_sharding(mesh)

@@ -18,6 +18,7 @@ class SamplerSizes:
     max_prompt_len: int
     cache_dtype: str
     stop_ids: tuple[int, ...] = (0,)
+    tensor: int | None = None  # devices that decode together; None: as they train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -104,5 +104,5 @@ def require_libtpu() -> None:
         raise UserError(
             "A plan for a TPU needs its compiler, libtpu, which runs on any x86-64 "
             "Linux machine and is not installed here. Install it with `launch/local "
-            "tpu` (203 MB), or plan for --topology cpu:8."
+            "libtpu` (203 MB), or plan for --topology cpu:8."
         )

@@ -95,7 +95,11 @@ def make_mesh(
         )
     num_slices = len({getattr(device, "slice_index", 0) for device in devices})
     if num_slices == 1:  # one slice, or devices that do not know of slices
-        return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=_AUTO, devices=devices)
+        # An axis of the mesh may be half of an axis of the torus: 2 of 4 x 4 x 8.
+        array = mesh_utils.create_device_mesh(
+            tuple(sizes), devices, allow_split_physical_axes=True
+        )
+        return Mesh(array, MESH_AXES, axis_types=_AUTO)
     if sizes[0] != num_slices:
         raise UserError(
             f"MeshConfig.slices must be {num_slices}, the number of slices that the "
@@ -238,15 +242,8 @@ def put_batch(
     Raises UserError when they do not divide, or when a device of this process needs
     rows that the process did not read.
     """
-    parts = {"rows": num_batch_shards(mesh), "positions": mesh.shape["sequence"]}
     for name, array in batch.items():
-        sizes = (num_rows or array.shape[0], *array.shape[1:])
-        for (what, shards), size in zip(parts.items(), sizes):
-            if size % shards:
-                raise UserError(
-                    f"The {what} of a batch must divide over {shards} devices, but "
-                    f"`{name}` has {size} {what}. Use a multiple of {shards}."
-                )
+        require_division(name, (num_rows or array.shape[0], *array.shape[1:]), mesh)
     sharding = batch_sharding(mesh)
     if sharding.is_fully_addressable:
         return jax.device_put(batch, sharding)
@@ -271,3 +268,14 @@ def _put_own_rows(
 
     shape = (num_rows, *array.shape[1:])
     return jax.make_array_from_callback(shape, sharding, take)
+
+
+def require_division(name: str, shape: Sequence[int], mesh: Mesh) -> None:
+    """Raises UserError for a batch [B, T] that does not divide over the mesh."""
+    parts = {"rows": num_batch_shards(mesh), "positions": mesh.shape["sequence"]}
+    for (what, shards), size in zip(parts.items(), shape):
+        if size % shards:
+            raise UserError(
+                f"The {what} of a batch must divide over {shards} devices, but "
+                f"`{name}` has {size} {what}. Use a multiple of {shards}."
+            )

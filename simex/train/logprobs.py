@@ -9,9 +9,14 @@ import jax.numpy as jnp
 
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params, forward, logits, output_kernel
+from simex.sharding.activations import current_mesh
 from simex.sharding.local import run_on_own_positions
+from simex.sharding.mesh import platform_of
 
-MAX_CHUNK_LOGITS = 16 * 2**20  # numbers of one [B, T/chunks, V] block: 64 MiB
+# Numbers of one [B, T/chunks, V] block of a device. Small ones stay in a CPU's cache; a
+# TPU reads and writes the gradient of the whole output layer once a chunk.
+MAX_CHUNK_LOGITS = 16 * 2**20  # 64 MiB
+MAX_CHUNK_LOGITS_TPU = 256 * 2**20  # 1 GiB
 
 
 def token_logprobs(
@@ -20,7 +25,7 @@ def token_logprobs(
     batch: Mapping[str, jax.Array],
     *,
     temperature: jax.Array | float = 1.0,
-    max_chunk_logits: int = MAX_CHUNK_LOGITS,
+    max_chunk_logits: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Logprob of every token given its segment's past, and the entropy it came from.
 
@@ -31,6 +36,7 @@ def token_logprobs(
         temperature: logits are divided by it; must be positive.
         max_chunk_logits: positions are taken in chunks so that no block of logits on a
             device is larger; with several chunks the backward pass computes logits again.
+            None: what suits the platform.
 
     Returns:
         (logprobs_BT, entropy_BT), float32, aligned with tokens: element t belongs to
@@ -46,12 +52,11 @@ def token_logprobs(
     )
     targets_BT = jnp.roll(tokens_BT, -1, axis=1)
     name, kernel, axes = output_kernel(config, params)
+    limit = max_chunk_logits or _max_chunk_logits()
 
     def score(kernel: jax.Array, hidden_BTD: jax.Array, targets_BT: jax.Array) -> Any:
         own = {name[0]: {name[1]: kernel}}
-        return _next_token(
-            config, own, hidden_BTD, targets_BT, temperature, max_chunk_logits
-        )
+        return _next_token(config, own, hidden_BTD, targets_BT, temperature, limit)
 
     next_logprobs_BT, next_entropy_BT = run_on_own_positions(
         score, kernel, hidden_BTD, targets_BT, axes=axes, dtype=config.compute_dtype
@@ -99,6 +104,12 @@ def _next_token(
     _, scores = jax.lax.scan(body, None, (split(hidden_BTD), split(targets_BT)))
     logprobs, entropy = (jnp.moveaxis(x, 0, 1).reshape(B, T) for x in scores)
     return logprobs, entropy
+
+
+def _max_chunk_logits() -> int:
+    mesh = current_mesh()
+    is_tpu = mesh is not None and platform_of(mesh) == "tpu"
+    return MAX_CHUNK_LOGITS_TPU if is_tpu else MAX_CHUNK_LOGITS
 
 
 def _num_chunks(num_logits: int, num_positions: int, max_chunk_logits: int) -> int:

@@ -9,8 +9,8 @@ from simex.jobs.wiring import register
 # Files in its folders are only included by others.
 RUNNABLE = sorted(
     path
-    for pattern in ("*.gin", "real/*.gin", "eval/*.gin")
-    for path in EXPERIMENTS.glob(pattern)
+    for folder in (".", "paper", "real", "eval")
+    for path in EXPERIMENTS.glob(f"{folder}/*.gin")
 )
 
 
