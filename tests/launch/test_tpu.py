@@ -34,7 +34,6 @@ mkdir -p "$dir"
 echo "$WORKER: $*" >>"$FAKE_GCLOUD/ran.txt"
 echo "begins"
 for step in 1 2 3 4; do
-  if [[ -f $dir/step && $(cat "$dir/step") -ge $step ]]; then continue; fi
   event=$(grep "^$step " "$FAKE_GCLOUD/events" | cut -d' ' -f2)
   case $event in
     preempt)
@@ -47,6 +46,7 @@ for step in 1 2 3 4; do
     fail1) [[ $WORKER == *-1 ]] && exit 1 ;;
     refuse) echo "simex: no such thing"; exit 2 ;;
   esac
+  if [[ -f $dir/step && $(cat "$dir/step") -ge $step ]]; then continue; fi
   echo "step $step"
   [[ $WORKER == *-0 ]] && echo "$step" >"$dir/step"
 done
