@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
+LAUNCH = pathlib.Path(__file__).parents[2] / "launch"
 
 # Stands where a Python stands: says what it was called with.
 FAKE_PYTHON = '#!/bin/sh\necho "$@"\n'
