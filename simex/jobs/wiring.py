@@ -31,6 +31,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     write_explanations,
     write_report,
 )
+from simex.jobs.checkpoint_teller import CheckpointTeller
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.nlex.completion.endpoint import Endpoint
@@ -45,6 +46,7 @@ from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
+    CheckpointTeller,
     CreditConfig,
     CurriculumRuns,
     DecoderShape,
