@@ -38,14 +38,19 @@ def write_card(
 def _describe(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     counts: collections.Counter[str] = collections.Counter()
     licenses: collections.Counter[str] = collections.Counter()
+    programs: dict[str, collections.Counter[str]] = {}
     for shard in shards:
         counts.update(shard["counts"])
+        for origin, found in shard["programs"].items():
+            programs.setdefault(origin, collections.Counter()).update(found)
         licenses.update(shard["licenses"])
     described: dict[str, Any] = {
         "num_examples": sum(shard["num_examples"] for shard in shards),
         "num_shards": len(shards),
         "num_bytes": sum(shard["num_bytes"] for shard in shards),
         "runs": dict(sorted(counts.items())),
+        # A program is kept if an example of it is.
+        "programs": {o: dict(sorted(c.items())) for o, c in sorted(programs.items())},
         "licenses": dict(sorted(licenses.items())),
         "target_chars": _lengths(shards, "num_target_chars"),
         "samples": [s for shard in shards[:_MAX_SAMPLES] for s in shard["samples"]],
@@ -74,6 +79,12 @@ def _render(card: Mapping[str, Any]) -> str:
         lines += [f"## {split}", "", f"{found['num_examples']} examples", ""]
         lines += ["| runs | number |", "|---|---|"]
         lines += [f"| {what} | {number} |" for what, number in found["runs"].items()]
+        lines += ["", "| programs of | came to | number |", "|---|---|---|"]
+        lines += [
+            f"| {origin} | {what} | {number} |"
+            for origin, fates in found["programs"].items()
+            for what, number in fates.items()
+        ]
         for name in ("target_chars", "tokens"):
             if found.get(name):
                 shown = ", ".join(f"{k} {v}" for k, v in found[name].items())

@@ -11,26 +11,28 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from simex.core.files import write_atomically, write_bytes_atomically
 from simex.data.records import Example
-from simex.data.runs import CurriculumRuns, FileRuns, Run
+from simex.data.runs import Run, ShardedRuns
 from simex.data.shards import write_shard
 from simex.nlex.grounding import Grounding, check_grounding
 from simex.nlex.rewriters import REWRITERS
 from simex.nlex.truth import Truth
-from simex.sandbox.pool import SandboxPool
-from simex.tasks import predict_output
+from simex.problems.problem import Limits
+from simex.sandbox.pool import RunPool
+from simex.tasks import explain, predict_output
 from simex.tokens.chat import render
 from simex.tokens.tokenizer import SentencePieceTokenizer
 from simex.traces.collect import TraceFailure, collect_traces
 from simex.traces.trace import Trace
 
 SAMPLES_PER_SHARD = 1
+KEPT = "kept"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,13 +40,15 @@ class ShardPlan:
     """What every shard of a dataset shares."""
 
     out: str
-    runs: CurriculumRuns | FileRuns
+    runs: ShardedRuns
     shard_size: int
     seed: int
     style: str
     min_grounding: float
     max_chars: int
     max_events: int
+    max_trace_bytes: int
+    cpu_secs: float
     verify: bool
     tokenizer: str  # path of a sentencepiece model; "": no ids are written
     backend: str
@@ -56,26 +60,31 @@ def report_path(out: str | os.PathLike[str], split: str, index: int) -> pathlib.
     return pathlib.Path(out) / "reports" / f"{split}-{index:05d}.json"
 
 
-def make_shard(plan: ShardPlan, split: str, index: int, pool: SandboxPool) -> None:
+def make_shard(plan: ShardPlan, split: str, index: int, pool: RunPool) -> None:
     """Writes one shard: its records, its ids and, last, its report."""
     kept: list[Example] = []
     counts: collections.Counter[str] = collections.Counter()
     licenses: collections.Counter[str] = collections.Counter()
     dropped_ids: dict[str, str] = {}
+    programs: dict[str, tuple[str, str]] = {}  # origin, and what became of it
     for run, told in _explain_all(plan, split, index, pool):
-        if isinstance(told, str):
-            counts[told] += 1
-            dropped_ids[run.id] = told
-        else:
-            counts["kept"] += 1
+        if isinstance(told, Example):
             licenses[run.license] += 1
             kept.append(told)
+        else:
+            dropped_ids[run.id] = told
+        fate = told if isinstance(told, str) else KEPT
+        counts[fate] += 1
+        # Of a program with no example at all the first run says why.
+        if fate == KEPT or run.program not in programs:
+            programs[run.program] = run.origin, fate
     folder = pathlib.Path(plan.out) / "shards"
     size_bytes = write_shard(folder / f"{split}-{index:05d}.array_record", kept)
     report: dict[str, Any] = {
         "num_examples": len(kept),
         "num_bytes": size_bytes,
         "counts": dict(sorted(counts.items())),
+        "programs": _count_by_origin(programs.values()),
         "licenses": dict(sorted(licenses.items())),
         "dropped": dropped_ids,
         "num_target_chars": [len(example.target) for example in kept],
@@ -87,8 +96,15 @@ def make_shard(plan: ShardPlan, split: str, index: int, pool: SandboxPool) -> No
         json.dump(report, file)
 
 
+def _count_by_origin(fates: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    counts: dict[str, collections.Counter[str]] = {}
+    for origin, fate in fates:
+        counts.setdefault(origin, collections.Counter())[fate] += 1
+    return {o: dict(sorted(count.items())) for o, count in sorted(counts.items())}
+
+
 def _explain_all(
-    plan: ShardPlan, split: str, index: int, pool: SandboxPool
+    plan: ShardPlan, split: str, index: int, pool: RunPool
 ) -> Iterator[tuple[Run, Example | str]]:
     """Each run with its example, or with why there is none."""
     shard = plan.runs.shard(split, index, size=plan.shard_size, seed=plan.seed)
@@ -97,6 +113,8 @@ def _explain_all(
         pool,
         [(run.source, run.stdin) for run in runs],
         max_events=plan.max_events,
+        max_bytes=plan.max_trace_bytes,
+        limits=Limits(cpu_secs=plan.cpu_secs),
         verify=plan.verify,
     )
     for run, trace in zip(runs, traces, strict=True):
@@ -108,21 +126,42 @@ def _explain_all(
 
 
 def _explain(plan: ShardPlan, run: Run, trace: Trace) -> Example | str:
+    if run.expected not in (None, trace.stdout):
+        return "traced stdout differs from an earlier run's"
     if trace.is_truncated:
-        return "trace truncated"
+        is_long = len(trace.events) >= plan.max_events
+        over = (
+            f"{plan.max_events} events" if is_long else f"{plan.max_trace_bytes} bytes"
+        )
+        return f"the trace is over {over}"
     told = REWRITERS[plan.style](trace)
     if len(told.text) > plan.max_chars:
         return "explanation too long"
     grounding: Grounding = check_grounding(told, Truth(trace))
     if grounding.score < plan.min_grounding:
         return "not grounded"
+    return make_example(run, told.text, trace.stdout)
+
+
+def make_example(run: Run, thought: str, stdout: str) -> Example:
+    """The example of a run: of a function its value is asked for, else its stdout."""
+    if run.call:
+        # The program ends with printing the value, which the prompt asks for.
+        source = run.source.rsplit("\nprint(", 1)[0]
+        task, prompt = "explain", explain.render_prompt(source, run.call)
+        target = explain.render_target(thought, run.call, stdout)
+    else:
+        task = "predict_output"
+        prompt = predict_output.render_prompt(run.source, run.stdin)
+        target = predict_output.render_target(thought, stdout)
     return Example(
-        id=f"{run.id}/predict",
-        task="predict_output",
-        prompt=predict_output.render_prompt(run.source, run.stdin),
-        target=predict_output.render_target(told.text, trace.stdout),
+        id=f"{run.id}/{'explain' if run.call else 'predict'}",
+        task=task,
+        prompt=prompt,
+        target=target,
         group=run.group,
         source=run.origin,
+        license=run.license,
     )
 
 

@@ -2,11 +2,9 @@
 
 import dataclasses
 import itertools
-import pathlib
 from collections.abc import Iterator
+from typing import Protocol
 
-from simex.core.errors import UserError
-from simex.core.files import read_jsonl
 from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.draft import draw_drafts
 from simex.problems.sources.curriculum.spec import Grammar
@@ -17,11 +15,23 @@ class Run:
     """One program on one stdin."""
 
     id: str
+    program: str  # runs of one program have this in common
     group: str  # examples of one group never sit on both sides of a split
     source: str
     stdin: str
     origin: str  # a name in problems.sources.SOURCES
     license: str = "Apache-2.0"
+    expected: str | None = None  # what an earlier run printed; None: not known
+    call: str = ""  # of a function: the expression whose repr is printed at the end
+    problem: str = ""  # the id of the problem with a statement that it is to solve
+
+
+class ShardedRuns(Protocol):
+    """Runs of which any shard can be had; a pure function of its arguments."""
+
+    def shard(self, split: str, index: int, *, size: int, seed: int) -> Iterator[Run]:
+        """At most `size` runs; those of one program follow each other."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +57,7 @@ class CurriculumRuns:
         runs = (
             Run(
                 id=f"{split}/{index:05d}/{draft.id}/{role}/{number}",
+                program=f"{split}/{index:05d}/{draft.id}/{role}",
                 group=draft.composition,
                 source=source,
                 stdin=stdin,
@@ -60,36 +71,3 @@ class CurriculumRuns:
             for number, stdin in enumerate(draft.public_inputs)
         )
         return itertools.islice(runs, size)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FileRuns:
-    """Runs from a JSON-lines file: id, group, program, stdin and, if known, license.
-
-    A record without these is an error that names its line's id; nothing is passed over.
-    """
-
-    path: str
-    split: str = "train"
-
-    def shard(self, split: str, index: int, *, size: int, seed: int) -> Iterator[Run]:
-        """The runs from `index * size` on; none where the file has ended."""
-        del seed
-        if split != self.split:
-            return
-        records = read_jsonl(pathlib.Path(self.path))
-        for record in itertools.islice(records, index * size, (index + 1) * size):
-            missing = {"id", "program", "stdin"} - set(record)
-            if missing:
-                raise UserError(
-                    f"{self.path}: each record must have id, program and stdin; "
-                    f"{record.get('id', '?')!r} lacks {', '.join(sorted(missing))}."
-                )
-            yield Run(
-                id=str(record["id"]),
-                group=str(record.get("group") or record.get("problem") or record["id"]),
-                source=record["program"],
-                stdin=record["stdin"],
-                origin=pathlib.Path(self.path).stem,
-                license=str(record.get("license", "unknown")),
-            )

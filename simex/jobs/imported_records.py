@@ -76,7 +76,8 @@ def _sort(record: dict) -> Iterator[tuple[str, dict]]:
             else:
                 expected = test["stdout"] if role == "right" else None
                 more = {"role": role, "source": source, "stdin": test["stdin"]}
-                yield "runs", run | more | {"expected": expected}
+                more |= {"origin": record["source"], "expected": expected}
+                yield "runs", run | more
 
 
 def _function_record(run: dict, record: dict, source: str, test: dict) -> dict:

@@ -7,8 +7,9 @@ has its line in `rollouts.objectives`.
 
 import gin
 
+from simex.data.listed_runs import FileRuns, ImportedRuns
 from simex.data.mixture import Mixture
-from simex.data.runs import CurriculumRuns, FileRuns
+from simex.data.runs import CurriculumRuns
 from simex.evals.fix_loop import FixLoop
 from simex.jobs import (  # noqa: F401  (importing a job registers it)
     analyse_predictions,
@@ -34,6 +35,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     write_explanations,
     write_report,
 )
+from simex.jobs.checkpoint_teller import CheckpointTeller
 from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
@@ -50,6 +52,7 @@ from simex.rollouts.objectives import OBJECTIVES
 from simex.sharding.mesh import MeshConfig
 
 CONSTRUCTORS = (
+    CheckpointTeller,
     CreditConfig,
     CurriculumRuns,
     DecoderShape,
@@ -60,6 +63,7 @@ CONSTRUCTORS = (
     FixLoop,
     Grammar,
     HarvestLimits,
+    ImportedRuns,
     MaxSizes,
     MeshConfig,
     Mixture,

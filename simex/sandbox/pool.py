@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Self
+from typing import Protocol, Self
 
 from simex.core.errors import InfraError, UserError
 from simex.sandbox.driver_client import IN_FLIGHT_PER_WORKER, DriverClient
@@ -34,6 +34,16 @@ class PoolCounters:
     num_recycled_workers: int
     num_driver_restarts: int
     statuses: dict[RunStatus, int]
+
+
+class RunPool(Protocol):
+    """Whatever runs programs; `SandboxPool`, or `sandbox.driverless.DriverlessPool`."""
+
+    num_workers: int
+
+    def submit(self, request: RunRequest) -> Future[RunOutcome]:
+        """Queue one run. `result()` raises InfraError after all attempts failed."""
+        ...
 
 
 class SandboxPool:

@@ -13,7 +13,7 @@ from simex.core.errors import InfraError
 from simex.problems.problem import Limits
 from simex.sandbox.in_order import in_order
 from simex.sandbox.outcome import RunOutcome, RunRequest, RunStatus
-from simex.sandbox.pool import SandboxPool
+from simex.sandbox.pool import RunPool
 from simex.traces.parse import parse_trace
 from simex.traces.trace import Trace
 
@@ -50,14 +50,14 @@ class _TraceJob:
 
 
 def collect_traces(
-    pool: SandboxPool,
+    pool: RunPool,
     programs: Iterable[tuple[str, str]],
     *,
     max_events: int = 10_000,
     max_bytes: int = 1 << 20,
     limits: Limits = Limits(),
     verify: bool = True,
-    verifying_pool: SandboxPool | None = None,
+    verifying_pool: RunPool | None = None,
 ) -> Iterator[Trace | TraceFailure]:
     """A trace or a failure for each (source, stdin), in order.
 

@@ -35,12 +35,12 @@ class RayCluster:
 
     def count_cores(self) -> int:
         """Of the whole cluster. Raises InfraError where there is none."""
-        ray = _connect()
+        ray = connect()
         return max(1, int(ray.cluster_resources().get("CPU", 0)))
 
     def start(self, slot: int, switched_off: frozenset[str] = frozenset()) -> Worker:
         """Raises InfraError where the cluster has no room or its machine no jail."""
-        ray = _connect()
+        ray = connect()
         try:
             actor_class = ray.remote(num_cpus=1, max_restarts=0)(JailedWorker)
             actor = actor_class.remote(slot, switched_off)
@@ -49,7 +49,8 @@ class RayCluster:
             raise InfraError(f"ray: {error}") from None
 
 
-def _connect() -> Any:
+def connect() -> Any:
+    """The module `ray`, connected. Raises InfraError where there is no cluster."""
     import ray
 
     if not ray.is_initialized():
