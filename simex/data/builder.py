@@ -1,7 +1,7 @@
 """Datasets of examples: a TFDS builder that writes ArrayRecord files.
 
-    out/simex_examples/1.0.0/dataset_info.json, features.json,
-    out/simex_examples/1.0.0/simex_examples-train.array_record-00000-of-00001, ...
+    out/simex_examples/1.1.0/dataset_info.json, features.json,
+    out/simex_examples/1.1.0/simex_examples-train.array_record-00000-of-00001, ...
 
 No TensorFlow is needed to write or to read. The same examples give the same bytes.
 """
@@ -59,7 +59,7 @@ class StoredExamples(Sequence[Example]):
 
 
 def _parse_stored(data: bytes) -> Example:
-    # Six texts a record: TFDS's own decoder of nested features takes ten times as long.
+    # Seven texts a record: TFDS's own decoder of nested features takes ten times as long.
     fields = _RECORD.FromString(data).features.feature
     return parse_record({name: fields[name].bytes_list.value[0] for name in FIELDS})
 
@@ -84,9 +84,10 @@ class _DeterministicWriter(writer.ExampleWriter):
 class SimexExamples(tfds.core.GeneratorBasedBuilder):
     """Examples from a folder with one JSON-lines file a split."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
-        "1.0.0": "id, task, prompt, target, group and source as text."
+        "1.0.0": "id, task, prompt, target, group and source as text.",
+        "1.1.0": "The licence of the program, too.",
     }
 
     def __init__(self, *, jsonl_dir: str | pathlib.Path, **kwargs: Any):

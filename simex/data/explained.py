@@ -129,7 +129,11 @@ def _explain(plan: ShardPlan, run: Run, trace: Trace) -> Example | str:
     if run.expected not in (None, trace.stdout):
         return "traced stdout differs from an earlier run's"
     if trace.is_truncated:
-        return "trace truncated"
+        is_long = len(trace.events) >= plan.max_events
+        over = (
+            f"{plan.max_events} events" if is_long else f"{plan.max_trace_bytes} bytes"
+        )
+        return f"the trace is over {over}"
     told = REWRITERS[plan.style](trace)
     if len(told.text) > plan.max_chars:
         return "explanation too long"
@@ -157,6 +161,7 @@ def make_example(run: Run, thought: str, stdout: str) -> Example:
         target=target,
         group=run.group,
         source=run.origin,
+        license=run.license,
     )
 
 

@@ -145,6 +145,7 @@ def _read_solutions(path: pathlib.Path) -> Iterator[ListedProgram]:
                     stdin=test.stdin,
                     origin=problem.source,
                     license=item.program_licenses.get(text, problem.license),
+                    problem=problem.id,
                 )
                 for number, test in enumerate(problem.tests)
             )

@@ -11,7 +11,7 @@ class Example:
 
     Example: ``Example(id="sum/0/explain/1", task="explain", group="sum",
     prompt="[PYTHON]\\nprint(1 + 2)\\n[/PYTHON]\\n", target="[ANSWER]3[/ANSWER]",
-    source="curriculum")``.
+    source="curriculum", license="Apache-2.0")``.
     """
 
     id: str  # unique in its dataset
@@ -20,6 +20,7 @@ class Example:
     target: str
     group: str  # examples of one group never sit on both sides of a split
     source: str  # a name in problems.sources.SOURCES
+    license: str = "unknown"  # of the program that it shows
 
     def __post_init__(self) -> None:
         for name in FIELDS:

@@ -23,6 +23,7 @@ class Run:
     license: str = "Apache-2.0"
     expected: str | None = None  # what an earlier run printed; None: not known
     call: str = ""  # of a function: the expression whose repr is printed at the end
+    problem: str = ""  # the id of the problem with a statement that it is to solve
 
 
 class ShardedRuns(Protocol):

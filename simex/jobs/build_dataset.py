@@ -1,39 +1,57 @@
 """Job: explanations, programs and repairs as examples, written by a TFDS builder."""
 
 import collections
+import itertools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import gin
 
 from simex.core.files import read_jsonl
 from simex.data.builder import build_dataset as build_tfds
+from simex.data.explained import make_example
 from simex.data.records import Example
+from simex.data.runs import Run
 from simex.problems.records import ProblemWithPrograms, from_record
-from simex.tasks import explain, predict_output, solve, submit_or_fix
+from simex.tasks import solve, submit_or_fix
 from simex.tasks.rewards import is_output_right
 
 # Two datasets from the same runs: with the explanation, and with the answer alone.
 VARIANTS = ("nlex", "direct")
+OWN_LICENSE = "Apache-2.0"  # of the generated curriculum
 
 
 @gin.configurable
-def build_dataset(workdir: pathlib.Path) -> None:
+def build_dataset(
+    workdir: pathlib.Path, *, problems: Sequence[str] = ("make_problems",)
+) -> None:
     """Writes build_dataset/{nlex,direct}/ (ArrayRecord, split "train").
 
     Both hold solving and fixing examples; "direct" leaves out every explanation, so
     that a model trained on it answers at once.
+
+    Args:
+      workdir: of the run.
+      problems: the stages whose train.jsonl is to be solved: "make_problems",
+        "import_problems".
     """
     explanations = workdir / "write_explanations" / "explanations.jsonl"
-    problems = {
+    paths = [workdir / stage / "train.jsonl" for stage in problems]
+    items = {
         item.problem.id: item
-        for item in map(
-            from_record, read_jsonl(workdir / "make_problems" / "train.jsonl")
-        )
+        for item in map(from_record, itertools.chain(*map(read_jsonl, paths)))
+        if _is_solvable(item)
     }
     for variant in VARIANTS:
-        examples = _make_examples(list(read_jsonl(explanations)), problems, variant)
+        examples = _make_examples(list(read_jsonl(explanations)), items, variant)
         build_tfds({"train": examples}, workdir / "build_dataset" / variant)
+
+
+def _is_solvable(item: ProblemWithPrograms) -> bool:
+    """Tests on stdin, some of them shown, one right answer each, and a right program."""
+    problem = item.problem
+    is_told = bool(problem.public_tests) and not problem.has_many_answers
+    return is_told and bool(item.right_programs)
 
 
 def _make_examples(
@@ -41,40 +59,39 @@ def _make_examples(
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for record in records:
-        if "thought" in record and record.get("split", "train") == "train":
+        if record.get("split", "train") != "train":
+            continue
+        if "thought" in record:
             thought = record["thought"] if variant == "nlex" else ""
             yield _make_explained(record, thought)
-        if "stdout" in record and record["role"] != "function":
+        if "stdout" in record and record.get("problem_id") in problems:
             key = (record["problem_id"], record["source"])
             outputs[key][record["stdin"]] = record["stdout"]
     for item in problems.values():
         yield _make_solution(item)
+    numbers: collections.Counter[tuple[str, str]] = collections.Counter()
     for (problem_id, source), by_stdin in outputs.items():
         item = problems[problem_id]
-        if len(by_stdin) == len(item.problem.public_tests):
-            yield _make_fix(item, source, by_stdin)
+        if by_stdin.keys() >= {test.stdin for test in item.problem.public_tests}:
+            key = problem_id, _role_of(item, source)
+            yield _make_fix(item, source, by_stdin, number=numbers[key])
+            numbers[key] += 1
 
 
 def _make_explained(record: dict, thought: str) -> Example:
-    if record["role"] == "function":
-        call, value = record["call"], record["stdout"]
-        source = record["source"].rsplit("\nprint(", 1)[0]
-        return Example(
-            id=f"{record['id']}/explain",
-            task="explain",
-            prompt=explain.render_prompt(source, call),
-            target=explain.render_target(thought, call, value),
-            group=record["group"],
-            source="functions",
-        )
-    return Example(
-        id=f"{record['id']}/predict",
-        task="predict_output",
-        prompt=predict_output.render_prompt(record["source"], record["stdin"]),
-        target=predict_output.render_target(thought, record["stdout"]),
+    is_call = record["role"] == "function"
+    default, own = ("functions", "unknown") if is_call else ("curriculum", OWN_LICENSE)
+    run = Run(
+        id=record["id"],
+        program=record["id"],
         group=record["group"],
-        source="curriculum",
+        source=record["source"],
+        stdin=record["stdin"],
+        origin=record.get("origin", default),
+        license=record.get("license", own),
+        call=record.get("call", ""),
     )
+    return make_example(run, thought, record["stdout"])
 
 
 def _make_solution(item: ProblemWithPrograms) -> Example:
@@ -86,27 +103,44 @@ def _make_solution(item: ProblemWithPrograms) -> Example:
         target=solve.render_target("", item.right_programs[0]),
         group=problem.composition,
         source=problem.source,
+        license=_license_of(item, item.right_programs[0]),
     )
 
 
+def _license_of(item: ProblemWithPrograms, program: str) -> str:
+    """Of the program; of the statement too, where that is another."""
+    own = item.problem.license
+    license = item.program_licenses.get(program, own)
+    return license if license == own else f"{license}; statement: {own}"
+
+
 def _make_fix(
-    item: ProblemWithPrograms, source: str, by_stdin: Mapping[str, str]
+    item: ProblemWithPrograms, source: str, by_stdin: Mapping[str, str], *, number: int
 ) -> Example:
     """Submit where every public test passes, else the right program."""
     problem = item.problem
     tests = problem.public_tests
     shown = [by_stdin[test.stdin] for test in tests]
     passed = [
-        is_output_right(output, test.expected_stdout, checker=problem.checker)
+        is_output_right(
+            output,
+            test.expected_stdout,
+            checker=problem.checker,
+            float_tol=problem.float_tol,
+        )
         for test, output in zip(tests, shown, strict=True)
     ]
     fixed = None if all(passed) else item.right_programs[0]
-    role = "right" if source in item.right_programs else "wrong"
     return Example(
-        id=f"{problem.id}/{role}/submit_or_fix",
+        id=f"{problem.id}/{_role_of(item, source)}{number or ''}/submit_or_fix",
         task="submit_or_fix",
         prompt=submit_or_fix.render_prompt(problem.statement, source, tests, shown),
         target=submit_or_fix.render_target(submit_or_fix.render_thought(passed), fixed),
         group=problem.composition,
         source=problem.source,
+        license=_license_of(item, source),
     )
+
+
+def _role_of(item: ProblemWithPrograms, source: str) -> str:
+    return "right" if source in item.right_programs else "wrong"

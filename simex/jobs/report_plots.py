@@ -1,7 +1,9 @@
 """The plots of a report, from the metrics and candidates in a workdir."""
 
+import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from simex.core.files import read_jsonl
 from simex.evals import candidates, loop_summary, summary
@@ -119,3 +121,43 @@ def find_rollout_pages(workdir: pathlib.Path) -> Iterator[Link]:
     for path in sorted(workdir.glob("**/rollouts/step_*.html")):
         place = path.relative_to(workdir)
         yield Link(path=place.as_posix(), text=f"{place.parts[0]}, {path.stem}")
+
+
+def plot_analysis(path: pathlib.Path) -> Iterator[Plot]:
+    """The tables of an analyse_predictions stage, parts along the x axis."""
+    if not path.exists():
+        return
+    tables = json.loads(path.read_text(encoding="utf-8"))
+    names = list(dict.fromkeys(n for found in tables.values() for n in found))
+    for name in names:
+        found = {label: t[name] for label, t in tables.items() if name in t}
+        if name == "untraced":
+            continue
+        first = next(iter(found.values()))
+        parts = list(
+            dict.fromkeys(r["part"] for t in found.values() for r in t["rows"])
+        )
+        series = tuple(
+            _parts_series(label, t["rows"], parts) for label, t in found.items()
+        )
+        yield Plot(
+            title=first["title"],
+            note="Share of predictions; bands are 95 % intervals.",
+            series=series,
+            x_label="",
+            x_names=tuple(parts),
+            is_share=True,
+        )
+
+
+def _parts_series(
+    label: str, rows: Sequence[Mapping[str, Any]], parts: Sequence[str]
+) -> Series:
+    ordered = sorted(rows, key=lambda row: parts.index(row["part"]))
+    return Series(
+        label=label,
+        x=tuple(parts.index(row["part"]) for row in ordered),
+        y=tuple(row["value"] for row in ordered),
+        low=tuple(row["low"] for row in ordered),
+        high=tuple(row["high"] for row in ordered),
+    )

@@ -10,8 +10,8 @@ import dataclasses
 import importlib.util
 import multiprocessing
 import os
+import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from simex.core.errors import InfraError, UserError
@@ -34,11 +34,12 @@ def make_in_processes(
     most = num_processes or num_usable_cores()
     # Forking a process that has threads, as jax has, may hang its child.
     context = multiprocessing.get_context("spawn")
+    is_over = context.Event()
     with concurrent.futures.ProcessPoolExecutor(
         min(most, len(wanted)) or 1,
         mp_context=context,
         initializer=_end_with,
-        initargs=(os.getpid(),),
+        initargs=(os.getpid(), is_over),
     ) as executor:
         futures = [executor.submit(_work, plan, shard) for shard in wanted]
         try:
@@ -47,6 +48,8 @@ def make_in_processes(
         finally:
             for future in futures:
                 future.cancel()
+            # Nobody waits for half a shard: the next attempt makes it again.
+            is_over.set()
 
 
 def make_on_ray(
@@ -99,12 +102,14 @@ def _work(plan: ShardPlan, shard: Shard) -> Shard:
     return shard
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, is_over: threading.Event) -> None:
     """Sees to it that this process does not outlive the job."""
+    # Ctrl-C reaches every process; what it means is decided by the parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECS_BETWEEN_LOOKS)
+        while os.getppid() == parent and not is_over.wait(_SECS_BETWEEN_LOOKS):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 import gin
 
 from simex.core.continued import continue_jsonl
-from simex.core.errors import InfraError
+from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
+from simex.data.listed_runs import ImportedRuns
 from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Limits
 from simex.problems.records import from_record
 from simex.traces import records
 from simex.traces.collect import TraceFailure, collect_traces
@@ -25,13 +27,16 @@ def trace_programs(
     max_bytes: int = 1 << 20,
     max_functions: int = 1_000,
     verify: bool = True,
+    imported: ImportedRuns | None = None,
+    cpu_secs: float = 2.0,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
-    """Writes trace_programs/{curriculum,functions}.jsonl, one record a run.
+    """Writes trace_programs/{curriculum,functions,imported}.jsonl, one record a run.
 
     Curriculum: a right and a wrong program of each training problem on its public
-    tests. Functions: the harvested calls, each with its split. A run that cannot be
-    traced keeps its place, with the reason.
+    tests. Functions: the harvested calls, each with its split. Imported: what
+    `import_problems` left, if asked for. A run that cannot be traced keeps its place,
+    with the reason.
 
     Args:
       workdir: of the run.
@@ -41,8 +46,20 @@ def trace_programs(
       verify: also run everything untraced and require the same stdout. Right programs
         and functions ran before, and are always held against what they printed then;
         without `verify` nobody knows whether a wrong program prints the same twice.
+      imported: which of the imported programs' runs to take; None for none.
+      cpu_secs: of a run.
       sandbox: where programs run.
+
+    Raises:
+      UserError: there is nothing to trace.
     """
+    problems = workdir / "make_problems" / "train.jsonl"
+    functions = workdir / "harvest_functions" / "functions.jsonl"
+    if imported is None and not problems.exists():
+        raise UserError(
+            f"trace_programs needs {problems} or trace_programs.imported; there is "
+            "neither. Run make_problems, or set it and run import_problems."
+        )
     folder = workdir / "trace_programs"
     with sandbox.open_pool() as pool:
         collect = functools.partial(
@@ -50,11 +67,15 @@ def trace_programs(
             pool,
             max_events=max_events,
             max_bytes=max_bytes,
+            limits=Limits(cpu_secs=cpu_secs),
             verify=verify,
         )
-        items = list(_list_curriculum(workdir / "make_problems" / "train.jsonl"))
-        _trace_all(items, folder / "curriculum.jsonl", collect)
-        functions = workdir / "harvest_functions" / "functions.jsonl"
+        if problems.exists():
+            items = list(_list_curriculum(problems))
+            _trace_all(items, folder / "curriculum.jsonl", collect)
+        if imported is not None:
+            items = list(_list_imported(imported, workdir))
+            _trace_all(items, folder / "imported.jsonl", collect)
         if functions.exists():
             calls = itertools.islice(_list_functions(functions), max_functions)
             _trace_all(list(calls), folder / "functions.jsonl", collect)
@@ -106,6 +127,24 @@ def _list_curriculum(path: pathlib.Path) -> Iterator[dict]:
                 }
 
 
+def _list_imported(imported: ImportedRuns, workdir: pathlib.Path) -> Iterator[dict]:
+    for program in imported.programs(workdir):
+        for run in program.runs:
+            record = {
+                "id": run.id,
+                "group": run.group,
+                "split": program.split,
+                "role": "function" if run.call else "program",
+                "problem_id": run.problem,
+                "origin": run.origin,
+                "license": run.license,
+                "source": run.source,
+                "stdin": run.stdin,
+                "expected": run.expected,
+            }
+            yield record | ({"call": run.call} if run.call else {})
+
+
 def _list_functions(path: pathlib.Path) -> Iterable[dict]:
     for record in read_jsonl(path):
         yield {
@@ -113,6 +152,7 @@ def _list_functions(path: pathlib.Path) -> Iterable[dict]:
             "group": record["group"],
             "split": record["split"],
             "role": "function",
+            "license": record.get("license", "unknown"),
             "call": record["call"],
             "source": record["program"],
             "stdin": "",

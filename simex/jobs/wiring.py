@@ -35,6 +35,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     write_explanations,
     write_report,
 )
+from simex.jobs.checkpoint_teller import CheckpointTeller
 from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
@@ -54,6 +55,7 @@ from simex.sharding.mesh import MeshConfig
 from simex.tasks.grounded import GroundingReward
 
 CONSTRUCTORS = (
+    CheckpointTeller,
     CreditConfig,
     Curriculum,
     CurriculumRuns,

@@ -6,6 +6,7 @@ import itertools
 import json
 import pathlib
 import sys
+import time
 from collections.abc import Iterable, Iterator
 
 import gin
@@ -15,8 +16,11 @@ from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_atomically
 from simex.core.names import unknown_name
 from simex.core.prng import host_rng
-from simex.core.progress import progress
+from simex.core.progress import SECS_BETWEEN_LINES, progress
+from simex.jobs.checkpoint_teller import CheckpointTeller
+from simex.nlex.completion import Completer
 from simex.nlex.completion.cache import CachedCompleter
+from simex.nlex.completion.cost import find_cost
 from simex.nlex.completion.endpoint import Endpoint, EndpointCompleter
 from simex.nlex.explanation import Explanation
 from simex.nlex.grounding import Grounding, check_grounding
@@ -40,6 +44,7 @@ def write_explanations(
     noise_place: str = "explanation",
     seed: int = 0,
     endpoint: Endpoint | None = None,
+    checkpoint: CheckpointTeller | None = None,
 ) -> None:
     """Writes write_explanations/explanations.jsonl and report.json.
 
@@ -57,13 +62,16 @@ def write_explanations(
       seed: of the noise.
       endpoint: of the language model that tells the traces, for the style "llm". Its
         answers are kept in cache.jsonl, and what they cost in cost.json.
+      checkpoint: of ours, in its stead.
     """
-    if (style == llm.STYLE) != (endpoint is not None):
+    tellers = [teller for teller in (endpoint, checkpoint) if teller is not None]
+    if len(tellers) != (1 if style == llm.STYLE else 0):
         raise UserError(
-            "write_explanations.endpoint must be set for the style 'llm', and only for "
-            f"it; got style {style!r} and endpoint {endpoint}."
+            "For the style 'llm', and only for it, one of write_explanations.endpoint "
+            f"and checkpoint must be set; got style {style!r}, endpoint {endpoint} and "
+            f"checkpoint {checkpoint}."
         )
-    if endpoint is None and style not in REWRITERS:
+    if not tellers and style not in REWRITERS:
         raise unknown_name("style", style, REWRITERS, where="write_explanations.style")
     wrong = Noise(fraction=noise, place=noise_place, seed=seed)
     folder = workdir / "write_explanations"
@@ -78,7 +86,10 @@ def write_explanations(
         shown = progress(records, label="nlex", unit="trace")
         rest = itertools.islice(shown, start, None)
         if endpoint is not None:
-            yield from _ask_model(rest, endpoint, folder, rules)
+            yield from _ask_endpoint(rest, endpoint, folder, rules)
+        elif checkpoint is not None:
+            completer = checkpoint.make_completer(workdir)
+            yield from _ask(rest, completer, checkpoint.salt, folder, rules)
         else:
             yield from (explain_record(r, style=style, rules=rules) for r in rest)
 
@@ -133,18 +144,41 @@ def explain_with_model(
     yield from (kept for kept, _ in pending)
 
 
-def _ask_model(
+def _ask_endpoint(
     records: Iterable[dict], endpoint: Endpoint, folder: pathlib.Path, rules: Rules
 ) -> Iterator[dict]:
     completer = EndpointCompleter(endpoint)
     salt = f"{endpoint.model} {endpoint.temperature} {endpoint.max_tokens}"
+    try:
+        yield from _ask(records, completer, salt, folder, rules, endpoint)
+    finally:
+        if completer.num_retries:
+            print(f"nlex: tried again: {dict(completer.num_retries)}", file=sys.stderr)
+
+
+def _ask(
+    records: Iterable[dict],
+    completer: Completer,
+    salt: str,
+    folder: pathlib.Path,
+    rules: Rules,
+    endpoint: Endpoint | None = None,
+) -> Iterator[dict]:
+    """Records as they are told; what was spent is shown on the way and kept."""
     cache = CachedCompleter(completer, folder / "cache.jsonl", salt=salt)
     rewriter = llm.LlmRewriter(cache)
-    yield from explain_with_model(records, rewriter, rules=rules)
-    print(f"nlex: {rewriter.cost}", file=sys.stderr)
-    with write_atomically(folder / "cost.json") as file:
-        cost = {**vars(rewriter.cost), "retries": dict(completer.num_retries)}
-        json.dump(cost, file, indent=1)
+    shown = time.monotonic()
+    try:
+        for record in explain_with_model(records, rewriter, rules=rules):
+            yield record
+            if time.monotonic() - shown >= SECS_BETWEEN_LINES:
+                shown = time.monotonic()
+                print(f"nlex: {find_cost(cache, endpoint)}", file=sys.stderr)
+    finally:
+        cost = find_cost(cache, endpoint)
+        print(f"nlex: {rewriter.counts}; {cost}", file=sys.stderr)
+        with write_atomically(folder / "cost.json") as file:
+            json.dump(dataclasses.asdict(cost), file, indent=1)
 
 
 def _prepare(record: dict) -> tuple[dict, Trace | None]:
@@ -197,7 +231,8 @@ def list_false_statements(explanation: Explanation, grounding: Grounding) -> lis
 def _write_report(folder: pathlib.Path) -> None:
     counts: collections.Counter[str] = collections.Counter()
     for record in read_jsonl(folder / "explanations.jsonl"):
-        kind = "functions" if record["role"] == "function" else "curriculum"
+        default = "functions" if record["role"] == "function" else "curriculum"
+        kind = record.get("origin", default)
         counts[f"{kind}: {record.get('dropped', 'kept')}"] += 1
         if "num_corrupted" in record and "grounding" in record:
             counts["noise: explanations with wrong values"] += (

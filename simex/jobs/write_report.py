@@ -23,6 +23,7 @@ from simex.jobs.report_estimates import (
 )
 from simex.jobs.report_plots import (
     find_rollout_pages,
+    plot_analysis,
     plot_best_at_k,
     plot_loops,
     plot_rl,
@@ -31,6 +32,8 @@ from simex.jobs.report_plots import (
 from simex.report.content import FixMatrix, Price, Report, Sample
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
+
+ANALYSIS = "analyse_predictions/analysis.json"
 
 
 @gin.configurable
@@ -65,7 +68,10 @@ def write_report(
         seed=seed,
         device=device,
         backend=backend,
-        tables={"prices": list(map(prices.to_record, priced))},
+        tables={
+            "prices": list(map(prices.to_record, priced)),
+            **_load_analysis(workdir),
+        },
     )
     write_page(
         stage_dir / "report.html",
@@ -87,6 +93,7 @@ def write_report(
             best_at_k=plot_best_at_k(load_candidates(workdir / SOLVING)),
             prices=tuple(Price(**prices.to_record(row)) for row in priced),
             loops=plot_loops(workdir / SOLVING),
+            analysis=tuple(plot_analysis(workdir / ANALYSIS)),
             links=tuple(find_rollout_pages(workdir)),
             fix_matrix=_count_fixes(workdir),
             samples=tuple(_choose_samples(workdir, num_samples)),
@@ -95,6 +102,21 @@ def write_report(
     )
     for name in ("results.json", "report.html"):
         shutil.copyfile(stage_dir / name, workdir / name)
+
+
+def _load_analysis(workdir: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+    """The tables of the analysis under flat names, each row with its checkpoint."""
+    if not (workdir / ANALYSIS).exists():
+        return {}
+    found = json.loads((workdir / ANALYSIS).read_text(encoding="utf-8"))
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for checkpoint, parts in found.items():
+        for name, table in parts.items():
+            rows = table["rows"] if isinstance(table, dict) else [{"count": table}]
+            tables.setdefault(f"analysis.{name}", []).extend(
+                {"checkpoint": checkpoint, **row} for row in rows
+            )
+    return tables
 
 
 def _count_fixes(workdir: pathlib.Path) -> FixMatrix:

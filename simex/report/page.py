@@ -95,7 +95,10 @@ def _read(name: str) -> str:
 def _svg(plot: Plot, is_wide: bool = False) -> Markup:
     width, height = (7.2, 3.4) if is_wide else (4.6, 2.7)
     plot = dataclasses.replace(
-        plot, title=printable(plot.title), x_label=printable(plot.x_label)
+        plot,
+        title=printable(plot.title),
+        x_label=printable(plot.x_label),
+        x_names=tuple(map(printable, plot.x_names)),
     )
     return Markup(render_svg(plot, width_inches=width, height_inches=height))
 

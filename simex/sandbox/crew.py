@@ -88,6 +88,8 @@ class Crew:
             if num_runs >= _RUNS_PER_WORKER:
                 self._drop_worker(slot)
                 num_runs = 0
+            if not job.future.set_running_or_notify_cancel():
+                continue
             num_runs += 1
             started_at = time.monotonic()
             try:

@@ -3,12 +3,15 @@
 from simex.sandbox.checkers import get_checker
 
 
-def is_output_right(stated: str, expected: str, *, checker: str) -> bool:
+def is_output_right(
+    stated: str, expected: str, *, checker: str, float_tol: float | None = None
+) -> bool:
     """Compares a stated stdout by the very rule that judges a printed one.
 
     Args:
       stated: what a model says, or what a run printed, as text.
       expected: the true stdout.
       checker: a name in sandbox.checkers.CHECKERS.
+      float_tol: the tolerance that the problem declares, if it does.
     """
-    return get_checker(checker)(stated.encode("utf-8", "replace"), expected)
+    return get_checker(checker, float_tol)(stated.encode("utf-8", "replace"), expected)

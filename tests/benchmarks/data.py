@@ -1,26 +1,35 @@
 """From programs to bytes: how fast, against bare execution, and with how much memory.
 
-    python tests/benchmarks/data.py --shards 4 --size 250 [--tokenizer FILE]
+    python -m tests.benchmarks.data --shards 8 --size 250
 
-Each round runs the programs of one shard bare in the sandbox, and then makes that shard
-(run traced, told, checked, tokenized, written), one worker each. CPU seconds of this
-process and of the sandbox are counted, so that other work on the machine matters less;
-"per_sec_of_cores" is what so many quiet cores do, since shards share nothing.
+First one worker runs the programs of a shard bare, then makes the shard (run traced,
+told, checked, tokenized, written), in turns: CPU seconds of everything below this
+process, and their ratio. Then as many processes as cores make the shards, as a job
+does; the rate is taken from the first whole shard to the last, so that the start of
+processes is left out. A tokenizer of the quickstart's size is trained on the first
+shard.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import resource
 import tempfile
 import time
 
 from simex.data.explained import ShardPlan, make_shard, report_path
 from simex.data.runs import CurriculumRuns
+from simex.jobs.shard_makers import make_in_processes
+from simex.jobs.train_tokenizer import CODE_SYMBOLS
+from simex.nlex.layout import LAYOUT_SYMBOLS
+from simex.nlex.rewriters import REWRITERS
 from simex.problems.sources.curriculum.spec import Grammar
+from simex.sandbox.driverless import DriverlessPool
 from simex.sandbox.outcome import RunRequest
-from simex.sandbox.pool import SandboxPool
+from simex.tasks import predict_output
+from simex.tokens.train_tokenizer import train_sentencepiece
+from simex.traces.collect import collect_traces
+from simex.traces.trace import Trace
 
 QUICKSTART = Grammar(
     feeds=("list",),
@@ -52,46 +61,62 @@ def cpu_secs() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mib() -> float:
-    """Of this process, now."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
-
-
-def measure(plan: ShardPlan, index: int) -> dict:
-    """One round: CPU and wall seconds of the bare runs and of the shard."""
+def measure(plan: ShardPlan, index: int, pool: DriverlessPool) -> dict[str, float]:
+    """One turn: CPU and wall seconds of the bare runs and of the shard."""
     runs = list(plan.runs.shard("train", index, size=plan.shard_size, seed=plan.seed))
-    with SandboxPool(1, plan.backend) as pool:
-        # The jail is up before the clock starts: a build starts it once.
-        assert pool.submit(RunRequest(source="", stdin="")).result().status.is_ok
-        begin, wall = cpu_secs(), time.monotonic()
-        requests = (RunRequest(source=r.source, stdin=r.stdin) for r in runs)
-        assert all(outcome.status.is_ok for outcome in pool.run_all(requests))
-        bare, bare_wall = cpu_secs() - begin, time.monotonic() - wall
-        begin, wall = cpu_secs(), time.monotonic()
-        make_shard(plan, "train", index, pool)
-        cpu, wall = cpu_secs() - begin, time.monotonic() - wall
-    report = json.loads(report_path(plan.out, "train", index).read_text())
+    begin, wall = cpu_secs(), time.monotonic()
+    futures = [pool.submit(RunRequest(source=r.source, stdin=r.stdin)) for r in runs]
+    assert all(future.result().status.is_ok for future in futures)
+    bare, bare_wall = cpu_secs() - begin, time.monotonic() - wall
+    begin, wall = cpu_secs(), time.monotonic()
+    make_shard(plan, "train", index, pool)
     return {
-        "examples": report["num_examples"],
+        "examples": num_examples(plan, index),
         "bare_cpu": bare,
         "bare_wall": bare_wall,
-        "cpu": cpu,
-        "wall": wall,
-        "resident_mib": resident_mib(),
+        "cpu": cpu_secs() - begin,
+        "wall": time.monotonic() - wall,
     }
 
 
+def num_examples(plan: ShardPlan, index: int) -> int:
+    """Of a whole shard."""
+    report = json.loads(report_path(plan.out, "train", index).read_text())
+    return int(report["num_examples"])
+
+
+def train_tokenizer(plan: ShardPlan, path: pathlib.Path, pool: DriverlessPool) -> None:
+    """On programs of a shard that is not measured, and the digits of their traces."""
+    runs = list(plan.runs.shard("train", 10**6, size=plan.shard_size, seed=plan.seed))
+    texts = [predict_output.render_prompt(run.source, run.stdin) for run in runs]
+    for trace in collect_traces(pool, [(run.source, run.stdin) for run in runs]):
+        assert isinstance(trace, Trace)
+        told = REWRITERS[plan.style](trace)
+        texts.append(predict_output.render_target(told.text, trace.stdout))
+    symbols = LAYOUT_SYMBOLS + CODE_SYMBOLS
+    train_sentencepiece(texts, path, vocab_size=768, symbols=symbols)
+
+
+def measure_rate(plan: ShardPlan, num_shards: int, cores: int) -> float:
+    """Examples a second of `cores` processes, from the first whole shard on."""
+    wanted = [("train", 1000 + index) for index in range(num_shards)]
+    ends, done = [], []
+    for _, index in make_in_processes(plan, wanted, cores):
+        ends.append(time.monotonic())
+        done.append(num_examples(plan, index))
+    # Each process is in the middle of a shard when the first one ends, or at its end.
+    return sum(done[cores:]) / (ends[-1] - ends[cores - 1])
+
+
 def main() -> None:
-    """Runs the rounds and prints one JSON object."""
+    """Runs the turns and prints one JSON object."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--size", type=int, default=250)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--style", default="compact")
-    parser.add_argument("--tokenizer", default="")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as out:
+    with tempfile.TemporaryDirectory() as out, DriverlessPool(1) as pool:
         plan = ShardPlan(
             out=out,
             runs=CurriculumRuns(grammar=QUICKSTART),
@@ -101,32 +126,30 @@ def main() -> None:
             min_grounding=1.0,
             max_chars=4000,
             max_events=2000,
+            max_trace_bytes=1 << 20,
+            cpu_secs=2.0,
             verify=False,
-            tokenizer=arguments.tokenizer,
+            tokenizer=f"{out}/tokenizer.model",
             backend="auto",
             allow_unsafe=False,
         )
-        measure(plan, 10**6)  # imports and caches
-        rounds = [measure(plan, index) for index in range(arguments.shards)]
-    total = {key: sum(r[key] for r in rounds) for key in rounds[0]}
-    print(
-        json.dumps(
-            {
-                "examples": total["examples"],
-                "cpu_ms_each": round(1e3 * total["cpu"] / total["examples"], 2),
-                "bare_cpu_ms_each": round(
-                    1e3 * total["bare_cpu"] / total["examples"], 2
-                ),
-                "ratio_to_bare": round(total["cpu"] / total["bare_cpu"], 2),
-                f"per_sec_of_{arguments.cores}_cores": round(
-                    arguments.cores * total["examples"] / total["cpu"]
-                ),
-                "per_sec_wall_one_worker": round(total["examples"] / total["wall"]),
-                "bare_per_sec_wall": round(total["examples"] / total["bare_wall"]),
-                "resident_mib": [round(r["resident_mib"]) for r in rounds],
-            }
-        )
-    )
+        train_tokenizer(plan, pathlib.Path(plan.tokenizer), pool)
+        measure(plan, 10**6, pool)  # imports and caches
+        turns = [measure(plan, index, pool) for index in range(arguments.shards)]
+        rate = measure_rate(plan, 2 * arguments.shards, arguments.cores)
+    total = {key: sum(turn[key] for turn in turns) for key in turns[0]}
+    num = total["examples"]
+    report = {
+        "examples": num,
+        "cpu_ms_each": round(1e3 * total["cpu"] / num, 2),
+        "bare_cpu_ms_each": round(1e3 * total["bare_cpu"] / num, 2),
+        "ratio_to_bare_cpu": round(total["cpu"] / total["bare_cpu"], 2),
+        "ratio_to_bare_wall": round(total["wall"] / total["bare_wall"], 2),
+        "per_sec_one_worker": round(num / total["wall"]),
+        "bare_per_sec_one_worker": round(num / total["bare_wall"]),
+        f"per_sec_{arguments.cores}_processes": round(rate),
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

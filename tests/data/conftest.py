@@ -7,6 +7,7 @@ import pytest
 from simex.data.records import Example
 from simex.tokens.tokenizer import SentencePieceTokenizer
 from simex.tokens.train_tokenizer import train_sentencepiece
+from tests.sandbox.conftest import ray_cluster  # noqa: F401  (a fixture)
 
 
 def make_examples(split: str, num_groups: int) -> Iterator[Example]:

@@ -1,5 +1,6 @@
 """Datasets of explained programs: the same bytes however often the build is killed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,9 @@ from simex.data.builder import load_split
 from simex.data.explained import ShardPlan, make_shard, report_path
 from simex.data.listed_runs import DealtRuns, FileRuns, deal
 from simex.data.runs import CurriculumRuns
+from simex.jobs.explain_programs import explain_programs
 from simex.sandbox.driverless import DriverlessPool
+from simex.sandbox.outcome import RunRequest
 
 # Each costs the start of three processes; ten were tried too.
 NUM_KILLS = int(os.environ.get("SIMEX_TEST_KILLS", "3"))
@@ -28,18 +31,19 @@ from simex.jobs.explain_programs import explain_programs
 if __name__ == "__main__":
     out = pathlib.Path(sys.argv[1])
     explain_programs(out, out, num_shards={"train": 11, "validation": 1},
-                     shard_size=12, num_processes=2)
+                     shard_size=12, num_processes=2, made_by=sys.argv[2])
 """
 
 
-def start_build(out, tmp_path):
+def start_build(out, tmp_path, made_by="processes"):
     script = tmp_path / "build.py"
     script.write_text(BUILD)
     return subprocess.Popen(
-        [sys.executable, str(script), str(out)],
+        [sys.executable, str(script), str(out), made_by],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
@@ -78,6 +82,42 @@ def test_kills_leave_the_bytes_of_a_build_that_was_left_alone(tmp_path):
     runs = card["splits"]["train"]["runs"]
     # Every run is kept or has a reason: 11 shards of 12.
     assert sum(runs.values()) == 11 * 12 and runs["kept"] == len(examples)
+
+
+@pytest.mark.long
+def test_a_ray_cluster_makes_the_same_bytes_though_a_task_is_killed(
+    tmp_path, ray_cluster
+):
+    del ray_cluster  # it runs, and RAY_ADDRESS names it
+    alone, on_ray = tmp_path / "alone", tmp_path / "on_ray"
+    assert start_build(alone, tmp_path).wait() == 0
+    build = start_build(on_ray, tmp_path, made_by="ray")
+    deadline = time.monotonic() + 120
+    while not num_reports(on_ray) and build.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    kill_workers_of_ray()
+    assert build.wait(300) == 0
+    assert digests(on_ray) == digests(alone)
+
+
+def kill_workers_of_ray():
+    """Of our own cluster, which has a token that no other has."""
+    token, num_killed = os.environ["RAY_AUTH_TOKEN"].encode(), 0
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_ours = token in (folder / "environ").read_bytes()
+            if is_ours and (folder / "cmdline").read_bytes().startswith(b"ray::_work"):
+                os.kill(int(folder.name), signal.SIGKILL)
+                num_killed += 1
+    assert num_killed
+
+
+def test_where_no_cluster_is_the_job_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    pytest.importorskip("ray")
+    with pytest.raises(UserError, match="ray start --head"):
+        explain_programs(tmp_path, tmp_path, num_shards={"train": 1}, made_by="ray")
 
 
 def make_plan(out, runs, **settings):
@@ -121,7 +161,7 @@ def test_each_run_of_a_file_is_kept_or_dropped_with_its_reason(tmp_path):
     assert report["dropped"] == {
         "broken": "the traced run ended in compile_error",
         "fails": "the traced run ended in runtime_error",
-        "long": "trace truncated",
+        "long": "the trace is over 50 events",
     }
     assert report["num_examples"] == 1 and report["licenses"] == {"MIT": 1}
     assert "prints '5'" in report["samples"][0]["target"]
@@ -168,3 +208,26 @@ def test_ids_are_those_of_the_tokenizer_with_the_prompt_marked(tmp_path, monkeyp
     # marker, prompt, marker, target, end
     assert arrays["num_prompt_tokens"][0] == len(sample["prompt"].encode()) + 2
     assert len(first) == arrays["num_prompt_tokens"][0] + len(sample["target"]) + 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_build_at_once_and_the_next_call_continues(tmp_path):
+    out = tmp_path / "out"
+    build = start_build(out, tmp_path)
+    deadline = time.monotonic() + 60
+    while not num_reports(out):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(build.pid, signal.SIGINT)  # as a terminal does: to every process
+    assert build.wait(30) != 0
+    assert num_reports(out) < 12
+    assert start_build(out, tmp_path).wait() == 0 and num_reports(out) == 12
+
+
+def test_work_that_is_cancelled_does_not_end_its_worker():
+    sleeper = RunRequest(source="import time\ntime.sleep(0.3)\nprint(1)")
+    with DriverlessPool(1) as pool:
+        futures = [pool.submit(sleeper) for _ in range(3)]
+        assert futures[2].cancel()
+        assert [f.result(60).stdout for f in futures[:2]] == [b"1\n"] * 2
+        assert pool.submit(sleeper).result(60).stdout == b"1\n"

@@ -130,7 +130,7 @@ def test_after_the_last_attempt_the_failure_keeps_its_place(server):
 def test_a_refused_prompt_is_not_asked_again_and_a_wrong_key_stops(server):
     server.script = [(400, {})]
     (result,) = make_completer(server).complete_all(["too long"])
-    assert result == CompletionFailure(reason="refused with 400")
+    assert result == CompletionFailure(reason="refused with 400", is_of_prompt=True)
     server.script = [(401, {})]
     with pytest.raises(UserError, match="401"):
         list(make_completer(server).complete_all(["a"]))
@@ -168,7 +168,7 @@ def test_a_checkpoint_completes_by_batches():
 
     def sample(prompts):
         sizes.append(len(prompts))
-        return [p.upper() for p in prompts]
+        return [Completion(text=p.upper()) for p in prompts]
 
     completer = BatchCompleter(sample, batch_size=2)
     assert [r.text for r in completer.complete_all("abc")] == ["A", "B", "C"]
@@ -185,7 +185,7 @@ def test_a_model_tells_a_trace_and_its_statements_are_checked(trace_of):
         ]
     )
     rewriter = LlmRewriter(
-        BatchCompleter(lambda prompts: [next(told) for _ in prompts], batch_size=1)
+        BatchCompleter(lambda p: [Completion(text=next(told)) for _ in p], batch_size=1)
     )
     good, bad, none = rewriter.rewrite_all([trace] * 3)
     truth = Truth(trace)
@@ -196,7 +196,7 @@ def test_a_model_tells_a_trace_and_its_statements_are_checked(trace_of):
     grounding = check_grounding(bad, truth)
     assert grounding.score == 0.0 and not grounding.is_output_right
     assert none == RewriteFailure(reason="it does not end with an output")
-    assert rewriter.cost.num_explanations == 2 and rewriter.cost.num_failures == 1
+    assert rewriter.counts.num_explanations == 2 and rewriter.counts.num_failures == 1
 
 
 def test_the_job_keeps_the_order_and_a_reason_for_each_drop(trace_of):
@@ -210,7 +210,7 @@ def test_the_job_keeps_the_order_and_a_reason_for_each_drop(trace_of):
         ]
     )
     rewriter = LlmRewriter(
-        BatchCompleter(lambda prompts: [next(told) for _ in prompts], batch_size=2)
+        BatchCompleter(lambda p: [Completion(text=next(told)) for _ in p], batch_size=2)
     )
     records = [{"id": "a", "trace": trace}, {"id": "b", "dropped": "infra error"}]
     records += [{"id": name, "trace": trace} for name in "cde"]

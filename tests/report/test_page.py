@@ -1,5 +1,6 @@
 """The page: hostile text stays text, nothing is fetched, empty sections say so."""
 
+import dataclasses
 import html.parser
 import re
 import shutil
@@ -7,9 +8,18 @@ import subprocess
 
 import pytest
 
-from simex.report.content import FixMatrix, Plot, Report, Sample, Series
+from simex.report.content import (
+    FixMatrix,
+    Link,
+    Plot,
+    Price,
+    Report,
+    Sample,
+    Series,
+)
 from simex.report.page import clipped, duration, render_page, write_report
 from simex.report.printable import printable
+from tests.report.browser import Browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HOSTILE = (
@@ -52,6 +62,19 @@ def make_report(text="plain", **changes):
         "sft_curves": (plot,),
         "rl_curves": (plot,),
         "best_at_k": plot,
+        "prices": (
+            Price(
+                method=text,
+                estimate=estimate(0.25),
+                samples=8,
+                predictions=24,
+                executions=0,
+                submissions=1,
+            ),
+        ),
+        "loops": plot,
+        "analysis": (dataclasses.replace(plot, x_names=(text, "b", "c")),),
+        "links": (Link(path="train_rl/rollouts/step_00001.html", text=text),),
         "fix_matrix": FixMatrix(
             right_right=134, right_wrong=6, wrong_right=12, wrong_wrong=48
         ),
@@ -109,7 +132,7 @@ def test_nothing_is_fetched_and_no_handler_is_set(hostile_page):
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("href", "src", "xlink:href", "action", "data"):
-                assert value.startswith("#")
+                assert value.startswith(("#", "train_rl/rollouts/step_"))
     assert re.findall(r"url\((?!#)[^)]*\)|@import", hostile_page) == []
     assert "default-src 'none'" in hostile_page
 
@@ -139,6 +162,21 @@ def test_an_empty_report_says_so_in_every_section():
     ):
         assert sentence in page
     assert Outline(page).open == []
+
+
+def test_what_is_bought_stands_beside_what_it_costs():
+    outline = Outline(render_page(make_report()))
+    text = " ".join(" ".join(outline.text).split())
+    assert (
+        "Samples Predictions Executions Submissions plain 25.0 20.0 – 30.0 8 24 0 1"
+        in text
+    )
+
+
+@pytest.mark.parametrize("path", ["https://evil.test/", "/etc/passwd", "a/../../b"])
+def test_a_link_leaves_neither_folder_nor_disk(path):
+    with pytest.raises(ValueError, match="below it"):
+        Link(path=path, text="x")
 
 
 def test_a_plot_without_points_says_so():
@@ -198,4 +236,46 @@ def test_a_browser_opens_the_hostile_page_from_disk_without_errors(tmp_path):
     assert "CONSOLE" not in process.stderr
     title = re.search(r"<title>(.*?)</title>", process.stdout, re.DOTALL)
     assert title is not None and title[1].startswith("&lt;/pre&gt;")
-    assert process.stdout.count("<svg") == 3
+    assert process.stdout.count("<svg") == 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no headless browser is installed")
+def test_text_and_plots_stand_out_on_a_light_and_on_a_dark_page(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, make_report())
+    browser = Browser(path, tmp_path / "profile")
+    try:
+        for scheme in ("light", "dark"):
+            browser.call(
+                "Emulation.setEmulatedMedia",
+                media="screen",
+                features=[{"name": "prefers-color-scheme", "value": scheme}],
+            )
+            page = brightness(browser.background("body"))
+            assert (page > 0.8) if scheme == "light" else (page < 0.2)
+            for selector in (
+                "body",
+                ".note",
+                "a",
+                ".prices .value",
+                ".mark",
+                "svg text",
+            ):
+                ink = brightness(browser.evaluate(ink_of(selector)))
+                assert abs(ink - page) > 0.35, (scheme, selector)
+        browser.call("Emulation.setEmulatedMedia", media="print", features=[])
+        assert browser.visible("nav") == 0 and browser.visible(".prices") == 1
+    finally:
+        browser.close()
+
+
+def ink_of(selector):
+    prop = "fill" if selector == "svg text" else "color"
+    return f"getComputedStyle(document.querySelector({selector!r})).{prop}"
+
+
+def brightness(colour):
+    """Of "rgb(r, g, b)", 0 for black and 1 for white."""
+    red, green, blue = (int(n) for n in re.findall(r"\d+", colour)[:3])
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255

@@ -37,6 +37,7 @@ def reap(
         raise ValueError("rye does not grow")
     share = rate * len((workdir / "sow" / "field.txt").read_text())
     estimate = {"value": share, "low": share - 0.1, "high": share + 0.1, "n": 7}
+    estimate |= {"stderr": 0.05, "problems": 7}
     (workdir / "results.json").write_text(json.dumps({"crop": {"yield": estimate}}))
 
 

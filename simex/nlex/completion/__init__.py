@@ -1,6 +1,7 @@
 """Text for a prompt, from whoever can write it: an endpoint, a checkpoint, a cache."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -20,6 +21,7 @@ class CompletionFailure:
 
     reason: str
     num_attempts: int = 1
+    is_of_prompt: bool = False  # the fault of this prompt; others may fare better
 
 
 class Completer(Protocol):
@@ -39,9 +41,12 @@ class BatchCompleter:
     """
 
     def __init__(
-        self, function: Callable[[Sequence[str]], Sequence[str]], *, batch_size: int
+        self,
+        function: Callable[[Sequence[str]], Sequence[Completion | CompletionFailure]],
+        *,
+        batch_size: int,
     ):
-        """`function` gives one text for each of at most `batch_size` prompts."""
+        """`function` gives one result for each of at most `batch_size` prompts."""
         self._function = function
         self._batch_size = batch_size
 
@@ -49,16 +54,7 @@ class BatchCompleter:
         self, prompts: Iterable[str]
     ) -> Iterator[Completion | CompletionFailure]:
         """As `Completer.complete_all`."""
-        batch: list[str] = []
-        for prompt in prompts:
-            batch.append(prompt)
-            if len(batch) == self._batch_size:
-                yield from self._complete(batch)
-                batch = []
-        if batch:
-            yield from self._complete(batch)
-
-    def _complete(self, batch: Sequence[str]) -> Iterator[Completion]:
-        texts = self._function(batch)
-        for _, text in zip(batch, texts, strict=True):
-            yield Completion(text=text)
+        rest = iter(prompts)
+        while batch := list(itertools.islice(rest, self._batch_size)):
+            results = self._function(batch)
+            yield from (result for _, result in zip(batch, results, strict=True))

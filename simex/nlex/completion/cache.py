@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from simex.nlex.completion import Completer, Completion, CompletionFailure
 
@@ -27,8 +28,11 @@ class CachedCompleter:
         """
         self._inner, self._path, self._salt = inner, path, salt
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._places = _index(path)  # key -> where its line begins
+        self._places: dict[str, int] = {}  # key -> where its line begins
         self.num_hits = 0
+        # Of all answers in the file, also those that an earlier attempt paid for.
+        self.num_prompt_tokens = self.num_completion_tokens = 0
+        self._read()
 
     def complete_all(
         self, prompts: Iterable[str]
@@ -53,6 +57,7 @@ class CachedCompleter:
                     line = {"key": key, **vars(result)}
                     file.write(json.dumps(line).encode() + b"\n")
                     file.flush()
+                    self._count(line)
                 yield result
             yield from self._pop_known(pending)
             os.fsync(file.fileno())
@@ -77,20 +82,27 @@ class CachedCompleter:
         del record["key"]
         return Completion(**record)
 
+    def _count(self, line: dict[str, Any]) -> None:
+        self.num_prompt_tokens += line["num_prompt_tokens"]
+        self.num_completion_tokens += line["num_completion_tokens"]
 
-def _index(path: pathlib.Path) -> dict[str, int]:
-    places: dict[str, int] = {}
-    if not path.exists():
-        return places
-    position = 0
-    with open(path, "rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                places[json.loads(line)["key"]] = position
-            except (ValueError, LookupError, TypeError):
-                pass  # a damaged line is asked for again
-            position += len(line)
-    os.truncate(path, position)
-    return places
+    def _read(self) -> None:
+        """Finds the lines of the file, and cuts off a torn last one."""
+        if not self._path.exists():
+            return
+        position = 0
+        with open(self._path, "rb") as file:
+            for data in file:
+                if not data.endswith(b"\n"):
+                    break
+                try:
+                    line = json.loads(data)
+                    key = line["key"]
+                    Completion(**{k: v for k, v in line.items() if k != "key"})
+                    self._count(line)
+                except (ValueError, LookupError, TypeError, AttributeError):
+                    pass  # a damaged line is asked for again
+                else:
+                    self._places[key] = position
+                position += len(data)
+        os.truncate(self._path, position)

@@ -42,6 +42,9 @@ class Endpoint:
     max_attempts: int = 5
     num_parallel: int = 16
     first_pause_secs: float = 1.0  # doubled after each attempt
+    max_failures_in_row: int = 20  # prompts given up, until the endpoint is
+    price_per_million_prompt_tokens: float = 0.0  # in whatever money the bill is
+    price_per_million_completion_tokens: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -81,7 +84,20 @@ class EndpointCompleter:
     def complete_all(
         self, prompts: Iterable[str]
     ) -> Iterator[Completion | CompletionFailure]:
-        """As `Completer.complete_all`. Raises UserError for a wrong key or model."""
+        """As `Completer.complete_all`.
+
+        Raises:
+          UserError: a wrong key or model, or an endpoint that answers no more.
+        """
+        return _stop_where_nobody_answers(
+            self._complete_side_by_side(prompts),
+            most=self._endpoint.max_failures_in_row,
+            url=self._endpoint.url,
+        )
+
+    def _complete_side_by_side(
+        self, prompts: Iterable[str]
+    ) -> Iterator[Completion | CompletionFailure]:
         waiting: collections.deque[Future[Completion | CompletionFailure]]
         waiting = collections.deque()
         self._is_stopped.clear()
@@ -155,9 +171,35 @@ class EndpointCompleter:
                 f"it answered {error.code}. Check url, model and api_key_variable."
             )
         if error.code in _REFUSED:
-            return CompletionFailure(reason=f"refused with {error.code}")
+            return CompletionFailure(
+                reason=f"refused with {error.code}", is_of_prompt=True
+            )
         pause = _parse_pause(error.headers.get("Retry-After"))
         raise _Retry(f"status {error.code}", pause_secs=pause)
+
+
+def _stop_where_nobody_answers(
+    results: Iterator[Completion | CompletionFailure], *, most: int, url: str
+) -> Iterator[Completion | CompletionFailure]:
+    """Holds failures back until an answer comes; raises UserError if none does.
+
+    An endpoint that is down would else cost every example that is still to come. What
+    was held back is not recorded, so the next attempt asks for it again.
+    """
+    held: list[CompletionFailure] = []
+    for result in results:
+        if isinstance(result, CompletionFailure) and not result.is_of_prompt:
+            held.append(result)
+            if len(held) < most:
+                continue
+            raise UserError(
+                f"{url} must answer; it gave up on {most} prompts in a row (the last: "
+                f"{result.reason}). See that it works; the same command continues."
+            )
+        yield from held
+        held.clear()
+        yield result
+    yield from held
 
 
 def _read_all(answer: http.client.HTTPResponse, timeout_secs: float) -> bytes:

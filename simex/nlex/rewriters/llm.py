@@ -39,20 +39,14 @@ class RewriteFailure:
 
 
 @dataclasses.dataclass
-class Cost:
-    """What was spent so far, as the endpoint counts tokens."""
+class Counts:
+    """What came of the traces so far."""
 
-    num_prompt_tokens: int = 0
-    num_completion_tokens: int = 0
     num_explanations: int = 0
     num_failures: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.num_explanations} explanations, {self.num_failures} failures; "
-            f"{self.num_prompt_tokens} prompt and {self.num_completion_tokens} "
-            "completion tokens"
-        )
+        return f"{self.num_explanations} explanations, {self.num_failures} failures"
 
 
 class LlmRewriter:
@@ -61,7 +55,7 @@ class LlmRewriter:
     def __init__(self, completer: Completer):
         """`completer` may be an endpoint, a cache before it, or a checkpoint."""
         self._completer = completer
-        self.cost = Cost()
+        self.counts = Counts()
 
     def rewrite_all(
         self, traces: Iterable[Trace]
@@ -74,13 +68,11 @@ class LlmRewriter:
                     reason=f"no completion: {result.reason}"
                 )
             else:
-                self.cost.num_prompt_tokens += result.num_prompt_tokens
-                self.cost.num_completion_tokens += result.num_completion_tokens
                 told = parse_explanation(result.text)
             if isinstance(told, RewriteFailure):
-                self.cost.num_failures += 1
+                self.counts.num_failures += 1
             else:
-                self.cost.num_explanations += 1
+                self.counts.num_explanations += 1
             yield told
 
 

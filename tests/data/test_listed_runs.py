@@ -1,0 +1,157 @@
+"""Imported programs on their way to explanations."""
+
+import json
+
+import pytest
+
+from simex.core.errors import UserError
+from simex.core.files import write_jsonl
+from simex.data.builder import load_split
+from simex.data.listed_runs import DealtRuns, FileRuns, ImportedRuns, deal
+from simex.jobs.explain_programs import explain_programs
+from simex.problems.problem import Problem, TestCase, Visibility
+from simex.problems.records import ProblemWithPrograms, to_record
+
+DOUBLE = "print(int(input()) * 2)\n"
+LOOP = "n = int(input())\nfor i in range(n):\n    pass\nprint(n)\n"
+CALL = "def f(x):\n    return x + 1\nprint(repr(f(2)))\n"
+
+
+def run_record(name, source, stdin, expected, **more):
+    return {
+        "id": name,
+        "group": name.partition("/")[0],
+        "split": "train",
+        "license": "MIT",
+        "origin": "contest_runs",
+        "role": "right",
+        "source": source,
+        "stdin": stdin,
+        "expected": expected,
+    } | more
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """A folder as `import_problems` leaves it."""
+    folder = tmp_path / "import_problems"
+    runs = [
+        run_record("loop/0", LOOP, "99999\n", "99999\n"),
+        run_record("loop/1", LOOP, "3\n", "3\n"),
+        run_record("long/0", LOOP, "88888\n", "88888\n"),
+        run_record("liar/0", DOUBLE, "4\n", "9\n"),
+    ]
+    call = {
+        **run_record("f/0", "", "", None),
+        "origin": "function_calls",
+        "program": CALL,
+        "call": "f(2)",
+        "stdout": "3\n",
+    }
+    del call["source"], call["expected"], call["stdin"], call["role"]
+    test = TestCase(stdin="4\n", expected_stdout="8\n", visibility=Visibility.PUBLIC)
+    problem = Problem(
+        id="p",
+        statement="Double it.",
+        tests=(test,),
+        checker="lines",
+        source="contests",
+        composition="p",
+        license="CC-BY",
+    )
+    item = ProblemWithPrograms(
+        problem=problem,
+        right_programs=(DOUBLE,),
+        wrong_programs=("print(int(input()) + 5)\n",),
+        program_licenses={DOUBLE: "MIT"},
+    )
+    write_jsonl(folder / "runs.jsonl", runs)
+    write_jsonl(folder / "functions.jsonl", [call])
+    write_jsonl(folder / "train.jsonl", [to_record(item)])
+    for split in ("validation", "test"):
+        write_jsonl(folder / f"{split}.jsonl", [])
+    return tmp_path
+
+
+def test_short_inputs_come_first_and_each_program_brings_its_licence(imported):
+    programs = list(ImportedRuns(inputs_per_program=1).programs(imported))
+    found = [(p.runs[0].id, len(p.runs), p.runs[0].license) for p in programs]
+    assert [(name.split("/")[:2], n, text) for name, n, text in found] == [
+        (["f", "0"], 1, "MIT"),
+        (["loop", "1"], 1, "MIT"),
+        (["long", "0"], 1, "MIT"),
+        (["liar", "0"], 1, "MIT"),
+        (["p", "right"], 1, "MIT"),
+        (["p", "wrong"], 1, "CC-BY"),
+    ]
+
+
+@pytest.mark.slow
+def test_every_imported_program_is_told_or_has_a_reason(imported):
+    stage = imported / "explain"
+    explain_programs(
+        imported,
+        stage,
+        runs=ImportedRuns(),
+        shard_size=3,
+        max_events=200,
+        max_chars=10_000,
+        num_processes=1,
+    )
+    card = json.loads((stage / "card.json").read_text())["splits"]["train"]
+    assert card["programs"] == {
+        # Of `loop` the short run is told; of `long` there is no short one.
+        "contest_runs": {
+            "kept": 1,
+            "the trace is over 200 events": 1,
+            "traced stdout differs from an earlier run's": 1,
+        },
+        "contests": {"kept": 2},
+        "function_calls": {"kept": 1},
+    }
+    assert sum(card["runs"].values()) == 7 and card["runs"]["kept"] == 4
+    assert card["licenses"] == {"CC-BY": 1, "MIT": 3}
+    examples = {e.id: e for e in load_split(stage, "train")}
+    call = examples["f/0/explain"]
+    assert call.prompt.endswith("return x + 1\nassert f(2) == ??\n[/PYTHON]")
+    assert call.target.endswith("[ANSWER]assert f(2) == 3[/ANSWER]")
+    assert "| contest_runs | kept | 1 |" in (stage / "card.md").read_text()
+
+
+def test_a_shard_holds_whole_programs_and_is_dealt_once(imported, tmp_path):
+    dealt = tmp_path / "dealt"
+    programs = list(ImportedRuns().programs(imported))
+    assert deal(programs, dealt, shard_size=2) == {"train": 4}
+    shards = [
+        [
+            run.id.split("/")[0]
+            for run in DealtRuns(folder=str(dealt)).shard(
+                "train", index, size=0, seed=0
+            )
+        ]
+        for index in range(4)
+    ]
+    assert shards == [["f"], ["loop", "loop"], ["long", "liar"], ["p", "p"]]
+    assert deal([], dealt, shard_size=2) == {"train": 4}  # as it is there
+
+
+def test_what_would_spoil_a_dataset_is_refused_before_anything_runs(tmp_path):
+    path = tmp_path / "runs.jsonl"
+
+    def deal_lines(*lines):
+        write_jsonl(path, [{"program": "", "stdin": ""} | line for line in lines])
+        listed = FileRuns(path=str(path)).programs(tmp_path)
+        return deal(listed, tmp_path / "dealt", shard_size=8)
+
+    with pytest.raises(UserError, match="'a' comes twice"):
+        deal_lines({"id": "a"}, {"id": "a"})
+    with pytest.raises(UserError, match="'g' has runs in 'train' and 'test'"):
+        deal_lines(
+            {"id": "a", "group": "g"}, {"id": "b", "group": "g", "split": "test"}
+        )
+    with pytest.raises(UserError, match="at least one program"):
+        deal_lines()
+    with pytest.raises(UserError, match="only for them"):
+        explain_programs(
+            tmp_path, tmp_path, num_shards={"train": 1}, runs=ImportedRuns()
+        )
