@@ -1,4 +1,4 @@
-"""The compiled programs of the sampler: prefill, insert, decode a chunk, compact.
+"""The compiled programs of the sampler: prefill, insert, decode a chunk, resize.
 
 Rows are divided over the data and fsdp axes by `shard_map`: each device owns its slots,
 prompts and caches, and nothing is exchanged while decoding. The tensor axis, where it
@@ -21,13 +21,14 @@ from simex.models.cache import (
     copy_spans,
     make_cache,
     merge_recent,
-    slice_cache,
+    resize_cache,
 )
 from simex.models.config import ModelConfig
 from simex.models.layout import unstack_layers
 from simex.models.transformer import Params, decode, init_params, logits, prefill
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
+from simex.sharding.compiles import watch_compiles
 from simex.sharding.mesh import (
     BATCH_AXES,
     DECODE_RULES,
@@ -69,7 +70,6 @@ class Programs:
         *,
         chunk_steps: int,
         stop_ids: tuple[int, ...],
-        num_positions: int,
         cache_dtype: str,
     ) -> None:
         """Compiles nothing yet; programs compile at their first call."""
@@ -92,54 +92,60 @@ class Programs:
                 rules=DECODE_RULES,
             ),
         )
-        self.prefill: Callable[..., Cache] = jax.jit(
+        self.prefill: Callable[..., Cache] = _watched(
             shard(
                 functools.partial(_prefill, config, cache_dtype=cache_dtype),
                 in_specs=(whole, row, row, row),
                 out_specs=row,
-            )
+            ),
+            "prefill",
         )
-        self.insert: Callable[..., Cache] = jax.jit(
+        self.insert: Callable[..., Cache] = _watched(
             shard(_insert, in_specs=(row, row, row, row), out_specs=row),
+            "insertion of prompts",
             donate_argnums=0,
         )
-        self.compact: Callable[..., Cache] = jax.jit(
-            shard(_compact, in_specs=(row, row), out_specs=row)
+        self._resize = _watched(
+            lambda cache, slots_B, num_positions: shard(
+                functools.partial(resize_cache, num_positions=num_positions),
+                in_specs=(row, row),
+                out_specs=row,
+            )(cache, slots_B),
+            "resizing of a cache",
+            static_argnums=2,
         )
-        self._make_cache: Callable[[int], Cache] = jax.jit(
-            lambda num_rows: make_cache(
+        self._make_cache = _watched(
+            lambda num_rows, num_positions: make_cache(
                 config, num_rows, num_positions, dtype=cache_dtype
             ),
-            static_argnums=0,
+            "making of a cache",
+            static_argnums=(0, 1),
             out_shardings=batch_sharding(mesh),
         )
-        self._decode: dict[int, Callable[..., tuple[Cache, Chunk]]] = {}
-        self._make_decode = lambda span: jax.jit(
+        self.decode_chunk: Callable[..., tuple[Cache, Chunk]] = _watched(
             shard(
                 functools.partial(
-                    _decode_chunk,
-                    config,
-                    chunk_steps=chunk_steps,
-                    stop_ids=stop_ids,
-                    span=span,
+                    _decode_chunk, config, chunk_steps=chunk_steps, stop_ids=stop_ids
                 ),
                 in_specs=(whole, row, row),
                 out_specs=(row, PartitionSpec(None, BATCH_AXES)),
             ),
+            "decoding of a chunk",
             donate_argnums=1,
         )
 
-    def make_cache(self, num_rows: int) -> Cache:
-        """An empty cache of all slots, rows divided over devices."""
-        return self._make_cache(num_rows)
+    def make_cache(self, num_rows: int, num_positions: int) -> Cache:
+        """An empty cache, rows divided over devices."""
+        return self._make_cache(num_rows, num_positions)
 
-    def decode_chunk(
-        self, params: Params, cache: Cache, rows: Rows, *, span: int
-    ) -> tuple[Cache, Chunk]:
-        """Decodes one chunk reading the first `span` positions; donates the cache."""
-        if span not in self._decode:
-            self._decode[span] = self._make_decode(span)
-        return self._decode[span](params, cache, rows)
+    def resize(self, cache: Cache, slots_B: np.ndarray, num_positions: int) -> Cache:
+        """The named slots of each device, with room for so many positions."""
+        return self._resize(cache, slots_B, num_positions)
+
+
+def _watched(function: Callable[..., Any], name: str, **settings: Any) -> Any:
+    """Compiled once for each set of shapes; warns when that does not hold."""
+    return watch_compiles(jax.jit(function, **settings), name)
 
 
 @functools.cache
@@ -149,7 +155,6 @@ def make_programs(
     *,
     chunk_steps: int,
     stop_ids: tuple[int, ...],
-    num_positions: int,
     cache_dtype: str,
 ) -> Programs:
     """Programs, the same ones for samplers of the same sizes: they compile once."""
@@ -158,7 +163,6 @@ def make_programs(
         mesh,
         chunk_steps=chunk_steps,
         stop_ids=stop_ids,
-        num_positions=num_positions,
         cache_dtype=cache_dtype,
     )
 
@@ -217,11 +221,6 @@ def _insert(
     )
 
 
-def _compact(cache: Cache, slots_B: jax.Array) -> Cache:
-    """A smaller cache of the named slots."""
-    return jax.tree.map(lambda array: jnp.take(array, slots_B, axis=0), cache)
-
-
 def _decode_chunk(
     config: ModelConfig,
     params: Params,
@@ -230,10 +229,8 @@ def _decode_chunk(
     *,
     chunk_steps: int,
     stop_ids: tuple[int, ...],
-    span: int,
 ) -> tuple[Cache, Chunk]:
     """`chunk_steps` tokens for every running row, without asking the host."""
-    prefix = slice_cache(cache, span)
     stops_1N = jnp.array([stop_ids], jnp.int32)
 
     def step(carry: Any, column: jax.Array) -> tuple[Any, Chunk]:
@@ -242,7 +239,7 @@ def _decode_chunk(
             config,
             params,
             tokens_B=tokens_B,
-            prefix=prefix,
+            prefix=cache,
             lengths_B=rows.lengths,
             recent=recent,
             column=column,

@@ -99,9 +99,13 @@ def _warn(
 
 
 def _shapes(tree: Any) -> tuple[str, ...]:
+    def describe(leaf: Any) -> str:
+        if hasattr(leaf, "shape"):
+            return f"{leaf.dtype}{list(leaf.shape)}"
+        return repr(leaf)  # a static argument
+
     return tuple(
-        f"{jax.tree_util.keystr(path)} {getattr(leaf, 'dtype', type(leaf).__name__)}"
-        f"{list(getattr(leaf, 'shape', ()))}"
+        f"{jax.tree_util.keystr(path)} {describe(leaf)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     )
 
