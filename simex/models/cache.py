@@ -42,14 +42,19 @@ def make_cache(
     )
 
 
-def slice_cache(cache: Cache, num_positions: int) -> Cache:
-    """The first `num_positions` positions of every row."""
-    return jax.tree.map(
-        lambda layer: LayerCache(
-            layer.k_BKHS[..., :num_positions], layer.v_BKSH[:, :, :num_positions]
-        ),
-        cache,
-        is_leaf=lambda node: isinstance(node, LayerCache),
+def resize_cache(cache: Cache, rows_B: jax.Array, num_positions: int) -> Cache:
+    """The named rows, with room for `num_positions`: what lies beyond is cut off."""
+    room = num_positions - cache[0].v_BKSH.shape[2]
+
+    def resize(array: jax.Array, axis: int) -> jax.Array:
+        array = jax.lax.slice_in_dim(
+            array, 0, array.shape[axis] + min(room, 0), 1, axis
+        )
+        widths = [(0, max(room, 0) if i == axis else 0) for i in range(4)]
+        return jnp.pad(jnp.take(array, rows_B, axis=0), widths)
+
+    return tuple(
+        LayerCache(resize(layer.k_BKHS, 3), resize(layer.v_BKSH, 2)) for layer in cache
     )
 
 

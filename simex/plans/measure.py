@@ -13,6 +13,7 @@ from simex.plans.programs import Program, make_program
 from simex.plans.refusal import gib, parse_refusal
 from simex.plans.report import Memory, ProgramReport, Refusal, Work
 from simex.plans.topology import Topology, make_devices
+from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import make_mesh
 
 
@@ -64,7 +65,7 @@ def _refuse(request: Request, refusal: Refusal) -> ProgramReport:
 
 def _compile(program: Program, topology: Topology) -> tuple[Memory, Work]:
     begin = time.monotonic()
-    compiled = program.function.lower(*program.arguments).compile()
+    compiled = unwatched(program.function).lower(*program.arguments).compile()
     secs = time.monotonic() - begin
     generation = topology.generation
     counted = count_work(compiled.as_text())

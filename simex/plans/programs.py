@@ -76,7 +76,7 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
     rows = stage.sampler.prefill_rows * num_decode_shards(sampler.mesh)
     block = _ids(rows, sampler.prefill_width, decode_sharding(sampler.mesh))
-    cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
+    cache = _abstract_cache(sampler)
     return Program(
         name=PREFILL,
         function=sampler.programs.prefill,
@@ -88,11 +88,11 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
 
 def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
-    cache = sampler.programs.abstract_cache(stage.sampler.num_slots)
+    cache = _abstract_cache(sampler)
     rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(sampler.mesh))
     return Program(
         name=DECODE,
-        function=sampler.programs.decoder(sampler.num_positions),
+        function=sampler.programs.decode_chunk,
         arguments=(params, cache, rows),
         kinds=(("decode params", params), ("kv cache", cache), ("batch", rows)),
         beside=_resident(stage, mesh),
@@ -180,7 +180,12 @@ def _sampler(stage: RlStage, mesh: Mesh) -> tuple[Sampler, Any]:
         cache_dtype=sizes.cache_dtype,
     )
     params = _abstract_state(stage, mesh).params
-    return sampler, sampler.programs.prepare_params.eval_shape(params)  # type: ignore[attr-defined]
+    return sampler, sampler.programs.abstract_params(params)
+
+
+def _abstract_cache(sampler: Sampler) -> Any:
+    """The largest that it can come to: every slot with room for the longest row."""
+    return sampler.programs.abstract_cache(sampler.num_slots, sampler.num_positions)
 
 
 def _abstract_state(stage: Stage, mesh: Mesh) -> Any:

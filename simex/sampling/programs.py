@@ -1,4 +1,4 @@
-"""The compiled programs of the sampler: prefill, insert, decode a chunk, compact.
+"""The compiled programs of the sampler: prefill, insert, decode a chunk, resize.
 
 Rows are divided over all mesh axes but `tensor` by `shard_map`: each device owns its slots,
 prompts and caches, and nothing is exchanged while decoding. The tensor axis, where it
@@ -21,7 +21,7 @@ from simex.models.cache import (
     copy_spans,
     make_cache,
     merge_recent,
-    slice_cache,
+    resize_cache,
 )
 from simex.models.config import ModelConfig
 from simex.models.layout import unstack_layers
@@ -29,6 +29,7 @@ from simex.models.transformer import Params, decode, init_params, logits, prefil
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
 from simex.sharding.activations import placed
+from simex.sharding.compiles import unwatched, watch_compiles
 from simex.sharding.decode import keep_own, own_part
 from simex.sharding.mesh import (
     DECODE_AXES,
@@ -71,7 +72,6 @@ class Programs:
         *,
         chunk_steps: int,
         stop_ids: tuple[int, ...],
-        num_positions: int,
         cache_dtype: str,
     ) -> None:
         """Compiles nothing yet; programs compile at their first call."""
@@ -97,40 +97,45 @@ class Programs:
             axis_names=set(DECODE_AXES),
             check_vma=False,  # devices run loops of different lengths, on purpose
         )
-        self.prefill: Callable[..., Cache] = jax.jit(
+        self.prefill: Callable[..., Cache] = _watched(
             shard(
                 functools.partial(_prefill, config, mesh, cache_dtype=cache_dtype),
                 in_specs=(whole, row, row, row),
                 out_specs=row,
-            )
+            ),
+            "prefill",
         )
-        self.insert: Callable[..., Cache] = jax.jit(
+        self.insert: Callable[..., Cache] = _watched(
             shard(_insert, in_specs=(row, row, row, row), out_specs=row),
+            "insertion of prompts",
             donate_argnums=0,
         )
-        self.compact: Callable[..., Cache] = jax.jit(
-            shard(_compact, in_specs=(row, row), out_specs=row)
+        self._resize = _watched(
+            lambda cache, slots_B, num_positions: shard(
+                functools.partial(resize_cache, num_positions=num_positions),
+                in_specs=(row, row),
+                out_specs=row,
+            )(cache, slots_B),
+            "resizing of a cache",
+            static_argnums=2,
         )
-        self._make_cache: Callable[[int], Cache] = jax.jit(
-            lambda num_rows: make_cache(
+        self._make_cache = _watched(
+            lambda num_rows, num_positions: make_cache(
                 config, num_rows, num_positions, dtype=cache_dtype
             ),
-            static_argnums=0,
+            "making of a cache",
+            static_argnums=(0, 1),
             out_shardings=decode_sharding(mesh),
         )
-        self._decode: dict[int, Callable[..., tuple[Cache, Chunk]]] = {}
-        self._make_decode = lambda span: jax.jit(
+        self.decode_chunk: Callable[..., tuple[Cache, Chunk]] = _watched(
             shard(
                 functools.partial(
-                    _decode_chunk,
-                    config,
-                    chunk_steps=chunk_steps,
-                    stop_ids=stop_ids,
-                    span=span,
+                    _decode_chunk, config, chunk_steps=chunk_steps, stop_ids=stop_ids
                 ),
                 in_specs=(whole, row, row),
                 out_specs=(row, PartitionSpec(None, DECODE_AXES)),
             ),
+            "decoding of a chunk",
             donate_argnums=1,
         )
 
@@ -144,25 +149,35 @@ class Programs:
             return prepared
         return keep_own(prepared, self._own_shardings)
 
-    def make_cache(self, num_rows: int) -> Cache:
-        """An empty cache of all slots, rows divided over devices."""
-        return self._make_cache(num_rows)
+    def abstract_params(self, params: Any) -> Params:
+        """Shapes, types and shardings of what `prepare_params` gives."""
+        prepared = self._prepare.eval_shape(params)  # type: ignore[attr-defined]
+        if self._own_shardings is None:
+            return prepared
+        return jax.tree.map(
+            lambda leaf, own: jax.ShapeDtypeStruct(
+                leaf.shape, leaf.dtype, sharding=own
+            ),
+            prepared,
+            self._own_shardings,
+        )
 
-    def abstract_cache(self, num_rows: int) -> Any:
+    def make_cache(self, num_rows: int, num_positions: int) -> Cache:
+        """An empty cache, rows divided over devices."""
+        return self._make_cache(num_rows, num_positions)
+
+    def abstract_cache(self, num_rows: int, num_positions: int) -> Any:
         """Shapes, types and shardings of that cache."""
-        return self._make_cache.eval_shape(num_rows)  # type: ignore[attr-defined]
+        return unwatched(self._make_cache).eval_shape(num_rows, num_positions)
 
-    def decode_chunk(
-        self, params: Params, cache: Cache, rows: Rows, *, span: int
-    ) -> tuple[Cache, Chunk]:
-        """Decodes one chunk reading the first `span` positions; donates the cache."""
-        return self.decoder(span)(params, cache, rows)
+    def resize(self, cache: Cache, slots_B: np.ndarray, num_positions: int) -> Cache:
+        """The named slots of each device, with room for so many positions."""
+        return self._resize(cache, slots_B, num_positions)
 
-    def decoder(self, span: int) -> Callable[..., tuple[Cache, Chunk]]:
-        """The jitted `decode_chunk` of one span."""
-        if span not in self._decode:
-            self._decode[span] = self._make_decode(span)
-        return self._decode[span]
+
+def _watched(function: Callable[..., Any], name: str, **settings: Any) -> Any:
+    """Compiled once for each set of shapes; warns when that does not hold."""
+    return watch_compiles(jax.jit(function, **settings), name)
 
 
 @functools.cache
@@ -172,7 +187,6 @@ def make_programs(
     *,
     chunk_steps: int,
     stop_ids: tuple[int, ...],
-    num_positions: int,
     cache_dtype: str,
 ) -> Programs:
     """Programs, the same ones for samplers of the same sizes: they compile once."""
@@ -181,7 +195,6 @@ def make_programs(
         mesh,
         chunk_steps=chunk_steps,
         stop_ids=stop_ids,
-        num_positions=num_positions,
         cache_dtype=cache_dtype,
     )
 
@@ -242,11 +255,6 @@ def _insert(
     )
 
 
-def _compact(cache: Cache, slots_B: jax.Array) -> Cache:
-    """A smaller cache of the named slots."""
-    return jax.tree.map(lambda array: jnp.take(array, slots_B, axis=0), cache)
-
-
 def _decode_chunk(
     config: ModelConfig,
     params: Params,
@@ -255,10 +263,8 @@ def _decode_chunk(
     *,
     chunk_steps: int,
     stop_ids: tuple[int, ...],
-    span: int,
 ) -> tuple[Cache, Chunk]:
     """`chunk_steps` tokens for every running row, without asking the host."""
-    prefix = slice_cache(cache, span)
     stops_1N = jnp.array([stop_ids], jnp.int32)
 
     def step(carry: Any, column: jax.Array) -> tuple[Any, Chunk]:
@@ -267,7 +273,7 @@ def _decode_chunk(
             config,
             params,
             tokens_B=tokens_B,
-            prefix=prefix,
+            prefix=cache,
             lengths_B=rows.lengths,
             recent=recent,
             column=column,

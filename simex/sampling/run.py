@@ -56,7 +56,7 @@ class SamplingRun:
         self._admit()
         if not np.any(self._rows.remaining):
             return False
-        self._shrink()
+        self._fit()
         self._decode()
         return True
 
@@ -75,7 +75,8 @@ class SamplingRun:
         num_rows = self._slots_per_shard * self._num_shards
         self._rows: Rows = idle_rows(num_rows)
         self._owner = np.full(num_rows, -1)  # request index of each slot
-        self._cache = self._programs.make_cache(num_rows)
+        self._num_positions = self._positions_for(self._sampler.prefill_width)
+        self._cache = self._programs.make_cache(num_rows, self._num_positions)
 
     def _admit(self) -> None:
         """Fills idle slots; prefills when a device has idle slots and nothing ready."""
@@ -146,32 +147,43 @@ class SamplingRun:
         rows.top_p[slot] = self._method.top_p
         rows.top_k[slot] = self._method.top_k
 
-    def _shrink(self) -> None:
-        """Moves the running rows into a smaller batch once nothing waits for a slot."""
-        if self._queue or any(self._ready):
-            return
+    def _fit(self) -> None:
+        """Makes the cache as large as the running rows need for one more chunk.
+
+        Rows move into a smaller batch only when nothing waits for a slot.
+        """
+        sampler = self._sampler
         running = self._owner.reshape(self._num_shards, -1) >= 0
-        wanted = _bucket(int(running.sum(1).max()))
-        if wanted > self._slots_per_shard // 2:
+        longest = int(self._rows.lengths[self._owner >= 0].max())
+        num_positions = self._positions_for(longest + sampler.chunk_steps)
+        num_slots = self._slots_per_shard
+        if not self._queue and not any(self._ready):
+            num_slots = min(num_slots, _bucket(int(running.sum(1).max())))
+        has_room = num_positions <= self._num_positions
+        if has_room and num_slots == self._slots_per_shard:
             return
         # Running rows first; behind them idle ones fill up.
-        order = np.argsort(~running, axis=1, kind="stable")[:, :wanted].astype(np.int32)
+        order = np.argsort(~running, axis=1, kind="stable").astype(np.int32)
+        order = order[:, :num_slots]
         offsets = np.arange(self._num_shards)[:, None] * self._slots_per_shard
         chosen = (order + offsets).reshape(-1)
-        self._cache = self._programs.compact(self._cache, order.reshape(-1))
+        self._cache = self._programs.resize(
+            self._cache, order.reshape(-1), num_positions
+        )
         self._rows = Rows(*(field[chosen] for field in self._rows))
         self._owner = self._owner[chosen]
-        self._slots_per_shard = wanted
+        self._slots_per_shard, self._num_positions = num_slots, num_positions
+
+    def _positions_for(self, number: int) -> int:
+        """`number` rounded up, to few different sizes of which each compiles once."""
+        sampler = self._sampler
+        step = max(sampler.span_multiple, 1 << max(0, number.bit_length() - 3))
+        return min(-(-number // step) * step, sampler.num_positions)
 
     def _decode(self) -> None:
-        rows, sampler = self._rows, self._sampler
-        longest = int(rows.lengths[self._owner >= 0].max())
-        span = -(-max(1, longest) // sampler.span_multiple) * sampler.span_multiple
-        span = min(span, sampler.num_positions)
-        if span + sampler.span_multiple > sampler.num_positions:
-            span = sampler.num_positions  # the whole cache needs no slice
+        rows = self._rows
         self._cache, chunk = self._programs.decode_chunk(
-            self._params, self._cache, rows, span=span
+            self._params, self._cache, rows
         )
         tokens, logprobs, log_kept, valid = map(np.asarray, chunk)
         self.stats.num_chunks += 1
@@ -208,5 +220,6 @@ class SamplingRun:
 
 
 def _bucket(number: int) -> int:
-    """The next power of two, at least `_MIN_ROWS`."""
-    return max(_MIN_ROWS, 1 << max(0, number - 1).bit_length())
+    """The next power of two or one and a half of one, at least `_MIN_ROWS`."""
+    power = 1 << max(0, number - 1).bit_length()
+    return max(_MIN_ROWS, power * 3 // 4 if number <= power * 3 // 4 else power)

@@ -38,7 +38,7 @@ class Sampler:
         stop_ids: Sequence[int] = (),
         chunk_steps: int = 8,
         prefill_rows: int = 4,
-        span_multiple: int = 256,
+        span_multiple: int = 64,
         cache_dtype: str = "float32",
     ) -> None:
         """Checks the sizes; programs compile when first needed.
@@ -53,8 +53,9 @@ class Sampler:
             stop_ids: a sample ends with the first of these; it is part of the sample.
             chunk_steps: decode steps between two looks of the host.
             prefill_rows: packed rows of a prefill, on each device.
-            span_multiple: attention reads as many cache positions as the longest
-                running row needs, rounded up to this; each span compiles once.
+            span_multiple: the cache has as many positions as the longest running row
+                needs, rounded up to this (to a quarter of it, where that is more);
+                each size compiles once.
             cache_dtype: of keys and values; float32 decodes faster on a CPU.
         """
         own = own_part(mesh)
@@ -73,18 +74,18 @@ class Sampler:
         self.config, self.mesh, self.num_slots = config, own, num_slots
         self.max_prompt_len, self.max_total_len = max_prompt_len, max_total_len
         self.stop_ids, self.chunk_steps = tuple(map(int, stop_ids)), chunk_steps
-        self.prefill_rows, self.span_multiple = prefill_rows, span_multiple
+        self.prefill_rows = prefill_rows
+        self.span_multiple = _round_up(span_multiple, COPY_SPAN)
         self.stats = SamplingStats()
         self.prefill_width = _round_up(max_prompt_len, COPY_SPAN)
         # A chunk is appended behind the longest row, and a prompt comes in whole spans.
         longest = max(max_total_len + chunk_steps, self.prefill_width)
-        self.num_positions = _round_up(longest, 16)
+        self.num_positions = _round_up(longest, COPY_SPAN)
         self.programs = make_programs(
             config,
             mesh,
             chunk_steps=chunk_steps,
             stop_ids=self.stop_ids,
-            num_positions=self.num_positions,
             cache_dtype=cache_dtype,
         )
 

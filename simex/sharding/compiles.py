@@ -76,6 +76,11 @@ def watch_compiles(
     return call
 
 
+def unwatched(function: Callable[..., Any]) -> Any:
+    """The jitted function, watched or not, e.g. to be lowered."""
+    return function if hasattr(function, "lower") else function.__wrapped__
+
+
 def _warn(
     name: str,
     shapes: tuple[str, ...],
@@ -99,9 +104,13 @@ def _warn(
 
 
 def _shapes(tree: Any) -> tuple[str, ...]:
+    def describe(leaf: Any) -> str:
+        if hasattr(leaf, "shape"):
+            return f"{leaf.dtype}{list(leaf.shape)}"
+        return repr(leaf)  # a static argument
+
     return tuple(
-        f"{jax.tree_util.keystr(path)} {getattr(leaf, 'dtype', type(leaf).__name__)}"
-        f"{list(getattr(leaf, 'shape', ()))}"
+        f"{jax.tree_util.keystr(path)} {describe(leaf)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     )
 
