@@ -1,5 +1,6 @@
 """The supervised loop: batches in, checkpoints and metrics out."""
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import optax
 from jax.sharding import Mesh
 
 from simex.core.metrics import MetricsLog, mean_values
@@ -14,12 +16,13 @@ from simex.core.progress import progress
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
 from simex.sft.loss import cross_entropy
+from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
 from simex.train.checkpoint import Checkpoints
 from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from simex.train.state import abstract_train_state, make_train_state, state_shardings
-from simex.train.step import make_train_step
+from simex.train.step import TrainStep, make_train_step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,16 +58,7 @@ def run_sft(
       load_initial: gives them instead, where there is no checkpoint to go on from.
     """
     tx = make_optimizer(optimizer, mesh)
-
-    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
-        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
-        mask_BT = batch["loss_mask"]
-        loss, weight = cross_entropy(logprobs_BT, mask_BT)
-        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
-
-    step_fn = make_train_step(
-        loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
-    )
+    step_fn = watch_compiles(make_sft_step(model, tx, mesh), "train step", max_shapes=1)
     checkpoints = Checkpoints(folder / "checkpoints")
     found = checkpoints.restore(
         {"state": abstract_train_state(model, tx, mesh), "data": batches}
@@ -80,12 +74,30 @@ def run_sft(
     recorder = _Recorder(log, make_schedule(optimizer), config)
     steps = range(first_step, config.num_steps)
     for step in progress(steps, label=folder.name, unit="step"):
-        state, metrics = step_fn(state, put_batch(next(batches), mesh))
+        with recorder.waiting():
+            batch = put_batch(next(batches), mesh)
+        state, metrics = step_fn(state, batch)
         recorder.record(step, metrics)
         done = step + 1
         if done % config.steps_between_saves == 0 or done == config.num_steps:
             checkpoints.save(done, {"state": state, "data": batches})
     checkpoints.close()
+
+
+def make_sft_step(
+    model: ModelConfig, tx: optax.GradientTransformation, mesh: Mesh
+) -> TrainStep:
+    """The compiled update; see `make_train_step`."""
+
+    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
+        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
+        mask_BT = batch["loss_mask"]
+        loss, weight = cross_entropy(logprobs_BT, mask_BT)
+        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
+
+    return make_train_step(
+        loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
+    )
 
 
 class _Recorder:
@@ -95,6 +107,14 @@ class _Recorder:
         self._log, self._schedule, self._config = log, schedule, config
         self._pending: list[dict] = []
         self._started = time.monotonic()
+        self._waited_secs = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as waiting for data."""
+        begin = time.monotonic()
+        yield
+        self._waited_secs += time.monotonic() - begin
 
     def record(self, step: int, metrics: dict) -> None:
         self._pending.append(metrics)
@@ -114,10 +134,14 @@ class _Recorder:
             "learning_rate": float(self._schedule(step)),
             "steps_per_sec": len(self._pending) / secs,
             "target_tokens_per_sec": sums["loss"][1] / secs,
+            # Steps are dispatched ahead of the device, so it waits at most so long.
+            "input_wait_share": self._waited_secs / secs,
+            "num_compiles": num_compiles(),
         }
         self._log.write(step, values)
         self._pending.clear()
         self._started = time.monotonic()
+        self._waited_secs = 0.0
 
 
 def read_steps(metrics: Iterator[dict], name: str) -> list[tuple[int, float]]:
