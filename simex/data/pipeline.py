@@ -5,7 +5,9 @@
 Packing takes a window of examples and puts them into rows first-fit, longest first.
 grain's own first-fit packing takes them as they come and closes all its rows when one
 example fits into none. On one mixture of explanations and solutions (10 to 256 tokens,
-rows of 256) that filled 89 % of the positions with 128 open rows, windows 94 %.
+rows of 256) that filled 89 % of the positions with 128 open rows, windows 94 %: half a
+row hardly finds a partner. Rows eight times as long as the median example are filled to
+98 % and more (tests/tokens/test_packing.py, on real lengths).
 
 The iterator is a grain iterator: `get_state()` and `set_state()` resume it exactly, and
 orbax saves it as it is. No process is forked: JAX is multi-threaded and would deadlock

@@ -11,6 +11,7 @@ from simex.models.experts import Experts
 from simex.models.matmul import matmul
 from simex.models.rope import apply_rope
 from simex.models.softmax_attention import Window
+from simex.models.swiglu import swiglu
 from simex.sharding.activations import constrain
 
 RESIDUAL = ("batch", "positions", "width")  # logical axes of [B, T, D]
@@ -116,7 +117,7 @@ class FeedForward(nn.Module):
         inwards = (config.d_ff, ("embed", "mlp"), config.compute_dtype, config.mlp_bias)
         gate = Projection(*inwards, name="gate")(x_BTD)
         up = Projection(*inwards, name="up")(x_BTD)
-        inner = constrain(nn.silu(gate) * up, "batch", "positions", "mlp")
+        inner = constrain(swiglu(gate, up), "batch", "positions", "mlp")
         return Projection(
             config.d_model,
             ("mlp", "embed"),

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from simex.sharding.activations import KernelPlacement, place_kernel
+from simex.sharding.layouts import row_major
 
 
 def matmul(
@@ -18,9 +19,7 @@ def matmul(
     """x[..., I] @ kernel[I, O] -> float32 [..., O].
 
     With "bfloat16" both inputs are rounded and products are summed in float32, in the
-    forward pass and in the gradient of `x`. The gradient of the kernel sums over all
-    tokens and is laid out badly for the CPU's bfloat16 kernels (measured slower than
-    float32 there), so the CPU computes it in float32; other platforms round it too.
+    forward pass and in both gradients.
 
     A kernel that is divided over devices (`axes` names its logical axes) is gathered in
     the compute type, for the forward and again for the backward pass, and its gradient
@@ -28,8 +27,6 @@ def matmul(
     Rajbhandari et al. 2020, arXiv 1910.02054).
     """
     placement = None if axes is None else place_kernel(axes, kernel_IO.shape)
-    if compute_dtype == "float32" and placement is None:
-        return _dot(x, kernel_IO)
     return _placed_matmul(x, kernel_IO, compute_dtype, placement)
 
 
@@ -51,32 +48,34 @@ def _placed_matmul(
 
 def _placed_forward(
     x: jax.Array, kernel_IO: jax.Array, dtype: str, placement: KernelPlacement | None
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _placed_matmul(x, kernel_IO, dtype, placement), (x, kernel_IO)
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+    # Rounded once: this is what the backward pass reads, and half of what it would keep.
+    rounded = x.astype(dtype)
+    y = _dot(rounded, _gathered(kernel_IO, dtype, placement))
+    return y, (rounded, kernel_IO, jnp.zeros((0,), x.dtype))
 
 
 def _placed_backward(
     dtype: str,
     placement: KernelPlacement | None,
-    saved: tuple[jax.Array, jax.Array],
+    saved: tuple[jax.Array, jax.Array, jax.Array],
     grad: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    x, kernel_IO = saved
+    x, kernel_IO, like_x = saved
+    grad = grad.astype(dtype)
     grad_x = jax.lax.dot_general(
-        grad.astype(dtype),
+        grad,
         _gathered(kernel_IO, dtype, placement),
         (((grad.ndim - 1,), (1,)), ((), ())),
         preferred_element_type=jnp.float32,
     )
+    x_MI, grad_MO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
     grad_kernel = jax.lax.platform_dependent(
-        x,
-        grad,
-        cpu=functools.partial(_kernel_gradient, dtype="float32"),
-        default=functools.partial(_kernel_gradient, dtype=dtype),
+        x_MI, grad_MO, cpu=_kernel_gradient_on_cpu, default=_kernel_gradient
     )
     if placement is not None:
         grad_kernel = jax.lax.with_sharding_constraint(grad_kernel, placement.stored)
-    return grad_x.astype(x.dtype), grad_kernel.astype(kernel_IO.dtype)
+    return grad_x.astype(like_x.dtype), grad_kernel.astype(kernel_IO.dtype)
 
 
 def _gathered(
@@ -90,14 +89,25 @@ def _gathered(
     return jax.lax.with_sharding_constraint(kernel_IO, placement.gathered)
 
 
-def _kernel_gradient(x: jax.Array, grad: jax.Array, *, dtype: str) -> jax.Array:
-    rows = tuple(range(x.ndim - 1))
+def _kernel_gradient(x_MI: jax.Array, grad_MO: jax.Array) -> jax.Array:
     return jax.lax.dot_general(
-        x.astype(dtype),
-        grad.astype(dtype),
-        ((rows, rows), ((), ())),
+        x_MI,
+        grad_MO,
+        (((0,), (0,)), ((), ())),
         preferred_element_type=jnp.float32,
     )
+
+
+def _kernel_gradient_on_cpu(x_MI: jax.Array, grad_MO: jax.Array) -> jax.Array:
+    """The same, with the narrower of both turned, so that tokens are innermost there.
+
+    The CPU's fast kernels take the first input with its summed axis innermost. Left to
+    itself XLA may turn the wider one, together with the gradient of the activation that
+    made it; and bfloat16 inputs that it wants to turn it widens to float32 first.
+    """
+    if x_MI.shape[1] > grad_MO.shape[1]:
+        return row_major(_kernel_gradient_on_cpu(grad_MO, x_MI)).T
+    return row_major(_dot(row_major(x_MI.T), grad_MO))
 
 
 _placed_matmul.defvjp(_placed_forward, _placed_backward)

@@ -1,5 +1,6 @@
 """The supervised loop: batches in, checkpoints and metrics out."""
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -18,6 +19,7 @@ from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
 from simex.sft.loss import cross_entropy
+from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
 from simex.sharding.processes import gather, is_first, must_stop_after
 from simex.train.checkpoint import Checkpoints
@@ -66,7 +68,11 @@ def run_sft(
       load_initial: gives them instead, where there is no checkpoint to go on from.
     """
     tx = make_optimizer(optimizer, mesh)
-    step_fn = make_sft_step(model, tx, mesh, num_micro_batches=config.num_micro_batches)
+    step_fn = watch_compiles(
+        make_sft_step(model, tx, mesh, num_micro_batches=config.num_micro_batches),
+        "train step",
+        max_shapes=1,
+    )
     checkpoints = Checkpoints(folder / "checkpoints", is_writer=True)
     found = checkpoints.restore(
         {
@@ -90,7 +96,8 @@ def run_sft(
     try:
         for step in progress(steps, label=folder.name, unit="step"):
             with signals_at_end():
-                batch = put_share(next(batches), mesh, batches.share)
+                with recorder.waiting():
+                    batch = put_share(next(batches), mesh, batches.share)
                 state, metrics = step_fn(state, batch)
                 recorder.record(step, metrics)
                 done = step + 1
@@ -178,6 +185,14 @@ class _Recorder:
         self._log, self._schedule, self._config = log, schedule, config
         self._pending: list[Mapping[str, Sequence[Any]]] = []
         self._started = time.monotonic()
+        self._waited_secs = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as waiting for data."""
+        begin = time.monotonic()
+        yield
+        self._waited_secs += time.monotonic() - begin
 
     def get_state(self) -> list[dict[str, list[float]]]:
         """What the next line of the log will average."""
@@ -209,10 +224,14 @@ class _Recorder:
             "learning_rate": float(self._schedule(step)),
             "steps_per_sec": len(self._pending) / secs,
             "target_tokens_per_sec": sums["loss"][1] / secs,
+            # Steps are dispatched ahead of the device, so it waits at most so long.
+            "input_wait_share": self._waited_secs / secs,
+            "num_compiles": num_compiles(),
         }
         self._log.write(step, values)
         self._pending.clear()
         self._started = time.monotonic()
+        self._waited_secs = 0.0
 
 
 def read_steps(metrics: Iterator[dict], name: str) -> list[tuple[int, float]]:

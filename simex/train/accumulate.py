@@ -16,6 +16,7 @@ import optax
 from jax.sharding import Mesh
 
 from simex.sharding.activations import placed
+from simex.sharding.compiles import watch_compiles
 from simex.sharding.mesh import batch_sharding, replicated
 from simex.train.state import TrainState
 from simex.train.step import LossFn, Metrics
@@ -44,7 +45,7 @@ def make_accumulator(
     *,
     shardings: TrainState,
 ) -> Accumulator:
-    """Compiles the three parts.
+    """Compiles the three parts; a second compilation of one warns.
 
     Args:
       loss_fn: (params, batch) -> (sum of losses, ignored weight, metrics); sums only.
@@ -80,22 +81,28 @@ def make_accumulator(
 
     rows, whole = batch_sharding(mesh), replicated(mesh)
     sums = (shardings.params, whole)
-    return Accumulator(
-        first=jax.jit(
+    programs = {
+        "first": jax.jit(
             compute, in_shardings=(shardings.params, rows), out_shardings=sums
         ),
-        add=jax.jit(
+        "add": jax.jit(
             add,
             in_shardings=(sums, shardings.params, rows),
             out_shardings=sums,
             donate_argnums=0,
         ),
-        apply=jax.jit(
+        "apply": jax.jit(
             apply,
             in_shardings=(shardings, sums, whole),
             out_shardings=(shardings, whole),
             donate_argnums=0,
         ),
+    }
+    return Accumulator(
+        **{
+            name: watch_compiles(program, f"update ({name})", max_shapes=1)
+            for name, program in programs.items()
+        }
     )
 
 

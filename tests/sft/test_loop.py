@@ -98,6 +98,16 @@ def test_a_finished_run_is_left_as_it_is(tmp_path, split, model):
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
+def test_a_run_tells_its_compilations_and_its_wait_for_data(tmp_path, split, model):
+    train(tmp_path, split, model, num_steps=2)
+    train(tmp_path, split, model, num_steps=4)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    first, second = map(json.loads, lines)
+    assert 0 < first["input_wait_share"] < 1
+    # A new process would read the step from disk; here it is another jitted function.
+    assert second["num_compiles"] > first["num_compiles"] > 0
+
+
 def test_the_loss_falls(tmp_path, split, model):
     train(tmp_path, split, model, num_steps=2)
     first = read_losses(tmp_path)[1]
