@@ -133,6 +133,12 @@ class ModelConfig:
         return self._num_params(counts_all_experts=True)
 
     @property
+    def num_non_embedding_params(self) -> int:
+        """All but the embedding and the output layer, as model cards count."""
+        embeddings = self.vocab_size * self.d_model * (2 - self.tie_embeddings)
+        return self.num_params - embeddings
+
+    @property
     def num_active_params(self) -> int:
         """Numbers that one token touches: of experts only those that it goes to."""
         return self._num_params(counts_all_experts=False)

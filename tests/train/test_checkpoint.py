@@ -153,7 +153,7 @@ def test_params_with_parts_above_the_limit_of_memory_are_saved_too(
     tmp_path, monkeypatch
 ) -> None:
     # The embedding, 16 x 8 float32, is 256 bytes on each of two devices.
-    monkeypatch.setattr(checkpoint, "_BYTES_ON_THEIR_WAY", 100)
+    monkeypatch.setattr(checkpoint, "_BYTES_ON_THEIR_WAY", 10)
     mesh = make_mesh(MeshConfig(fsdp=2))
     save_params(tmp_path, _state().params)
     _assert_same(load_params(tmp_path, CONFIG, mesh=mesh), _state().params)
