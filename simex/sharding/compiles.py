@@ -78,7 +78,7 @@ def watch_compiles(
 
 def unwatched(function: Callable[..., Any]) -> Any:
     """The jitted function, watched or not, e.g. to be lowered."""
-    return function if hasattr(function, "lower") else function.__wrapped__
+    return function if hasattr(function, "lower") else vars(function)["__wrapped__"]
 
 
 def _warn(
