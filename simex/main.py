@@ -21,6 +21,7 @@ from simex.core.files import disk_full_error
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
     "run": "simex.commands.run",
+    "doctor": "simex.commands.doctor",
     "sweep": "simex.commands.sweep",
     "view": "simex.commands.view",
     "judge": "simex.commands.judge",
