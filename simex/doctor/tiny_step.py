@@ -28,7 +28,7 @@ from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import make_train_state
 
 PROMPT = (1, 2, 3)
-MODEL: Mapping[str, int] = {
+MODEL: Mapping[str, Any] = {
     "vocab_size": 64,
     "d_model": 32,
     "num_layers": 1,

@@ -63,6 +63,7 @@ def ask(capsys, *words):
     return code, {check["name"]: check for check in checks}
 
 
+@pytest.mark.slow
 def test_the_list_covers_machine_sandbox_rows_memory_and_a_step(capsys, tmp_path):
     code, checks = ask(capsys, SMOKE, "--workdir", str(tmp_path))
     assert code == 0, checks
@@ -73,9 +74,11 @@ def test_the_list_covers_machine_sandbox_rows_memory_and_a_step(capsys, tmp_path
     assert checks["stages"]["text"].startswith("0 of 15 are done")
 
 
+@pytest.mark.slow
 def test_a_check_that_fails_gives_exit_code_2(capsys, tmp_path):
     words = ["--set", "train_rl.rows=9", "--workdir", str(tmp_path)]
     code, checks = ask(capsys, SMOKE, *words)
     assert code == 2
     assert checks["rows of train_rl"]["status"] == "fail"
     assert checks["rows of nlex/train_sft"]["status"] == "ok"
+    assert checks["tiny step of train_rl"]["status"] == "ok"  # its rows are its own
