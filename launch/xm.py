@@ -228,7 +228,7 @@ def launch(options, runs, executor):
     async def run_one(experiment, run, job):
         async with at_once:
             try:
-                unit = await experiment.add(job, args={"run": run.name})
+                unit = await experiment.add(job)
                 await unit.wait_until_complete()
             except (xm.ExperimentUnitError, RuntimeError) as error:
                 print(f"launch/xm.py: {run.name} failed: {error}", file=sys.stderr)

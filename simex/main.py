@@ -23,6 +23,7 @@ from simex.core.interrupts import Terminated
 COMMANDS = {
     "run": "simex.commands.run",
     "plan": "simex.commands.plan",
+    "doctor": "simex.commands.doctor",
     "sweep": "simex.commands.sweep",
     "view": "simex.commands.view",
     "judge": "simex.commands.judge",

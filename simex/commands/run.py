@@ -52,6 +52,7 @@ def command(arguments: argparse.Namespace) -> int:
     workdir = arguments.workdir or pathlib.Path("runs") / experiment.name
     choose_stages(experiment.stages, arguments.only)  # refused before anything is made
     if arguments.dry_run:
+        _refuse_uneven_rows(experiment)
         plans = plan_stages(experiment, workdir)
         print(render_plan(experiment, plans, workdir))
         return 0
@@ -86,6 +87,12 @@ def _register_jobs() -> None:
     from simex.jobs.wiring import register  # imports every room, and so jax
 
     register()
+
+
+def _refuse_uneven_rows(experiment: Experiment) -> None:
+    from simex.doctor.divisibility import refuse_uneven  # imports jax
+
+    refuse_uneven(experiment, experiment.cpu_devices or num_usable_cores())
 
 
 def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:

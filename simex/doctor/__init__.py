@@ -1,0 +1,1 @@
+"""Looks at a machine and an experiment before anything is spent on them."""

@@ -1,0 +1,65 @@
+"""Which row counts of an experiment divide over its devices, in plain words."""
+
+import math
+
+from simex.core.config import Experiment, Stage
+from simex.core.errors import UserError
+from simex.sharding.mesh import BATCH_AXES, MESH_AXES, MeshConfig
+
+
+def mesh_of(stage: Stage) -> MeshConfig | None:
+    """The mesh that a stage asks for; None if it uses no devices."""
+    owner = stage.arguments.get("setup")
+    mesh = getattr(owner, "mesh", None) or stage.arguments.get("mesh")
+    return mesh if isinstance(mesh, MeshConfig) else None
+
+
+def batch_shards(mesh: MeshConfig, num_devices: int) -> int:
+    """Into how many parts rows are divided on so many devices.
+
+    A mesh that names all of its sizes counts as it is, on whatever machine this is.
+    """
+    sizes = {axis: getattr(mesh, axis) for axis in MESH_AXES}
+    named = math.prod(size for size in sizes.values() if size != -1)
+    if -1 in sizes.values() and (named < 1 or num_devices % named):
+        raise UserError(
+            f"The named sizes of the mesh multiply to {named}, which must divide the "
+            f"{num_devices} devices. Change a size or the number of devices."
+        )
+    sizes = {a: num_devices // named if s == -1 else s for a, s in sizes.items()}
+    return math.prod(sizes[axis] for axis in BATCH_AXES)
+
+
+def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
+    """A sentence for each row count of `stage` that does not divide."""
+    mesh = mesh_of(stage)
+    if mesh is None:
+        return []
+    shards = batch_shards(mesh, num_devices)
+    counts = {k: stage.arguments.get(k) for k in ("batch_rows", "rows")}
+    sampler = getattr(stage.arguments.get("setup"), "sampler", None)
+    counts["SamplerShape.num_slots"] = getattr(sampler, "num_slots", None)
+    return [
+        f"{stage.name}: {name} = {count}: " + divide_in_words(count, shards)
+        for name, count in counts.items()
+        if isinstance(count, int) and count % shards
+    ]
+
+
+def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:
+    """Why `rows` do not divide, and the nearest numbers that do, in whole groups.
+
+    Example: "12 prompts × 8 = 96 rows do not divide over 5 devices; nearest: 80 or 120".
+    """
+    step = math.lcm(shards, group)
+    low, high = rows // step * step, (rows // step + 1) * step
+    near = f"{low} or {high}" if low else str(high)
+    what = f"{rows // group} prompts × {group} = {rows}" if group > 1 else str(rows)
+    return f"{what} rows do not divide over {shards} devices; nearest: {near}"
+
+
+def refuse_uneven(experiment: Experiment, num_devices: int) -> None:
+    """Raises UserError with every row count that does not divide."""
+    found = [s for stage in experiment.stages for s in uneven_rows(stage, num_devices)]
+    if found:
+        raise UserError("\n".join(found))
