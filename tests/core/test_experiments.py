@@ -9,7 +9,7 @@ from simex.jobs.wiring import register
 # Files in its folders are only included by others.
 RUNNABLE = sorted(
     path
-    for pattern in ("*.gin", "real/*.gin", "eval/*.gin")
+    for pattern in ("*.gin", "real/*.gin", "eval/*.gin", "study/*.gin")
     for path in EXPERIMENTS.glob(pattern)
 )
 
