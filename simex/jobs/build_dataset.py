@@ -28,7 +28,7 @@ def build_dataset(
     *,
     problems: Sequence[str] = ("make_problems",),
     explanations: str = "write_explanations",
-    roles: Sequence[str] = ("right", "wrong", "function"),
+    roles: Sequence[str] | None = None,
 ) -> None:
     """Writes {nlex,direct}/ (ArrayRecord, split "train").
 
@@ -41,8 +41,8 @@ def build_dataset(
       problems: the stages whose train.jsonl is to be solved: "make_problems",
         "import_problems".
       explanations: the stage that told the traces.
-      roles: programs to be explained: right ones, wrong ones, functions. Fixes are
-        taught on all.
+      roles: the roles of programs to be explained, such as "right"; None: all. Fixes
+        are taught on all.
     """
     told = list(read_jsonl(workdir / explanations / "explanations.jsonl"))
     paths = [workdir / stage / "train.jsonl" for stage in problems]
@@ -67,13 +67,13 @@ def _make_examples(
     records: list[dict],
     problems: Mapping[str, ProblemWithPrograms],
     variant: str,
-    roles: Sequence[str],
+    roles: Sequence[str] | None,
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for record in records:
         if record.get("split", "train") != "train":
             continue
-        if "thought" in record and record["role"] in roles:
+        if "thought" in record and (roles is None or record["role"] in roles):
             thought = record["thought"] if variant == "nlex" else ""
             yield _make_explained(record, thought)
         if "stdout" in record and record.get("problem_id") in problems:
