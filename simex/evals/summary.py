@@ -55,7 +55,7 @@ def estimate_best_at_k(
     groups: Mapping[str, Sequence[JudgedCandidate]], ranker: str, k: int
 ) -> Estimate:
     """best@k by `ranker`, a name in RANKERS."""
-    return mean_with_interval(_ranked_values(groups, RANKERS[ranker], k))
+    return mean_with_interval(ranked_values(groups, RANKERS[ranker], k))
 
 
 def estimate_ranking_gain(
@@ -63,7 +63,7 @@ def estimate_ranking_gain(
 ) -> Estimate:
     """best@k by `ranker` minus pass@1, paired by problem."""
     return paired_difference(
-        _ranked_values(groups, RANKERS[ranker], k), _pass_values(groups, 1)
+        ranked_values(groups, RANKERS[ranker], k), _pass_values(groups, 1)
     )
 
 
@@ -89,8 +89,8 @@ def estimate_simulation_gap(
     It is what a perfect verifier of public tests would add.
     """
     return paired_difference(
-        _ranked_values(groups, RANKERS["oracle"], k),
-        _ranked_values(groups, RANKERS["simulate"], k),
+        ranked_values(groups, RANKERS["oracle"], k),
+        ranked_values(groups, RANKERS["simulate"], k),
     )
 
 
@@ -130,9 +130,10 @@ def _pass_values(
     ]
 
 
-def _ranked_values(
+def ranked_values(
     groups: Mapping[str, Sequence[JudgedCandidate]],
     ranker: Callable[[Sequence[Candidate], int], float],
     k: int,
 ) -> list[float]:
+    """Each problem's best@k, in order."""
     return [ranker([c.as_candidate() for c in g], k) for g in groups.values()]

@@ -23,19 +23,28 @@ OWN_LICENSE = "Apache-2.0"  # of the generated curriculum
 
 @gin.configurable
 def build_dataset(
-    workdir: pathlib.Path, *, problems: Sequence[str] = ("make_problems",)
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    problems: Sequence[str] = ("make_problems",),
+    explanations: str = "write_explanations",
+    roles: Sequence[str] | None = None,
 ) -> None:
-    """Writes build_dataset/{nlex,direct}/ (ArrayRecord, split "train").
+    """Writes {nlex,direct}/ (ArrayRecord, split "train").
 
     Both hold solving and fixing examples; "direct" leaves out every explanation, so
     that a model trained on it answers at once.
 
     Args:
       workdir: of the run.
+      stage_dir: of this stage.
       problems: the stages whose train.jsonl is to be solved: "make_problems",
         "import_problems".
+      explanations: the stage that told the traces.
+      roles: the roles of programs to be explained, such as "right"; None: all. Fixes
+        are taught on all.
     """
-    explanations = workdir / "write_explanations" / "explanations.jsonl"
+    told = list(read_jsonl(workdir / explanations / "explanations.jsonl"))
     paths = [workdir / stage / "train.jsonl" for stage in problems]
     items = {
         item.problem.id: item
@@ -43,8 +52,8 @@ def build_dataset(
         if _is_solvable(item)
     }
     for variant in VARIANTS:
-        examples = _make_examples(list(read_jsonl(explanations)), items, variant)
-        build_tfds({"train": examples}, workdir / "build_dataset" / variant)
+        examples = _make_examples(told, items, variant, roles)
+        build_tfds({"train": examples}, stage_dir / variant)
 
 
 def _is_solvable(item: ProblemWithPrograms) -> bool:
@@ -55,13 +64,16 @@ def _is_solvable(item: ProblemWithPrograms) -> bool:
 
 
 def _make_examples(
-    records: list[dict], problems: Mapping[str, ProblemWithPrograms], variant: str
+    records: list[dict],
+    problems: Mapping[str, ProblemWithPrograms],
+    variant: str,
+    roles: Sequence[str] | None,
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for record in records:
         if record.get("split", "train") != "train":
             continue
-        if "thought" in record:
+        if "thought" in record and (roles is None or record["role"] in roles):
             thought = record["thought"] if variant == "nlex" else ""
             yield _make_explained(record, thought)
         if "stdout" in record and record.get("problem_id") in problems:

@@ -32,6 +32,7 @@ def train_sft(
     learning_rate: float,
     warmup_steps: int = 20,
     optimizer: str = "muon",
+    dataset: str = "build_dataset",
     variant: str = "nlex",
     init_from: str = "",
     mixture: Mixture = Mixture(),
@@ -50,7 +51,8 @@ def train_sft(
       learning_rate: its peak.
       warmup_steps: train steps until the peak.
       optimizer: "muon" or "adamw".
-      variant: which dataset of build_dataset to learn from: "nlex" or "direct".
+      dataset: the build_dataset stage to learn from.
+      variant: its part: "nlex" or "direct".
       init_from: the stage whose newest params to begin from; "": drawn from the seed.
       mixture: how often each task is drawn.
       steps_between_saves: how much work an interruption may cost.
@@ -59,7 +61,7 @@ def train_sft(
     """
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.load_model(workdir)
-    source = load_split(workdir / "build_dataset" / variant, "train")
+    source = load_split(workdir / dataset / variant, "train")
     split = tokenize_split(
         (source[index] for index in range(len(source))),
         tokenizer,

@@ -28,6 +28,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     make_problems,
     run_programs,
     score_cruxeval,
+    study,
     trace_programs,
     train_rl,
     train_sft,

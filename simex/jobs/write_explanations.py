@@ -36,6 +36,7 @@ MAX_LISTED = 20  # false statements listed for one explanation
 @gin.configurable
 def write_explanations(
     workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
     *,
     style: str = "compact",
     min_grounding: float = 1.0,
@@ -46,13 +47,14 @@ def write_explanations(
     endpoint: Endpoint | None = None,
     checkpoint: CheckpointTeller | None = None,
 ) -> None:
-    """Writes write_explanations/explanations.jsonl and report.json.
+    """Writes explanations.jsonl and report.json.
 
     A dropped record says why; one that is not grounded lists its false statements with
     their places.
 
     Args:
       workdir: of the run.
+      stage_dir: of this stage.
       style: a name in nlex.rewriters.REWRITERS, or "llm".
       min_grounding: explanations with a lower share of true statements are dropped.
         For the control with noise, 0 keeps them all.
@@ -74,7 +76,7 @@ def write_explanations(
     if not tellers and style not in REWRITERS:
         raise unknown_name("style", style, REWRITERS, where="write_explanations.style")
     wrong = Noise(fraction=noise, place=noise_place, seed=seed)
-    folder = workdir / "write_explanations"
+    folder = stage_dir
     paths = sorted((workdir / "trace_programs").glob("*.jsonl"))
     if not paths:
         raise UserError("There must be traces; run the stage trace_programs first.")

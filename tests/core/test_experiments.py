@@ -9,7 +9,7 @@ from simex.jobs.wiring import register
 # Files in its folders are only included by others.
 RUNNABLE = sorted(
     path
-    for folder in (".", "paper", "real", "eval")
+    for folder in (".", "paper", "real", "eval", "study")
     for path in EXPERIMENTS.glob(f"{folder}/*.gin")
 )
 

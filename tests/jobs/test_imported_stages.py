@@ -16,7 +16,7 @@ from tests.data.test_listed_runs import imported  # noqa: F401  (a fixture)
 @pytest.mark.slow
 def test_imported_programs_are_traced_told_and_built(imported):  # noqa: F811
     trace_programs(imported, max_events=200, imported=ImportedRuns())
-    write_explanations(imported, max_chars=10_000)
+    write_explanations(imported, imported / "write_explanations", max_chars=10_000)
     report = json.loads((imported / "write_explanations" / "report.json").read_text())
     assert report == {
         "contest_runs: kept": 1,
@@ -25,7 +25,7 @@ def test_imported_programs_are_traced_told_and_built(imported):  # noqa: F811
         "contests: kept": 2,
         "function_calls: kept": 1,
     }
-    build_dataset(imported, problems=("import_problems",))
+    build_dataset(imported, imported / "build_dataset", problems=("import_problems",))
     examples = load_split(imported / "build_dataset" / "nlex", "train")
     found = {(e.task, e.source, e.license) for e in examples}
     assert found == {

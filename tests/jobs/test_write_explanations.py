@@ -64,9 +64,13 @@ def test_an_endpoint_that_goes_down_costs_nothing_that_is_not_asked_again(
     )
     server.script = [GOOD, (500, {}), GOOD] + [(500, {})] * 99
     with pytest.raises(UserError, match="gave up on 2 prompts in a row"):
-        write_explanations(workdir, style="llm", endpoint=endpoint)
+        write_explanations(
+            workdir, workdir / "write_explanations", style="llm", endpoint=endpoint
+        )
     server.script = [GOOD] * 6
-    write_explanations(workdir, style="llm", endpoint=endpoint)
+    write_explanations(
+        workdir, workdir / "write_explanations", style="llm", endpoint=endpoint
+    )
     folder = workdir / "write_explanations"
     records = list(read_jsonl(folder / "explanations.jsonl"))
     # The one failure between two answers is a fault of its prompt as far as one knows.
@@ -118,7 +122,9 @@ def test_a_checkpoint_tells_through_our_own_sampler(workdir, tmp_path, capsys):
         batch_size=4,
         sampler=SamplerShape(num_slots=8, chunk_steps=2, prefill_rows=2),
     )
-    write_explanations(workdir, style="llm", checkpoint=teller)
+    write_explanations(
+        workdir, workdir / "write_explanations", style="llm", checkpoint=teller
+    )
     records = list(read_jsonl(workdir / "write_explanations" / "explanations.jsonl"))
     # No weight is trained: what is said is nonsense, and each has its reason.
     assert len(records) == 6
@@ -141,4 +147,4 @@ def test_one_teller_is_named_for_the_style_llm_and_none_for_others(workdir):
         {"style": "llm", "checkpoint": teller, "endpoint": endpoint},
     ):
         with pytest.raises(UserError, match="only for it"):
-            write_explanations(workdir, **settings)
+            write_explanations(workdir, workdir / "write_explanations", **settings)

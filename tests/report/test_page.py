@@ -73,7 +73,9 @@ def make_report(text="plain", **changes):
             ),
         ),
         "loops": plot,
-        "analysis": (dataclasses.replace(plot, x_names=(text, "b", "c")),),
+        "analysis": (
+            dataclasses.replace(plot, x_names=("</text><script>", "\x00", "c")),
+        ),
         "links": (Link(path="train_rl/rollouts/step_00001.html", text=text),),
         "fix_matrix": FixMatrix(
             right_right=134, right_wrong=6, wrong_right=12, wrong_wrong=48

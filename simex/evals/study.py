@@ -1,0 +1,96 @@
+"""Claims over several seeds: which orderings hold, and how surely.
+
+Seeds draw other problems, other programs and other params, so their estimates are
+independent. The standard error of their mean takes the larger of two spreads: what the
+seeds show among each other, and what each has within itself over problems.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Z = 1.96
+ORDERINGS = {
+    "gain.compact_over_direct": "(a) explanations beat bare answers at equal compute",
+    "gain.compact_over_prose": "(a') compact explanations beat prose",
+    "gain.compact_over_raw": "(a'') compact explanations beat raw trace dumps",
+    "gain.compact_over_right": "(c') right and wrong programs beat right ones alone",
+    "gain.oracle_over_simulate": "(d) the oracle chooses better than simulation",
+    "gain.simulate_over_shortest": "(d) simulation beats the shortest",
+    "gain.simulate_over_majority": "(d) simulation beats the majority",
+    "gain.simulate_over_random": "(d) simulation beats pass@1",
+    "gain.dedicated_over_own": "(e) a dedicated verifier closes the simulation gap",
+    "gain.loop_untrained": "(f, reversed) the scaffold without training helps",
+    "gain.loop_fix": "(g) fixes outnumber breaks, predicted feedback",
+    "gain.loop_careful": "(g) ... where a fix must pass its own simulation",
+    "gain.loop_executed": "(g) ... with executed feedback",
+    "gain.loop_none": "(g) ... without feedback",
+    "gain.loop_fix_over_resample": "fixing beats drawing anew",
+    "gain.loop_careful_over_resample": "careful fixing beats drawing anew",
+    "gain.compact_over_noise10": "(h) 10 % wrong values harm",
+    "gain.compact_over_noise30": "(h) 30 % wrong values harm",
+    "gain.compact_over_noise100": "(h) only wrong values harm",
+    "gain.noise100_over_direct": "(h, reversed) only wrong values still beat answers",
+}
+"""A difference that is positive where the sentence holds (METHOD: orderings)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Combined:
+    """One estimate over S seeds."""
+
+    name: str
+    value: float  # the mean of the seeds
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+    n: int  # values of all seeds together
+    stderr: float
+    problems: int
+
+    @property
+    def verdict(self) -> str:
+        """Of a difference: does the sentence of ORDERINGS hold?"""
+        agree = sum(v > 0 for v in self.by_seed)
+        seeds = f"{agree} of {len(self.by_seed)} seeds above 0"
+        if self.low > 0:
+            return f"holds ({seeds})"
+        return f"{'does not hold' if self.high < 0 else 'not shown'} ({seeds})"
+
+
+def combine(name: str, estimates: Sequence[Mapping[str, float]]) -> Combined:
+    """One estimate from those of independent seeds; see the module's docstring."""
+    values = [float(e["value"]) for e in estimates]
+    num = len(values)
+    mean = math.fsum(values) / num
+    within = math.fsum(e["stderr"] ** 2 for e in estimates) / num
+    between = math.fsum((v - mean) ** 2 for v in values) / max(num - 1, 1)
+    stderr = math.sqrt(max(within, between) / num)
+    return Combined(
+        name=name,
+        value=mean,
+        low=mean - Z * stderr,
+        high=mean + Z * stderr,
+        by_seed=tuple(values),
+        n=sum(int(e["n"]) for e in estimates),
+        stderr=stderr,
+        problems=sum(int(e["problems"]) for e in estimates),
+    )
+
+
+def combine_all(
+    runs: Sequence[Mapping[str, Mapping[str, float]]],
+) -> dict[str, Combined]:
+    """Every estimate that all runs have, by name, in the order of the first run."""
+    names = [n for n in runs[0] if all(n in run for run in runs)]
+    return {name: combine(name, [run[name] for run in runs]) for name in names}
+
+
+def judge_orderings(found: Mapping[str, Combined]) -> list[dict[str, Any]]:
+    """A row for each ordering that was measured."""
+    return [
+        {"ordering": sentence, "name": name, "verdict": found[name].verdict}
+        for name, sentence in ORDERINGS.items()
+        if name in found
+    ]
