@@ -143,9 +143,10 @@ class SamplingRun:
         room = self._sampler.max_total_len - length
         rows.remaining[slot] = min(request.max_new_tokens, room)
         rows.keys[slot] = path_key(request.seed_path)
-        rows.temperature[slot] = self._method.temperature
-        rows.top_p[slot] = self._method.top_p
-        rows.top_k[slot] = self._method.top_k
+        method = request.method or self._method
+        rows.temperature[slot] = method.temperature
+        rows.top_p[slot] = method.top_p
+        rows.top_k[slot] = method.top_k
 
     def _fit(self) -> None:
         """Makes the cache as large as the running rows need for one more chunk.

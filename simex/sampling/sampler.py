@@ -11,6 +11,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.programs import COPY_SPAN, make_programs
 from simex.sampling.run import SamplingRun
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats
+from simex.sharding.compiles import num_compiles
 from simex.sharding.decode import own_part
 from simex.sharding.mesh import num_decode_shards
 
@@ -38,7 +39,7 @@ class Sampler:
         stop_ids: Sequence[int] = (),
         chunk_steps: int = 8,
         prefill_rows: int = 4,
-        span_multiple: int = 64,
+        span_multiple: int = 128,
         cache_dtype: str = "float32",
     ) -> None:
         """Checks the sizes; programs compile when first needed.
@@ -102,7 +103,7 @@ class Sampler:
         Args:
             params: plain nested dict, sharded like those of training.
             requests: any number; requests with the same prompt share its prefill.
-            method: for all requests.
+            method: for requests that have none of their own.
             on_done: called as on_done(index, sample) as soon as a request is finished,
                 between chunks, so that judging overlaps with decoding.
 
@@ -111,12 +112,14 @@ class Sampler:
         """
         for index, request in enumerate(requests):
             self._check(index, request)
+        compiles = num_compiles()
         run = SamplingRun(self, params, requests, method)
         while run.advance():
             for index, sample in run.take_finished():
                 if on_done is not None:
                     on_done(index, sample)
         self.stats = run.stats
+        self.stats.num_compiles = num_compiles() - compiles
         return run.samples()
 
     def _check(self, index: int, request: SampleRequest) -> None:

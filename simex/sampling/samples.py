@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simex.sampling.methods import SamplingMethod
+
 
 class Stop(enum.Enum):
     """Why a sample ended. Compare with `is`; a Stop has no truth value."""
@@ -27,6 +29,7 @@ class SampleRequest:
     prompt_ids: Sequence[int]
     max_new_tokens: int
     seed_path: tuple[int, ...]  # e.g. (run seed, step, problem, sample)
+    method: SamplingMethod | None = None  # None: that of the call
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class SamplingStats:
     num_chunks: int = 0
     num_prefills: int = 0
     prefill_positions: int = 0  # computed, padding included
+    num_compiles: int = 0  # in the whole process meanwhile; 0 once all sizes were seen
 
     @property
     def kept_fraction(self) -> float:

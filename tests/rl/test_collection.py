@@ -76,6 +76,16 @@ def test_items_come_in_shuffled_epochs_without_gaps():
     assert picked != pick_items("abc", 12, seed=1, start=0)
 
 
+def test_each_batch_and_each_refill_names_samples_of_its_own(watchdog):
+    objective = Scripted([FAILED, FAILED, MIXED, MIXED, MIXED, MIXED])
+    collector = collector_of(objective, watchdog, max_refills=3)
+    collector.collect(None, 0)
+    collector.collect(None, 1)
+    paths = [path for _, path in objective.asked]
+    assert len(paths) == len(set(paths)) == 3
+    assert all(path[0] == collector.seed for path in paths)
+
+
 def test_flat_groups_are_refilled_with_the_next_items(watchdog):
     objective = Scripted([MIXED, FAILED, FAILED, MIXED])
     batch = collector_of(objective, watchdog, max_refills=3).collect(None, 0)

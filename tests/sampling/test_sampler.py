@@ -1,5 +1,6 @@
 """The sampler says what the trainer says, whatever else is in the batch."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.models.transformer import forward, init_params, logits
+from simex.sampling.keys import path_key
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest, Stop
@@ -38,7 +40,10 @@ def _params():
 
 @functools.cache
 def _sampler(
-    num_slots: int = 16, num_devices: int = 2, chunk_steps: int = 4
+    num_slots: int = 16,
+    num_devices: int = 2,
+    chunk_steps: int = 4,
+    span_multiple: int = 128,
 ) -> Sampler:
     mesh = make_mesh(MeshConfig(), devices=jax.devices()[:num_devices])
     return Sampler(
@@ -49,6 +54,7 @@ def _sampler(
         max_total_len=MAX_TOTAL,
         stop_ids=(STOP_ID,),
         chunk_steps=chunk_steps,
+        span_multiple=span_multiple,
     )
 
 
@@ -139,7 +145,12 @@ def test_a_sample_ends_at_a_stop_id_or_at_its_length() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"num_slots": 2}, {"chunk_steps": 3}, {"num_slots": 8, "num_devices": 8}],
+    [
+        {"num_slots": 2},
+        {"chunk_steps": 3},
+        {"num_slots": 8, "num_devices": 8},
+        {"num_devices": 1, "span_multiple": 32},  # its cache grows, its batch shrinks
+    ],
 )
 def test_slots_chunks_and_devices_do_not_change_samples(other) -> None:
     for a, b in zip(_samples(WARM), _samples(WARM, **other)):
@@ -174,6 +185,41 @@ def test_a_second_call_with_another_method_compiles_nothing() -> None:
     sampler.sample(_params(), _requests(), WARM)
     with jax.no_tracing():
         sampler.sample(_params(), _requests(), SamplingMethod(top_p=0.5, top_k=3))
+
+
+def test_compilations_are_counted() -> None:
+    sampler = _sampler()
+    for _ in range(2):
+        sampler.sample(_params(), _requests(), WARM)
+    assert sampler.stats.num_compiles == 0
+    longer = _sampler(chunk_steps=5)
+    longer.sample(_params(), _requests()[:2], WARM)
+    assert longer.stats.num_compiles > 0
+
+
+def test_each_request_may_have_a_method_of_its_own() -> None:
+    greedy = SamplingMethod(temperature=0.0)
+    mixed = [
+        dataclasses.replace(request, method=greedy if i % 2 else None)
+        for i, request in enumerate(_requests())
+    ]
+    for i, sample in enumerate(_sampler().sample(_params(), mixed, WARM)):
+        alike = _samples(greedy if i % 2 else WARM)[i]
+        np.testing.assert_array_equal(sample.ids, alike.ids)
+
+
+def test_the_order_of_requests_does_not_change_samples() -> None:
+    turned = _sampler().sample(_params(), _requests()[::-1], WARM)
+    for a, b in zip(_samples(WARM), turned[::-1]):
+        np.testing.assert_array_equal(a.ids, b.ids)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_run_step_problem_and_sample_each_choose_other_samples(part) -> None:
+    assert path_key((1, 2, 3, 4)).tolist() == path_key((1, 2, 3, 4)).tolist()
+    other = [1, 2, 3, 4]
+    other[part] += 1
+    assert path_key(other).tolist() != path_key((1, 2, 3, 4)).tolist()
 
 
 def test_bad_requests_are_refused_by_number() -> None:
