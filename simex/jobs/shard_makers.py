@@ -9,10 +9,12 @@ import concurrent.futures
 import dataclasses
 import importlib.util
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from simex.core.errors import InfraError, UserError
 from simex.core.system import num_usable_cores
@@ -73,7 +75,8 @@ def make_on_ray(
     plan = dataclasses.replace(plan, out=os.path.abspath(plan.out))
     task = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(_work)
     most = num_tasks or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    rest, running = list(reversed(wanted)), []
+    rest = list(reversed(wanted))
+    running: list[Any] = []  # references to tasks
     # A few more than can run: a machine never waits for us.
     while rest or running:
         while rest and len(running) < 2 * most:
@@ -102,7 +105,7 @@ def _work(plan: ShardPlan, shard: Shard) -> Shard:
     return shard
 
 
-def _end_with(parent: int, is_over: threading.Event) -> None:
+def _end_with(parent: int, is_over: multiprocessing.synchronize.Event) -> None:
     """Sees to it that this process does not outlive the job."""
     # Ctrl-C reaches every process; what it means is decided by the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
