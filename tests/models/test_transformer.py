@@ -10,6 +10,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.cache import make_cache, merge_recent
 from simex.models.config import ModelConfig
+from simex.models.layout import stack_layers, unstack_layers
 from simex.models.transformer import (
     decode,
     forward,
@@ -177,6 +178,26 @@ def test_bfloat16_matmuls_stay_near_float32_forwards_and_backwards() -> None:
     a, b = (functools.reduce(dict.get, up, g) for g in (exact_grad, near_grad))
     cosine = jnp.sum(a * b) / jnp.linalg.norm(a) / jnp.linalg.norm(b)
     assert b.dtype == jnp.float32 and cosine > 0.999
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_what_is_computed_again_changes_no_gradient(remat, scan_layers) -> None:
+    config = ModelConfig(**{**vars(QWEN2_LIKE), "windows": (None, 3)})
+    again = ModelConfig(**{**vars(config), "remat": remat, "scan_layers": scan_layers})
+    row = _row(7, 4, width=12)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    @jax.grad
+    def gradient(params, config) -> jax.Array:
+        return jnp.mean(jnp.square(_logits(config, params, row)))
+
+    expected = gradient(_params(config), config)
+    params = _params(config)
+    params = stack_layers(again, params) if scan_layers else params
+    got = unstack_layers(again, gradient(params, again))
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
 
 
 def test_the_parameter_count_is_what_init_makes() -> None:
