@@ -17,6 +17,7 @@ from types import FrameType, ModuleType
 import simex
 from simex.core.errors import UserError
 from simex.core.files import disk_full_error
+from simex.core.interrupts import Terminated
 
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
@@ -32,10 +33,6 @@ COMMANDS = {
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; what stops for Ctrl-C stops for it."""
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from simex.core.config import Experiment, choose_stages, load_experiment
 from simex.core.progress import format_secs
-from simex.core.stages import Plan, plan_stages, run_experiment
+from simex.core.stages import Plan, Processes, plan_stages, run_experiment
 from simex.core.system import num_usable_cores
 
 HELP = "run an experiment, or go on where it stopped"
@@ -56,7 +56,7 @@ def command(arguments: argparse.Namespace) -> int:
         print(render_plan(experiment, plans, workdir))
         return 0
     _prepare_devices(experiment, workdir)
-    run_experiment(experiment, workdir, only=arguments.only)
+    run_experiment(experiment, workdir, only=arguments.only, processes=_processes())
     return 0
 
 
@@ -95,10 +95,18 @@ def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
         configure_cpu_devices,
         keep_freed_memory,
     )
+    from simex.sharding.processes import join_processes
 
     keep_freed_memory()
     configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
+    join_processes()
     configure_compile_cache(workdir / ".compile_cache")
+
+
+def _processes() -> Processes:
+    from simex.sharding.processes import Processes as JaxProcesses
+
+    return JaxProcesses()
 
 
 def _split_names(text: str) -> tuple[str, ...]:

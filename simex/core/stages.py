@@ -19,7 +19,9 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
 import gin
 
@@ -63,6 +65,44 @@ class Plan:
         return self.todo is Todo.NOTHING
 
 
+Job = TypeVar("Job", bound=Callable[..., Any])
+
+
+def on_all_processes(job: Job) -> Job:
+    """Marks a job that all processes of a run do together; others the first does alone.
+
+    Put it under ``@gin.configurable``.
+    """
+    job.runs_on_all_processes = True  # type: ignore[attr-defined]
+    return job
+
+
+class Processes(Protocol):
+    """The processes that run an experiment together, in one workdir."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one keeps the stamps and does what one does alone."""
+
+    def wait(self, what: str) -> None:
+        """Returns when all have come to `what`."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """While it lasts, this one works without the others."""
+
+
+class OneProcess:
+    """No others."""
+
+    is_first = True
+
+    def wait(self, what: str) -> None:
+        """Returns at once."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
 def plan_stages(experiment: Experiment, workdir: pathlib.Path) -> list[Plan]:
     """What a run in `workdir` would do about each stage; changes nothing."""
     plans: list[Plan] = []
@@ -76,7 +116,11 @@ def plan_stages(experiment: Experiment, workdir: pathlib.Path) -> list[Plan]:
 
 
 def run_experiment(
-    experiment: Experiment, workdir: pathlib.Path, *, only: Sequence[str] = ()
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    *,
+    only: Sequence[str] = (),
+    processes: Processes = OneProcess(),
 ) -> None:
     """Runs the stages of `experiment` that are not done yet.
 
@@ -84,11 +128,15 @@ def run_experiment(
       experiment: from `load_experiment`.
       workdir: made if missing; holds config.gin, .stages/ and a folder for each stage.
       only: names of stages; no others run, so those before them must be done.
+      processes: that share the workdir and call this together.
 
     Raises:
       UserError: another run holds the workdir, or a stage before `only` is not done.
     """
     chosen = choose_stages(experiment.stages, only)
+    if not processes.is_first:
+        _follow(experiment, chosen[-1], workdir, processes)
+        return
     with hold_workdir(workdir):
         _refuse_foreign_folders(experiment, workdir)
         _refuse_unfinished(plan_stages(experiment, workdir), chosen)
@@ -97,7 +145,25 @@ def run_experiment(
         after: dict[str, str] = {}
         for stage in experiment.stages[: experiment.stages.index(chosen[-1]) + 1]:
             state = _state(stage, after)
-            after[stage.name] = _carry_out(stage, state, workdir).id
+            after[stage.name] = _carry_out(stage, state, workdir, processes).id
+
+
+def _follow(
+    experiment: Experiment,
+    last: Stage,
+    workdir: pathlib.Path,
+    processes: Processes,
+) -> None:
+    """Joins in the stages that all processes do; waits for the first at all others."""
+    for stage in experiment.stages[: experiment.stages.index(last) + 1]:
+        processes.wait(f"{stage.name} begins")
+        if load_stamp(stamp_path(workdir, stage.name)) is None and _is_for_all(stage):
+            _call_job(stage, workdir)
+        processes.wait(f"{stage.name} ends")
+
+
+def _is_for_all(stage: Stage) -> bool:
+    return getattr(stage.job, "runs_on_all_processes", False)
 
 
 def _state(stage: Stage, after: Mapping[str, str]) -> StageState:
@@ -117,11 +183,15 @@ def _plan_stage(stage: Stage, state: StageState, workdir: pathlib.Path) -> Plan:
     return Plan(stage=stage, todo=Todo.NOTHING if done else Todo.RESUME, stamp=stamp)
 
 
-def _carry_out(stage: Stage, state: StageState, workdir: pathlib.Path) -> Stamp:
+def _carry_out(
+    stage: Stage, state: StageState, workdir: pathlib.Path, processes: Processes
+) -> Stamp:
     """Does what is to be done about a stage; its stamp when it is done."""
     plan = _plan_stage(stage, state, workdir)
     if plan.is_done and plan.stamp is not None:
         _say(f"{stage.name}: done before ({format_secs(plan.stamp.seconds)})")
+        processes.wait(f"{stage.name} begins")
+        processes.wait(f"{stage.name} ends")
         return plan.stamp
     folder = workdir / stage.name
     seconds = 0.0
@@ -135,12 +205,15 @@ def _carry_out(stage: Stage, state: StageState, workdir: pathlib.Path) -> Stamp:
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     started = Stamp(state=state, id=uuid.uuid4().hex, seconds=seconds)
-    done = _timed_call(stage, started, workdir)
+    done = _timed_call(stage, started, workdir, processes)
+    processes.wait(f"{stage.name} ends")
     _say(f"{stage.name}: done in {format_secs(done.seconds)}")
     return done
 
 
-def _timed_call(stage: Stage, started: Stamp, workdir: pathlib.Path) -> Stamp:
+def _timed_call(
+    stage: Stage, started: Stamp, workdir: pathlib.Path, processes: Processes
+) -> Stamp:
     """Calls the job between its two stamps; however it ends, its seconds are kept."""
     path = started_path(workdir, stage.name)
     save_stamp(path, dataclasses.replace(started, under_way_since=time.time()))
@@ -152,7 +225,9 @@ def _timed_call(stage: Stage, started: Stamp, workdir: pathlib.Path) -> Stamp:
 
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(lambda: save_stamp(path, worked()))
-        _call_job(stage, workdir)
+        processes.wait(f"{stage.name} begins")
+        with contextlib.nullcontext() if _is_for_all(stage) else processes.alone():
+            _call_job(stage, workdir)
         on_failure.pop_all()
     done = worked()
     save_stamp(stamp_path(workdir, stage.name), done)

@@ -24,6 +24,7 @@ import numpy as np
 from simex.core.errors import UserError
 from simex.core.prng import host_rng
 from simex.data.mixture import Mixture
+from simex.data.parts import BatchParts, Share
 from simex.data.tokenized import TokenizedSplit
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
@@ -48,21 +49,41 @@ def make_batches(
     batch_rows: int,
     seed: int,
     num_epochs: int | None = None,
-    host_index: int = 0,
-    num_hosts: int = 1,
-) -> "grain.DatasetIterator":
-    """An iterator over batches; arguments and batches as in `make_batch_dataset`."""
-    return iter(
-        make_batch_dataset(
-            split,
-            mixture,
-            batch_rows=batch_rows,
-            seed=seed,
-            num_epochs=num_epochs,
-            host_index=host_index,
-            num_hosts=num_hosts,
+    share: Share = Share(),
+) -> BatchParts:
+    """An iterator over batches; arguments and batches as in `make_batch_dataset`.
+
+    Args:
+      split: from `tokenized.tokenize_split`.
+      mixture: which tasks, how often.
+      batch_rows: of whole batches, over all parts.
+      seed: of the order of examples and rows.
+      num_epochs: None: for ever.
+      share: the parts that this process reads; its batches hold their rows only.
+
+    Raises:
+      UserError: rows do not divide over the parts, or as `make_batch_dataset`.
+    """
+    if batch_rows % share.num_parts:
+        raise UserError(
+            f"batch_rows must divide over data_parts, but they are {batch_rows} and "
+            f"{share.num_parts}."
         )
-    )
+    parts = [
+        iter(
+            make_batch_dataset(
+                split,
+                mixture,
+                batch_rows=batch_rows // share.num_parts,
+                seed=seed,
+                num_epochs=num_epochs,
+                part=number,
+                num_parts=share.num_parts,
+            )
+        )
+        for number in range(share.first, share.first + share.num_read)
+    ]
+    return BatchParts(parts, share)
 
 
 def make_batch_dataset(
@@ -72,20 +93,20 @@ def make_batch_dataset(
     batch_rows: int,
     seed: int,
     num_epochs: int | None = None,
-    host_index: int = 0,
-    num_hosts: int = 1,
+    part: int = 0,
+    num_parts: int = 1,
 ) -> "grain.IterDataset":
     """The batches of a split.
 
     Args:
       split: from `tokenized.tokenize_split`; its `seq_len` is T.
       mixture: which tasks, how often.
-      batch_rows: B, the rows of this host.
+      batch_rows: B, the rows of this part.
       seed: of the order of examples and rows.
       num_epochs: None: for ever. With weights, the end comes when the first task has
         been seen so often: no example is seen more often, and others less.
-      host_index: number of this host.
-      num_hosts: how many hosts read; each gets other examples.
+      part: number of this part.
+      num_parts: how many parts there are; each has other examples.
 
     Returns:
       A dataset of dicts of [B, T] arrays: `tokens` int32, `segment_ids` int32 (0 =
@@ -98,8 +119,8 @@ def make_batch_dataset(
     import grain
 
     examples = _mix(split, mixture, seed=seed, num_epochs=num_epochs)
-    if num_hosts > 1:
-        examples = examples[host_index::num_hosts]
+    if num_parts > 1:
+        examples = examples[part::num_parts]
     windows = examples.batch(WINDOW_EXAMPLES, batch_fn=list).map_with_index(
         _PackWindow(seq_len=split.seq_len, pad_id=split.pad_id, seed=seed)
     )

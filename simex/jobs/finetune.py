@@ -7,8 +7,10 @@ import gin
 
 from simex.core.files import write_atomically
 from simex.core.prng import key
+from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
+from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
 from simex.hf.description import (
@@ -22,12 +24,14 @@ from simex.models.layout import stack_layers
 from simex.models.transformer import Params
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.processes import is_first, num_processes, process_number
 from simex.tokens.saved import load_tokenizer, save_tokenizer
 from simex.train.optimizer import OptimizerConfig
 from simex.train.saved_params import load_params
 
 
 @gin.configurable
+@on_all_processes
 def finetune(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,
@@ -47,6 +51,7 @@ def finetune(
     mixture: Mixture = Mixture(),
     mesh: MeshConfig = MeshConfig(),
     steps_between_saves: int = 50,
+    data_parts: int = 1,
 ) -> None:
     """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and lengths.txt.
 
@@ -68,6 +73,8 @@ def finetune(
       mixture: how often each task is drawn.
       mesh: the devices.
       steps_between_saves: how much work an interruption may cost.
+      data_parts: streams that a batch is made of. With 1 each process reads all data
+        and uses its rows; with a multiple of the processes each reads its own part.
     """
     folder, devices = model_folder(workdir, model), make_mesh(mesh)
     description = load_description(folder)
@@ -76,8 +83,9 @@ def finetune(
     split = tokenize_split(
         (source[index] for index in range(len(source))), tokenizer, seq_len=seq_len
     )
-    with write_atomically(stage_dir / "lengths.txt") as file:
-        file.write(f"{split.report}\n")
+    if is_first():
+        with write_atomically(stage_dir / "lengths.txt") as file:
+            file.write(f"{split.report}\n")
     config = dataclasses.replace(
         description.config,
         compute_dtype=compute_dtype,
@@ -93,12 +101,21 @@ def finetune(
         )
         return stack_layers(config, params) if scan_layers else params
 
-    (stage_dir / TOKENIZER).mkdir(exist_ok=True)
-    save_tokenizer(tokenizer, stage_dir / TOKENIZER)
-    save_description(stage_dir, dataclasses.replace(description, config=config))
+    if is_first():
+        (stage_dir / TOKENIZER).mkdir(exist_ok=True)
+        save_tokenizer(tokenizer, stage_dir / TOKENIZER)
+        save_description(stage_dir, dataclasses.replace(description, config=config))
     run_sft(
         stage_dir,
-        make_batches(split, mixture, batch_rows=batch_rows, seed=seed),
+        make_batches(
+            split,
+            mixture,
+            batch_rows=batch_rows,
+            seed=seed,
+            share=share_of(
+                data_parts, process=process_number(), num_processes=num_processes()
+            ),
+        ),
         config=SftConfig(num_steps=num_steps, steps_between_saves=steps_between_saves),
         model=config,
         optimizer=OptimizerConfig(

@@ -10,7 +10,7 @@ from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
-from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.mesh import MeshConfig, make_decode_mesh, make_mesh
 from simex.tokens.tokenizer import SentencePieceTokenizer
 from simex.train.saved_params import load_params
 
@@ -44,6 +44,8 @@ class SamplerShape:
     num_slots: int = 64
     chunk_steps: int = 8
     prefill_rows: int = 4
+    # Devices that decode a row together; the others hold replicas. None: as in training.
+    tensor: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Setup:
         config = self.decoder.fit(tokenizer)
         sampler = Sampler(
             config,
-            mesh,
+            make_decode_mesh(mesh, tensor=self.sampler.tensor or mesh.shape["tensor"]),
             num_slots=self.sampler.num_slots,
             max_prompt_len=config.max_positions - 16,
             max_total_len=config.max_positions,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import gin
 from jax.sharding import Mesh
 
+from simex.core.stages import on_all_processes
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.report.rollout_viewer import find_steps, has_rollouts, write_pages
@@ -17,10 +18,12 @@ from simex.rl.stream import Staleness
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
+from simex.sharding.processes import is_first
 from simex.train.optimizer import OptimizerConfig
 
 
 @gin.configurable
+@on_all_processes
 def train_rl(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,
@@ -116,7 +119,7 @@ def train_rl(
             params=setup.load_params(workdir, init_from, mesh=mesh),
             seed=seed,
         )
-    if has_rollouts(stage_dir):
+    if is_first() and has_rollouts(stage_dir):
         write_pages(find_steps(stage_dir))  # what `simex view` shows, beside records
 
 

@@ -6,16 +6,20 @@ import gin
 
 from simex.core.files import write_atomically
 from simex.core.prng import key
+from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
+from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
 from simex.jobs.setup import Setup
 from simex.sft.loop import SftConfig, run_sft
+from simex.sharding.processes import is_first, num_processes, process_number
 from simex.train.optimizer import OptimizerConfig
 
 
 @gin.configurable
+@on_all_processes
 def train_sft(
     workdir: pathlib.Path,
     stage_dir: pathlib.Path,
@@ -30,6 +34,7 @@ def train_sft(
     variant: str = "nlex",
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
+    data_parts: int = 1,
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and lengths.txt.
 
@@ -46,6 +51,8 @@ def train_sft(
       variant: which dataset of build_dataset to learn from: "nlex" or "direct".
       mixture: how often each task is drawn.
       steps_between_saves: how much work an interruption may cost.
+      data_parts: streams that a batch is made of. With 1 each process reads all data
+        and uses its rows; with a multiple of the processes each reads its own part.
     """
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.decoder.fit(tokenizer)
@@ -55,9 +62,18 @@ def train_sft(
         tokenizer,
         seq_len=model.max_positions,
     )
-    with write_atomically(stage_dir / "lengths.txt") as file:
-        file.write(f"{split.report}\n")
-    batches = make_batches(split, mixture, batch_rows=batch_rows, seed=seed)
+    if is_first():
+        with write_atomically(stage_dir / "lengths.txt") as file:
+            file.write(f"{split.report}\n")
+    batches = make_batches(
+        split,
+        mixture,
+        batch_rows=batch_rows,
+        seed=seed,
+        share=share_of(
+            data_parts, process=process_number(), num_processes=num_processes()
+        ),
+    )
     run_sft(
         stage_dir,
         batches,

@@ -5,6 +5,7 @@ row costs nothing, and a window costs what it sees. The kernel is part of jax.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,9 @@ def splash_attention(
             kernel = _make_kernel(*shape, window, num_parts)
         kernel = _take_part(kernel, part, num_parts)
 
-        def one_row(q: jax.Array, k: jax.Array, v: jax.Array, *segments) -> jax.Array:
+        def one_row(
+            q: jax.Array, k: jax.Array, v: jax.Array, *segments: jax.Array
+        ) -> Any:
             return kernel(q, k, v, segment_ids=kernels.SegmentIds(*segments))
 
         return jax.vmap(one_row)(q, k, v, segments_BT, segments_BS)
@@ -112,7 +115,7 @@ def _take_part(
         size = table.shape[axis] // num_parts
         return jax.lax.dynamic_slice_in_dim(table, part * size, size, axis)
 
-    def take_all(info):  # type: ignore[no-untyped-def]
+    def take_all(info: Any) -> Any:
         return info and info._replace(
             data_next=take(info.data_next, 1),
             mask_next=take(info.mask_next, 1),

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from simex.core.errors import UserError
+from simex.core.interrupts import Terminated, signals_at_end
 from simex.core.prng import key
 from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
@@ -30,6 +32,7 @@ from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
+from simex.sharding.processes import must_stop_after, num_processes
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import TrainState, abstract_train_state, make_train_state
 
@@ -87,6 +90,11 @@ def run_rl(
       UserError: trainer and sampler disagree, an objective cannot teach anything, or
         the sandbox goes on failing.
     """
+    if num_processes() > 1 and config.staleness.num_ahead:
+        raise UserError(
+            "Several processes must collect and update in turns, but max_staleness is "
+            f"{config.staleness.max_steps}. Set it to 0, or use one process."
+        )
     tx = make_optimizer(optimizer, mesh)
     turns = make_turns(mesh, is_shared=config.staleness.num_ahead > 0)
     policy = taking_turns(make_policy(params), turns)
@@ -140,38 +148,44 @@ def run_rl(
                 collector.collect, staleness=config.staleness, watchdog=watchdog
             ) as stream,
         ):
-            state = begin.state
-            for step in range(begin.step, config.num_steps):
-                taken = stream.take(step, state.params)
-                log.mark("wait")
-                groups = taken.batch.groups
-                infra.check(groups)
-                selection = select(
-                    groups,
-                    algorithm=config.algorithm,
-                    vocab_size=policy.tokenizer.vocab_size,
-                )
-                with turns(), watchdog.awaiting(f"the update of train step {step}"):
-                    first = {}
-                    if step == begin.step and taken.batch.version == step:
-                        first = check_first_step(trainer, state, groups, step=step)
-                    log.score(
-                        groups, functools.partial(trainer.score_turns, state.params)
+            done = begin
+            try:
+                for step in range(begin.step, config.num_steps):
+                    taken = stream.take(step, done.state.params)
+                    log.mark("wait")
+                    groups = taken.batch.groups
+                    infra.check(groups)
+                    selection = select(
+                        groups,
+                        algorithm=config.algorithm,
+                        vocab_size=policy.tokenizer.vocab_size,
                     )
-                    log.mark("score")
-                    state, values = update(trainer, state, selection)
-                log.mark("update")
-                log.write(step, taken, values | first | measure_selection(selection))
-                with watchdog.awaiting(f"the checkpoint after train step {step}"):
-                    saved.save(
-                        Progress(
+                    awaiting = watchdog.awaiting(f"the update of train step {step}")
+                    with turns(), awaiting, signals_at_end():
+                        first, state = {}, done.state
+                        if step == begin.step and taken.batch.version == step:
+                            first = check_first_step(trainer, state, groups, step=step)
+                        log.score(
+                            groups, functools.partial(trainer.score_turns, state.params)
+                        )
+                        log.mark("score")
+                        state, values = update(trainer, state, selection)
+                        done = Progress(
                             step=step + 1,
                             state=state,
                             cursor=taken.batch.cursor,
                             num_bad_steps=infra.num_bad_steps,
                         )
-                    )
-                log.mark("save")
+                        log.mark("update")
+                        values |= first | measure_selection(selection)
+                        log.write(step, taken, values)
+                        saved.save(done)
+                        log.mark("save")
+                    if must_stop_after(step):
+                        raise Terminated
+            except KeyboardInterrupt:
+                saved.save_at_stop(done)
+                raise
 
 
 def update(

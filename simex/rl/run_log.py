@@ -17,6 +17,7 @@ from simex.rl.stream import Taken
 from simex.rollouts.objective import Objective
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group, Turn
+from simex.sharding.processes import is_first
 
 
 class RunLog:
@@ -53,10 +54,14 @@ class RunLog:
         self._groups_scored, self._make_record = groups_scored, make_record
         self._scored: dict[int, np.ndarray] = {}  # by id() of a turn of this step
         self._num_items = {o.name: len(items) for o, items in objectives}
-        self._metrics = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
+        self._metrics = (
+            MetricsLog(folder / "metrics.jsonl", first_step=first_step)
+            if is_first()
+            else None
+        )
         self._tensorboard = (
             TensorBoardLog(folder / "tensorboard", first_step=first_step)
-            if has_tensorboard
+            if has_tensorboard and is_first()
             else None
         )
         self._sandbox = SandboxMeter(pool)
@@ -90,6 +95,8 @@ class RunLog:
     def write(self, step: int, taken: Taken, values: Mapping[str, float]) -> None:
         """Ends train step `step`: its numbers, its rollouts, its line.
 
+        Of several processes the first writes; figures of the sandbox are its own.
+
         Raises:
           UserError: a value is not finite.
         """
@@ -104,11 +111,12 @@ class RunLog:
             "time/collect_secs": taken.batch.secs,
             "compile/count": compiles - self._num_compiles,
         }
-        self._metrics.write(step, every)
+        if self._metrics is not None:
+            self._metrics.write(step, every)
+            self._record(step, taken.batch.groups)
+            self._say(step, every)
         if self._tensorboard is not None:
             self._tensorboard.write(step, every)
-        self._record(step, taken.batch.groups)
-        self._say(step, every)
         self._num_compiles = compiles
         self._started = self._marked = now
         self._times = {"time/save_secs": 0.0}

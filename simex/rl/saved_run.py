@@ -24,7 +24,7 @@ class SavedRun:
 
     def __init__(self, folder: pathlib.Path, *, steps_between: int, last: int) -> None:
         """Saves every `steps_between` train steps, and after the last."""
-        self._checkpoints = Checkpoints(folder)
+        self._checkpoints = Checkpoints(folder, is_writer=True)
         self._steps_between, self._last = steps_between, last
 
     def load(self, abstract: TrainState) -> Progress | None:
@@ -41,15 +41,24 @@ class SavedRun:
         )
 
     def save(self, progress: Progress) -> None:
-        """Writes `progress` where it is time to."""
+        """Begins to write `progress` where it is time to."""
         done = progress.step
-        if done % self._steps_between and done != self._last:
-            return
+        if done % self._steps_between == 0 or done == self._last:
+            self._begin(progress)
+
+    def save_at_stop(self, progress: Progress) -> None:
+        """Writes `progress` unless it is on disk or nothing was done yet."""
+        if progress.step and self._checkpoints.latest_step() != progress.step:
+            self._begin(progress)
+
+    def _begin(self, progress: Progress) -> None:
         extra = {
             "cursor": dataclasses.asdict(progress.cursor),
             "num_bad_steps": progress.num_bad_steps,
         }
-        self._checkpoints.save(done, {"state": progress.state, "extra": extra})
+        self._checkpoints.begin_save(
+            progress.step, {"state": progress.state, "extra": extra}
+        )
 
     def __enter__(self) -> "SavedRun":  # noqa: PYI034 (beartype)
         return self

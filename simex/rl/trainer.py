@@ -17,7 +17,7 @@ from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
 from simex.rollouts.rollout import Turn
 from simex.sharding.activations import placed
-from simex.sharding.mesh import put_batch
+from simex.sharding.mesh import put_batch, replicated
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
 from simex.train.accumulate import Accumulator, make_accumulator
@@ -34,7 +34,7 @@ class Trainer:
     rows: int  # of a micro-batch
     accumulator: Accumulator
     score: Callable[[Any, Mapping[str, Any]], jax.Array]
-    """(params, micro-batch) -> logprobs_BT, by the forward of an update."""
+    """(params, micro-batch) -> logprobs_BT on every device, as an update sees them."""
 
     score_reference: Callable[[Mapping[str, Any]], jax.Array] | None
     mesh: Mesh
@@ -137,7 +137,7 @@ def make_trainer(
             mesh,
             shardings=state_shardings(model, tx, mesh),
         ),
-        score=scorer,
+        score=jax.jit(score, out_shardings=replicated(mesh)),
         score_reference=(
             (lambda batch: scorer(reference_params, batch))
             if algorithm.has_reference

@@ -12,6 +12,7 @@ from simex.rollouts.rollout import End, Turn
 from simex.sandbox.judge import judge_all
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
+from simex.sharding.processes import spread
 from simex.tasks import solve, submit_or_fix
 from simex.tasks.answer import Refusal
 
@@ -80,10 +81,9 @@ def judge_attempts(pool: SandboxPool, attempts: Sequence[Attempt]) -> list[Attem
     Early stop is off: the outputs on the public tests are the feedback of a fix.
     """
     open_ = [a for a in attempts if a.judgement is None and a.source is not None]
-    judgements = judge_all(
-        pool,
-        ((a.problem.tests, a.problem.checker, a.source or "") for a in open_),
-        early_stop=False,
+    judgements = spread(
+        [(a.problem.tests, a.problem.checker, a.source or "") for a in open_],
+        lambda own: list(judge_all(pool, own, early_stop=False)),
     )
     judged = {id(a): j for a, j in zip(open_, judgements, strict=True)}
     return [

@@ -10,6 +10,7 @@ from simex.rollouts.rollout import Turn
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sampling.samples import Sample, SampleRequest, Stop
+from simex.sharding.processes import spread
 from simex.tokens.chat import render_prompt
 from simex.tokens.tokenizer import Tokenizer
 
@@ -65,7 +66,9 @@ class Policy:
             )
             for i in fitting
         ]
-        samples = self.sampler.sample(self.params, requests, self.method)
+        samples = spread(
+            requests, lambda own: self.sampler.sample(self.params, own, self.method)
+        )
         by_index = dict(zip(fitting, samples, strict=True))
         return [
             self._make_turn(query, prompts[i], by_index.get(i))

@@ -29,6 +29,7 @@ from simex.models.transformer import Params, decode, init_params, logits, prefil
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
 from simex.sharding.activations import placed
+from simex.sharding.decode import keep_own, own_part
 from simex.sharding.mesh import (
     DECODE_AXES,
     DECODE_RULES,
@@ -77,21 +78,24 @@ class Programs:
         # Layers one by one: a scan would copy its stacked cache at every decode step.
         config = dataclasses.replace(config, scan_layers=False, remat="none")
         row, whole = PartitionSpec(DECODE_AXES), PartitionSpec()
+        boxed = jax.eval_shape(
+            lambda: init_params(config, jax.random.key(0), boxed=True)
+        )
+        # From the layout of training to that of decoding, and to the type of matmuls.
+        self._prepare: Callable[[Params], Params] = jax.jit(
+            functools.partial(_cast_kernels, config),
+            out_shardings=make_shardings(boxed, mesh, rules=DECODE_RULES),
+        )
+        own = own_part(mesh)
+        self._own_shardings = (
+            None if own is mesh else make_shardings(boxed, own, rules=DECODE_RULES)
+        )
+        mesh = own
         shard = functools.partial(
             jax.shard_map,
             mesh=mesh,
             axis_names=set(DECODE_AXES),
             check_vma=False,  # devices run loops of different lengths, on purpose
-        )
-        self.prepare_params: Callable[[Params], Params] = jax.jit(
-            functools.partial(_cast_kernels, config),
-            out_shardings=make_shardings(
-                jax.eval_shape(
-                    lambda: init_params(config, jax.random.key(0), boxed=True)
-                ),
-                mesh,
-                rules=DECODE_RULES,
-            ),
         )
         self.prefill: Callable[..., Cache] = jax.jit(
             shard(
@@ -129,6 +133,16 @@ class Programs:
             ),
             donate_argnums=1,
         )
+
+    def prepare_params(self, params: Params) -> Params:
+        """Params of training as decoding reads them: a copy for this process.
+
+        All processes of the mesh must come here together.
+        """
+        prepared = self._prepare(params)
+        if self._own_shardings is None:
+            return prepared
+        return keep_own(prepared, self._own_shardings)
 
     def make_cache(self, num_rows: int) -> Cache:
         """An empty cache of all slots, rows divided over devices."""

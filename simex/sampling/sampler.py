@@ -11,6 +11,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.programs import COPY_SPAN, make_programs
 from simex.sampling.run import SamplingRun
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats
+from simex.sharding.decode import own_part
 from simex.sharding.mesh import num_decode_shards
 
 
@@ -44,8 +45,9 @@ class Sampler:
 
         Args:
             config: of the decoder.
-            mesh: slots are divided over its axes but `tensor`.
-            num_slots: rows that decode together, on all devices.
+            mesh: slots are divided over its axes but `tensor`; of several processes each
+                samples on its own devices.
+            num_slots: rows that decode together, on all devices of a process.
             max_prompt_len: longest prompt, in tokens.
             max_total_len: longest prompt and completion together.
             stop_ids: a sample ends with the first of these; it is part of the sample.
@@ -55,7 +57,8 @@ class Sampler:
                 running row needs, rounded up to this; each span compiles once.
             cache_dtype: of keys and values; float32 decodes faster on a CPU.
         """
-        shards = num_decode_shards(mesh)
+        own = own_part(mesh)
+        shards = num_decode_shards(own)
         if num_slots < 1 or num_slots % shards:
             raise UserError(
                 f"num_slots must be a positive multiple of {shards}, the number of "
@@ -67,7 +70,7 @@ class Sampler:
                 f"ModelConfig.max_positions, but they are {max_prompt_len}, "
                 f"{max_total_len} and {config.max_positions}."
             )
-        self.config, self.mesh, self.num_slots = config, mesh, num_slots
+        self.config, self.mesh, self.num_slots = config, own, num_slots
         self.max_prompt_len, self.max_total_len = max_prompt_len, max_total_len
         self.stop_ids, self.chunk_steps = tuple(map(int, stop_ids)), chunk_steps
         self.prefill_rows, self.span_multiple = prefill_rows, span_multiple

@@ -4,25 +4,26 @@ import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import optax
+import numpy as np
 from jax.sharding import Mesh
 
+from simex.core.interrupts import Terminated, signals_at_end
 from simex.core.metrics import MetricsLog, mean_values
 from simex.core.progress import progress
+from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
-from simex.sft.loss import cross_entropy
+from simex.sft.step import make_sft_step
 from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
+from simex.sharding.processes import gather, is_first, must_stop_after
 from simex.train.checkpoint import Checkpoints
-from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
-from simex.train.state import abstract_train_state, make_train_state, state_shardings
-from simex.train.step import TrainStep, make_train_step
+from simex.train.state import TrainState, abstract_train_state, make_train_state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class SftConfig:
 
 def run_sft(
     folder: pathlib.Path,
-    batches: Any,
+    batches: BatchParts,
     *,
     config: SftConfig,
     model: ModelConfig,
@@ -49,7 +50,7 @@ def run_sft(
 
     Args:
       folder: gets ``checkpoints/`` and ``metrics.jsonl``.
-      batches: a grain iterator of packed batches; its position is in the checkpoint.
+      batches: from `data.pipeline.make_batches`; their position is in the checkpoint.
       config: lengths and intervals.
       model: the decoder.
       optimizer: its `num_steps` should be that of `config`.
@@ -59,53 +60,93 @@ def run_sft(
     """
     tx = make_optimizer(optimizer, mesh)
     step_fn = watch_compiles(make_sft_step(model, tx, mesh), "train step", max_shapes=1)
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints", is_writer=True)
     found = checkpoints.restore(
-        {"state": abstract_train_state(model, tx, mesh), "data": batches}
+        {
+            "state": abstract_train_state(model, tx, mesh),
+            "data": None,
+            "log": None,
+        }
     )
     if found is None:
         params = None if load_initial is None else load_initial()
         state = make_train_state(model, tx, mesh, key=key, params=params)
         del params
     else:
-        state, batches = found.items["state"], found.items["data"]
-    first_step = 0 if found is None else found.step
-    log = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
-    recorder = _Recorder(log, make_schedule(optimizer), config)
-    steps = range(first_step, config.num_steps)
-    for step in progress(steps, label=folder.name, unit="step"):
-        with recorder.waiting():
-            batch = put_batch(next(batches), mesh)
-        state, metrics = step_fn(state, batch)
-        recorder.record(step, metrics)
-        done = step + 1
-        if done % config.steps_between_saves == 0 or done == config.num_steps:
-            checkpoints.save(done, {"state": state, "data": batches})
-    checkpoints.close()
+        state = found.items["state"]
+        batches.set_state(found.items["data"])
+    done = begin = 0 if found is None else found.step
+    recorder = make_recorder(folder, optimizer, config, first_step=begin)
+    if found is not None:
+        recorder.set_state(found.items["log"])
+    steps = range(begin, config.num_steps)
+    try:
+        for step in progress(steps, label=folder.name, unit="step"):
+            with signals_at_end():
+                with recorder.waiting():
+                    batch = put_share(next(batches), mesh, batches.share)
+                state, metrics = step_fn(state, batch)
+                recorder.record(step, metrics)
+                done = step + 1
+                is_last = done == config.num_steps
+                if done % config.steps_between_saves == 0 or is_last:
+                    save(checkpoints, done, state, batches, recorder)
+            if must_stop_after(step):
+                raise Terminated
+    except KeyboardInterrupt:
+        if checkpoints.latest_step() != done and done:
+            save(checkpoints, done, state, batches, recorder)
+        raise
+    finally:
+        checkpoints.close()
 
 
-def make_sft_step(
-    model: ModelConfig, tx: optax.GradientTransformation, mesh: Mesh
-) -> TrainStep:
-    """The compiled update; see `make_train_step`."""
-
-    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
-        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
-        mask_BT = batch["loss_mask"]
-        loss, weight = cross_entropy(logprobs_BT, mask_BT)
-        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
-
-    return make_train_step(
-        loss_fn, tx, mesh, shardings=state_shardings(model, tx, mesh)
+def save(
+    checkpoints: Checkpoints,
+    done: int,
+    state: TrainState,
+    batches: BatchParts,
+    recorder: "_Recorder",
+) -> None:
+    """Writes a train step with the positions of all processes in the data."""
+    states = batches.get_state()
+    if not batches.share.is_whole:
+        states = [one for own in gather(states) for one in own]
+    checkpoints.begin_save(
+        done, {"state": state, "data": states, "log": recorder.get_state()}
     )
+
+
+def put_share(
+    batch: dict[str, np.ndarray], mesh: Mesh, share: Share
+) -> dict[str, jax.Array]:
+    """A batch on the mesh, of which this process read its share."""
+    rows = len(batch["tokens"]) // share.num_read
+    return put_batch(
+        batch, mesh, first_row=share.first * rows, num_rows=share.num_parts * rows
+    )
+
+
+def make_recorder(
+    folder: pathlib.Path,
+    optimizer: OptimizerConfig,
+    config: SftConfig,
+    *,
+    first_step: int,
+) -> "_Recorder":
+    """Writes metrics, in the first process; in others it drops them."""
+    log = None
+    if is_first():
+        log = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
+    return _Recorder(log, make_schedule(optimizer), config)
 
 
 class _Recorder:
     """Averages metrics between two lines of the log."""
 
-    def __init__(self, log: MetricsLog, schedule: Any, config: SftConfig):
+    def __init__(self, log: MetricsLog | None, schedule: Any, config: SftConfig):
         self._log, self._schedule, self._config = log, schedule, config
-        self._pending: list[dict] = []
+        self._pending: list[Mapping[str, Sequence[Any]]] = []
         self._started = time.monotonic()
         self._waited_secs = 0.0
 
@@ -116,7 +157,19 @@ class _Recorder:
         yield
         self._waited_secs += time.monotonic() - begin
 
+    def get_state(self) -> list[dict[str, list[float]]]:
+        """What the next line of the log will average."""
+        return [
+            {name: [float(t), float(w)] for name, (t, w) in metrics.items()}
+            for metrics in self._pending
+        ]
+
+    def set_state(self, pending: Sequence[Mapping[str, Sequence[float]]]) -> None:
+        self._pending = list(pending)
+
     def record(self, step: int, metrics: dict) -> None:
+        if self._log is None:
+            return
         self._pending.append(metrics)
         done = step + 1
         is_last = done == self._config.num_steps

@@ -17,6 +17,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from simex.core.errors import UserError
+from simex.sharding.processes import usable_devices
 
 _AUTO = (AxisType.Auto,) * 5
 # Outermost first. Between `slices` lies the data-centre network: only gradients cross it,
@@ -69,12 +70,14 @@ class MeshConfig:
 def make_mesh(
     config: MeshConfig | None = None, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """The mesh (slices, data, fsdp, sequence, tensor) over `devices` (default: all).
+    """The mesh (slices, data, fsdp, sequence, tensor) over `devices`.
+
+    By default those of all processes of the run.
 
     Raises UserError when the sizes do not multiply to the number of devices, or when
     `slices` is not the number of slices that the devices form.
     """
-    devices = list(jax.devices() if devices is None else devices)
+    devices = list(usable_devices() if devices is None else devices)
     config = MeshConfig() if config is None else config
     sizes = [getattr(config, axis) for axis in MESH_AXES]
     shape = ", ".join(f"{axis}={size}" for axis, size in zip(MESH_AXES, sizes))
@@ -217,17 +220,54 @@ def _fitting(
     return kept[0] if len(kept) == 1 else kept or None
 
 
-def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def put_batch(
+    batch: dict[str, np.ndarray],
+    mesh: Mesh,
+    *,
+    first_row: int = 0,
+    num_rows: int | None = None,
+) -> dict[str, jax.Array]:
     """Places host arrays [B, T] on the mesh, rows and positions divided.
 
-    Raises UserError when they do not divide.
+    Args:
+        batch: all rows, or those that this process read.
+        mesh: from `make_mesh`.
+        first_row: where `batch` begins among the rows of all processes.
+        num_rows: of all processes; None: those of `batch`.
+
+    Raises UserError when they do not divide, or when a device of this process needs
+    rows that the process did not read.
     """
     parts = {"rows": num_batch_shards(mesh), "positions": mesh.shape["sequence"]}
     for name, array in batch.items():
-        for (what, shards), size in zip(parts.items(), array.shape):
+        sizes = (num_rows or array.shape[0], *array.shape[1:])
+        for (what, shards), size in zip(parts.items(), sizes):
             if size % shards:
                 raise UserError(
                     f"The {what} of a batch must divide over {shards} devices, but "
                     f"`{name}` has {size} {what}. Use a multiple of {shards}."
                 )
-    return jax.device_put(batch, batch_sharding(mesh))
+    sharding = batch_sharding(mesh)
+    if sharding.is_fully_addressable:
+        return jax.device_put(batch, sharding)
+    return {
+        name: _put_own_rows(array, sharding, first_row, num_rows or array.shape[0])
+        for name, array in batch.items()
+    }
+
+
+def _put_own_rows(
+    array: np.ndarray, sharding: NamedSharding, first_row: int, num_rows: int
+) -> jax.Array:
+    def take(index: Any) -> np.ndarray:
+        start, stop, _ = index[0].indices(num_rows)
+        if start < first_row or stop > first_row + len(array):
+            raise UserError(
+                f"A device of this process needs rows {start} to {stop}, but the process "
+                f"read rows {first_row} to {first_row + len(array)}. Set data_parts=1, "
+                "or choose mesh sizes that keep rows within a process."
+            )
+        return array[(slice(start - first_row, stop - first_row), *index[1:])]
+
+    shape = (num_rows, *array.shape[1:])
+    return jax.make_array_from_callback(shape, sharding, take)

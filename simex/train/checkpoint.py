@@ -4,17 +4,20 @@ Everything of a step lies in one directory that appears by a rename, so a kill l
 either the whole step or none of it. This module is the only one that knows orbax.
 """
 
+import contextlib
 import json
 import logging
 import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
+from simex.sharding.processes import is_first, num_processes
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
@@ -48,6 +51,7 @@ class Checkpoints:
         keep_last: int = 2,
         best_metric: str | None = None,
         keep_best: int = 1,
+        is_writer: bool = False,
     ) -> None:
         """Opens or creates `directory`.
 
@@ -57,6 +61,7 @@ class Checkpoints:
                 after a newer one is complete.
             best_metric: keep also the steps with the largest value of this metric.
             keep_best: how many of those.
+            is_writer: nobody else writes here now; removes what a killed save left.
         """
         policies: list[Any] = [
             ocp.training.preservation_policies.LatestN(max(1, keep_last))
@@ -70,9 +75,13 @@ class Checkpoints:
                 )
             )
         _quiet_orbax()
+        self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._unfinished: tuple[int, Future[None]] | None = None
         self._best_metric = best_metric
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
+            context=_context(),
+            cleanup_tmp_directories=is_writer,
             save_decision_policy=_AlwaysSave(),
             preservation_policy=(
                 ocp.training.preservation_policies.AnyPreservationPolicy(policies)
@@ -86,7 +95,22 @@ class Checkpoints:
         *,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Writes one step and waits until it is on disk; overwrites the same step.
+        """`begin_save`, and waits until the step is on disk."""
+        self.begin_save(step, items, metrics=metrics)
+        self.wait()
+
+    def begin_save(
+        self,
+        step: int,
+        items: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Writes one step in the background; overwrites the same step.
+
+        It returns as soon as the arrays are copied, so that they may be donated to the
+        next update, and the step appears when it is whole. Whoever saves again, reads
+        or closes waits for it, and is told there what went wrong.
 
         Args:
             step: number of updates done.
@@ -95,8 +119,9 @@ class Checkpoints:
             metrics: plain numbers, among them `best_metric` where one was named.
 
         Raises:
-            UserError: the disk refused.
+            UserError: the disk refused this step or the one before it.
         """
+        self.wait()
         checkpointables: dict[str, Any] = {}
         for name, item in items.items():
             if isinstance(item, TrainState):
@@ -106,14 +131,31 @@ class Checkpoints:
                 checkpointables[name] = item
             else:
                 checkpointables[name] = {"json": json.dumps(item)}
-        try:
-            self._checkpointer.save_checkpointables(
+        with self._naming_the_disk(step):
+            saving = self._checkpointer.save_checkpointables_async(
                 step,
                 checkpointables,
                 overwrite=True,
                 metrics=None if metrics is None else dict(metrics),
             )
+        self._unfinished = (step, self._finisher.submit(self._finish, step, saving))
+
+    def wait(self) -> None:
+        """Returns when the last step is on disk; raises UserError if it cannot be."""
+        if self._unfinished is not None:
+            (step, future), self._unfinished = self._unfinished, None
+            with self._naming_the_disk(step):
+                future.result()
+
+    def _finish(self, step: int, saving: Any) -> None:
+        saving.result()
+        if is_first():
             note_files(self._step_dir(step))
+
+    @contextlib.contextmanager
+    def _naming_the_disk(self, step: int) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"The checkpoint of step {step} cannot be written to "
@@ -159,6 +201,7 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step with the largest `best_metric` that is still on disk, or None."""
+        self.wait()
         scored = [
             (found.metrics[self._best_metric], found.step)
             for found in self._checkpointer.checkpoints
@@ -167,13 +210,18 @@ class Checkpoints:
         return max(scored)[1] if scored else None
 
     def close(self) -> None:
-        """Ends background threads."""
-        self._checkpointer.close()
+        """Waits for the last step and ends background threads."""
+        try:
+            self.wait()
+        finally:
+            self._finisher.shutdown()
+            self._checkpointer.close()
 
     def _step_dir(self, step: int) -> pathlib.Path:
         return pathlib.Path(self._checkpointer.directory) / str(step)
 
     def _steps(self) -> Iterator[int]:
+        self.wait()
         self._checkpointer.reload()
         return iter(
             sorted(
@@ -218,6 +266,17 @@ def little_memory() -> ocp.Context:
     context.memory.write_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.transfer_concurrent_bytes = _BYTES_ON_THEIR_WAY
     context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
+    return context
+
+
+def _context() -> ocp.Context | None:
+    """In several processes all call orbax together, unless one works alone."""
+    if num_processes() == jax.process_count():
+        return None
+    context, own = ocp.Context(), jax.process_index()
+    context.multiprocessing.primary_host = own
+    context.multiprocessing.active_processes = {own}
+    context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
     return context
 
 

@@ -98,7 +98,7 @@ def make_step(shape: Shape) -> tuple[Any, Callable, Any]:
     """(state, train step, mesh) of simex."""
     import jax
 
-    from simex.sft.loop import make_sft_step
+    from simex.sft.step import make_sft_step
     from simex.sharding.mesh import make_mesh
     from simex.train.optimizer import OptimizerConfig, make_optimizer
     from simex.train.state import make_train_state

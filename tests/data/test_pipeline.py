@@ -14,46 +14,21 @@ import pytest
 
 from simex.core.errors import UserError
 from simex.data.mixture import Mixture
+from simex.data.parts import share_of
 from simex.data.pipeline import make_batch_dataset, make_batches
 from simex.data.tokenized import (
     LengthReport,
-    TaskLengths,
     TokenizedSplit,
     TokenizedTask,
     tokenize_split,
 )
 from tests.data.conftest import make_examples
+from tests.data.numbered import numbered_split
 
 
 @pytest.fixture(scope="module")
 def split(tokenizer) -> TokenizedSplit:
     return tokenize_split(make_examples("train", 40), tokenizer, seq_len=96)
-
-
-def numbered_split(num_by_task: dict[str, int], *, seq_len: int = 10) -> TokenizedSplit:
-    """Example i of a task is ``[1000 t + i] * (2 + i % 5)``, its prompt one token."""
-    tasks = {}
-    for t, (name, num) in enumerate(num_by_task.items()):
-        ids = [np.full(2 + i % 5, 1000 * t + i, dtype=np.int32) for i in range(num)]
-        tasks[name] = TokenizedTask(
-            ids=np.concatenate([np.zeros(0, dtype=np.int32), *ids]),
-            ends=np.cumsum([len(v) for v in ids], dtype=np.int64),
-            num_prompt_tokens=np.ones(num, dtype=np.int32),
-        )
-    lengths = TaskLengths(
-        num_examples=3,
-        num_too_long=3,
-        mean=12.0,
-        median=12.0,
-        percentile_95=12.0,
-        longest=12,
-        shortest=11,
-        longest_id="x",
-        num_tokens=0,
-        num_loss_tokens=0,
-    )
-    report = LengthReport(seq_len=seq_len, tasks=dict.fromkeys(num_by_task, lengths))
-    return TokenizedSplit(tasks=tasks, report=report, pad_id=0)
 
 
 def take(iterator, num: int | None = None) -> list[dict[str, np.ndarray]]:
@@ -182,11 +157,10 @@ def test_hosts_read_different_examples_and_together_all():
                     make_batches(
                         split,
                         Mixture(),
-                        batch_rows=2,
+                        batch_rows=6,
                         seed=0,
                         num_epochs=1,
-                        host_index=host,
-                        num_hosts=3,
+                        share=share_of(3, process=host, num_processes=3),
                     )
                 )
             )
@@ -194,6 +168,41 @@ def test_hosts_read_different_examples_and_together_all():
         for host in range(3)
     ]
     assert sorted(itertools.chain(*per_host)) == list(range(101))
+
+
+def test_batches_depend_on_the_number_of_parts_and_not_on_who_reads_them():
+    split = numbered_split({"a": 101})
+
+    def read(num_processes):
+        shares = [
+            share_of(4, process=p, num_processes=num_processes)
+            for p in range(num_processes)
+        ]
+        readers = [
+            make_batches(split, Mixture(), batch_rows=8, seed=0, share=share)
+            for share in shares
+        ]
+        batches = [[next(r)["tokens"] for r in readers] for _ in range(3)]
+        states = [state for r in readers for state in r.get_state()]
+        again = [
+            make_batches(split, Mixture(), batch_rows=8, seed=0, share=share)
+            for share in shares
+        ]
+        for reader in again:
+            reader.set_state(states)
+        batches += [[next(r)["tokens"] for r in again]]
+        return np.stack([np.concatenate(parts) for parts in batches]), states
+
+    whole, states = read(1)
+    for num_processes in (2, 4):
+        same, same_states = read(num_processes)
+        np.testing.assert_array_equal(whole, same)
+        assert states == same_states
+
+
+def test_parts_that_do_not_divide_over_processes_are_refused():
+    with pytest.raises(UserError, match="multiple of the 4 processes, but it is 6"):
+        share_of(6, process=0, num_processes=4)
 
 
 @pytest.mark.parametrize("weights", [{}, {"explain": 2.0, "solve": 1.0}])
@@ -219,19 +228,17 @@ def test_resuming_after_many_windows_gives_the_same_rest():
     np.testing.assert_equal(take(resumed, 150), rest)
 
 
-def test_orbax_saves_the_iterator_as_it_is(split, tmp_path):
-    from orbax.checkpoint import v1 as ocp
-
+def test_a_position_survives_being_written_as_json(split):
     def make():
         return make_batches(split, Mixture(), batch_rows=4, seed=0)
 
     with contextlib.closing(make()) as it:
         for _ in range(7):
             next(it)
-        ocp.save_checkpointables(tmp_path / "saved", {"data": it})
+        written = json.dumps(it.get_state())
         rest = list(itertools.islice(it, 9))
     resumed = make()
-    ocp.load_checkpointables(tmp_path / "saved", {"data": resumed})
+    resumed.set_state(json.loads(written))
     np.testing.assert_equal(take(resumed, 9), rest)
 
 

@@ -1,0 +1,102 @@
+"""One process of a small run: `python -m tests.sharding.one_process JOB FOLDER STEPS`.
+
+The environment says with how many others it runs; four devices make the mesh of all.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+
+from simex.core.interrupts import Terminated
+from simex.models.config import ModelConfig
+from simex.train.optimizer import OptimizerConfig
+
+NUM_DEVICES = 4
+MODEL = ModelConfig(
+    vocab_size=512,
+    d_model=32,
+    num_layers=1,
+    num_query_heads=2,
+    num_kv_heads=1,
+    head_dim=16,
+    d_ff=64,
+)
+OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.01)
+
+
+def main() -> None:
+    """Trains in FOLDER until STEPS train steps are done."""
+    job, folder, steps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+    signal.signal(signal.SIGTERM, _terminate)
+    others = int(os.environ.get("SIMEX_NUM_PROCESSES", "1"))
+    from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
+    from simex.sharding.processes import join_processes
+
+    configure_cpu_devices(NUM_DEVICES // others)
+    join_processes()
+    configure_compile_cache(folder.parent / "compiled")
+    {"sft": train_sft, "rl": train_rl}[job](folder, steps)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def train_sft(folder: pathlib.Path, steps: int) -> None:
+    """Counts in four parts of the data; each batch is noted in a file."""
+    from simex.core.prng import key
+    from simex.data.mixture import Mixture
+    from simex.data.parts import share_of
+    from simex.data.pipeline import make_batches
+    from simex.sft.loop import SftConfig, run_sft
+    from simex.sharding.mesh import MeshConfig, make_mesh
+    from simex.sharding.processes import num_processes, process_number
+    from tests.data.numbered import numbered_split
+
+    share = share_of(4, process=process_number(), num_processes=num_processes())
+    batches = make_batches(
+        numbered_split({"count": 101}), Mixture(), batch_rows=8, seed=0, share=share
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    notes = folder / f"seen_{process_number()}_of_{num_processes()}.jsonl"
+    run_sft(
+        folder,
+        Noted(batches, notes),
+        config=SftConfig(num_steps=steps, steps_between_saves=2, steps_between_logs=1),
+        model=MODEL,
+        optimizer=OPTIMIZER,
+        mesh=make_mesh(MeshConfig(fsdp=2, data=2)),
+        key=key(0, "params"),
+    )
+
+
+class Noted:
+    """Batches that leave a line in a file when they are taken."""
+
+    def __init__(self, batches, path: pathlib.Path) -> None:
+        self._batches, self._path = batches, path
+
+    def __next__(self):
+        batch = next(self._batches)
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(f"{batch['tokens'].tolist()}\n")
+        return batch
+
+    def __getattr__(self, name):
+        return getattr(self._batches, name)
+
+
+def train_rl(folder: pathlib.Path, steps: int) -> None:
+    """The toy lesson, with a judge."""
+    from simex.sharding.processes import num_processes, process_number
+    from tests.rl import toy
+
+    own = folder.parent / f"tokenizer_{process_number()}_of_{num_processes()}"
+    own.mkdir(parents=True, exist_ok=True)
+    lesson = toy.make_toy(own, num_devices=NUM_DEVICES)
+    toy.train(folder, lesson, num_steps=steps, rows=16)
+
+
+if __name__ == "__main__":
+    main()

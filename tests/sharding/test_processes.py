@@ -1,0 +1,128 @@
+"""One run in one, two and four real processes on this machine: the same run."""
+
+import itertools
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.train.checkpoint import Checkpoints
+from simex.train.optimizer import make_optimizer
+from simex.train.state import TrainState, abstract_train_state
+from tests.rl.toy import load_weights, make_toy
+from tests.sharding.one_process import MODEL, OPTIMIZER
+
+NUM_STEPS = 4
+
+
+def run_processes(num: int, job: str, folder: pathlib.Path, steps: int) -> None:
+    """Runs `one_process` in `num` processes until all have ended well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    if num > 1:
+        settings |= {"SIMEX_COORDINATOR": address, "SIMEX_NUM_PROCESSES": str(num)}
+    command = [sys.executable, "-m", "tests.sharding.one_process", job, folder, steps]
+    processes = [
+        subprocess.Popen(
+            list(map(str, command)),
+            env=settings | {"SIMEX_PROCESS_ID": str(number)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(num)
+    ]
+    said = [process.communicate(timeout=240)[0] for process in processes]
+    for process, text in zip(processes, said):
+        assert process.returncode == 0, text
+
+
+def read_metric(folder: pathlib.Path, name: str) -> list[float]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)[name] for line in lines]
+
+
+def read_seen(folder: pathlib.Path) -> list[list]:
+    """The tokens of each batch, the rows of all processes together."""
+    files = sorted(folder.glob("seen_*.jsonl"))
+    lines = [map(json.loads, path.read_text().splitlines()) for path in files]
+    return [list(itertools.chain(*rows)) for rows in zip(*lines, strict=True)]
+
+
+def load_state(folder: pathlib.Path) -> TrainState:
+    mesh = make_mesh(MeshConfig(fsdp=2))  # neither the mesh nor the processes it had
+    abstract = abstract_train_state(MODEL, make_optimizer(OPTIMIZER, mesh), mesh)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    return checkpoints.load(NUM_STEPS, {"state": abstract})["state"]
+
+
+def assert_close(one: Any, other: Any) -> None:
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), one, other)
+
+
+@pytest.fixture(scope="module")
+def sft_alone(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("sft") / "alone"
+    run_processes(1, "sft", folder, NUM_STEPS)
+    return folder
+
+
+def check_sft(folder: pathlib.Path, alone: pathlib.Path) -> None:
+    assert read_seen(folder) == read_seen(alone)
+    np.testing.assert_allclose(
+        read_metric(folder, "loss"), read_metric(alone, "loss"), rtol=1e-6
+    )
+    assert_close(load_state(folder), load_state(alone))
+
+
+def test_two_processes_train_as_one(sft_alone) -> None:
+    folder = sft_alone.parent / "two"
+    run_processes(2, "sft", folder, NUM_STEPS)
+    check_sft(folder, sft_alone)
+
+
+@pytest.mark.long
+def test_four_processes_train_as_one(sft_alone) -> None:
+    folder = sft_alone.parent / "four"
+    run_processes(4, "sft", folder, NUM_STEPS)
+    check_sft(folder, sft_alone)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2), (2, 4)])
+def test_another_number_of_processes_continues(sft_alone, first, then) -> None:
+    folder = sft_alone.parent / f"{first}_then_{then}"
+    run_processes(first, "sft", folder, 2)
+    run_processes(then, "sft", folder, NUM_STEPS)
+    np.testing.assert_allclose(
+        read_metric(folder, "loss"), read_metric(sft_alone, "loss"), rtol=1e-6
+    )
+    assert_close(load_state(folder), load_state(sft_alone))
+
+
+@pytest.mark.long
+def test_two_processes_learn_by_reinforcement_as_one(tmp_path) -> None:
+    for num, name in ((1, "alone"), (2, "two"), (4, "four")):
+        run_processes(num, "rl", tmp_path / name, NUM_STEPS)
+    lesson = make_toy(tmp_path)
+    for name in ("two", "four"):
+        for metric in ("loss", "toy/reward"):
+            np.testing.assert_allclose(
+                read_metric(tmp_path / name, metric),
+                read_metric(tmp_path / "alone", metric),
+                rtol=1e-6,
+            )
+        assert_close(
+            load_weights(tmp_path / name, lesson),
+            load_weights(tmp_path / "alone", lesson),
+        )
