@@ -17,7 +17,7 @@ from simex.plans.stage import RlStage, SftStage, Stage
 from simex.rl.trainer import make_loss_fn, make_trainer
 from simex.sampling.programs import idle_rows
 from simex.sampling.sampler import Sampler
-from simex.sft.loop import make_sft_step
+from simex.sft.step import make_sft_step
 from simex.sharding.mesh import (
     batch_sharding,
     decode_sharding,

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from simex.core.interrupts import Terminated, signals_at_end
@@ -18,20 +17,13 @@ from simex.core.progress import progress
 from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
-from simex.sft.loss import cross_entropy
+from simex.sft.step import make_sft_step
 from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
 from simex.sharding.processes import gather, is_first, must_stop_after
 from simex.train.checkpoint import Checkpoints
-from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
-from simex.train.state import (
-    TrainState,
-    abstract_train_state,
-    make_train_state,
-    state_shardings,
-)
-from simex.train.step import TrainStep, make_train_step
+from simex.train.state import TrainState, abstract_train_state, make_train_state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,30 +144,6 @@ def make_recorder(
     if is_first():
         log = MetricsLog(folder / "metrics.jsonl", first_step=first_step)
     return _Recorder(log, make_schedule(optimizer), config)
-
-
-def make_sft_step(
-    model: ModelConfig,
-    tx: optax.GradientTransformation,
-    mesh: Mesh,
-    *,
-    num_micro_batches: int = 1,
-) -> TrainStep:
-    """The compiled update: mean cross-entropy over the target tokens of a batch."""
-
-    def loss_fn(params: Any, batch: Any) -> tuple[Any, Any, dict]:
-        logprobs_BT, entropy_BT = token_logprobs(model, params, batch)
-        mask_BT = batch["loss_mask"]
-        loss, weight = cross_entropy(logprobs_BT, mask_BT)
-        return loss, weight, {"entropy": ((entropy_BT * mask_BT).sum(), weight)}
-
-    return make_train_step(
-        loss_fn,
-        tx,
-        mesh,
-        shardings=state_shardings(model, tx, mesh),
-        num_micro_batches=num_micro_batches,
-    )
 
 
 class _Recorder:

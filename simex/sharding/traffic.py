@@ -41,7 +41,7 @@ def bytes_sent(hlo_text: str) -> dict[str, float]:
     computations, entry = _split(hlo_text)
     sent: dict[str, float] = collections.defaultdict(float)
     for name, times in _count_calls(computations, entry).items():
-        for line in computations[name]:
+        for line in computations.get(name, []):
             if found := _COLLECTIVE.search(line):
                 is_start = found["start"] is not None
                 size = _size_of(found["shape"], found["kind"], is_start=is_start)
@@ -72,10 +72,11 @@ def _count_calls(computations: dict[str, list[str]], entry: str) -> dict[str, in
 
     def visit(name: str, count: int) -> None:
         times[name] += count
-        for line in computations[name]:
+        for line in computations.get(name, []):
             if loop := _LOOP.search(line):
                 known = _TRIPS.search(line)
-                trips = int(known[1]) if known else _bound(computations[loop[1]])
+                condition, body = computations[loop[1]], computations[loop[2]]
+                trips = int(known[1]) if known else _trips(condition, body)
                 visit(loop[2], count * trips)
             for called in _called(line):
                 visit(called, count)
@@ -90,9 +91,29 @@ def _called(line: str) -> Iterator[str]:
         yield from (name.strip(" %") for name in branches.split(","))
 
 
-def _bound(condition: list[str]) -> int:
-    """The number that a loop counts to, where the compiler does not note it."""
-    return max(int(n) for line in condition for n in _CONSTANT.findall(line))
+def _trips(condition: list[str], body: list[str]) -> int:
+    """How often a loop runs, where the compiler does not note it: bound / step."""
+    bound = max(int(n) for line in condition for n in _CONSTANT.findall(line))
+    return -(-bound // _step(condition, body))
+
+
+def _step(condition: list[str], body: list[str]) -> int:
+    """What the counter grows by: an unrolled loop counts in twos."""
+    compared = re.search(r"compare\(%?([\w.-]+)", "\n".join(condition))
+    place = compared and _definition(condition, compared[1], r".*index=(\d+)")
+    root = re.search(r"ROOT .* tuple\(([^)]*)\)", "\n".join(body))
+    if not place or not root:
+        return 1
+    operand = root[1].split(",")[int(place[1])].split("%")[-1].strip()
+    added = _definition(body, operand, r".* add\(%?[\w.-]+, %?([\w.-]+)\)")
+    number = added and _definition(body, added[1], r".*constant\((\d+)\)")
+    return int(number[1]) if number else 1
+
+
+def _definition(lines: list[str], name: str, pattern: str) -> re.Match[str] | None:
+    """Where `name` is defined, matched against `pattern`."""
+    head = re.compile(rf"\s*(?:ROOT )?%?{re.escape(name)} = ")
+    return next((re.match(pattern, line) for line in lines if head.match(line)), None)
 
 
 def _size_of(shape: str, kind: str, *, is_start: bool) -> int:

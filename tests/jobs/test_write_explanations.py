@@ -153,9 +153,7 @@ def test_one_teller_is_named_for_the_style_llm_and_none_for_others(workdir):
 @pytest.mark.parametrize("place", ["explanation", "trace"])
 def test_noise_is_a_setting_and_the_report_says_that_the_check_finds_it(workdir, place):
     folder = workdir / "write_explanations"
-    write_explanations(
-        workdir, folder, noise=1.0, noise_place=place, min_grounding=0.0
-    )
+    write_explanations(workdir, folder, noise=1.0, noise_place=place, min_grounding=0.0)
     report = json.loads((folder / "report.json").read_text())
     assert report["noise: explanations with wrong values"] == 6
     assert report["noise: of these found by the check"] == 6

@@ -5,8 +5,10 @@ The environment says with how many others it runs; four devices make the mesh of
 
 import os
 import pathlib
+import signal
 import sys
 
+from simex.core.interrupts import Terminated
 from simex.models.config import ModelConfig
 from simex.train.optimizer import OptimizerConfig
 
@@ -26,6 +28,7 @@ OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.01)
 def main() -> None:
     """Trains in FOLDER until STEPS train steps are done."""
     job, folder, steps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+    signal.signal(signal.SIGTERM, _terminate)
     others = int(os.environ.get("SIMEX_NUM_PROCESSES", "1"))
     from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
     from simex.sharding.processes import join_processes
@@ -34,6 +37,10 @@ def main() -> None:
     join_processes()
     configure_compile_cache(folder.parent / "compiled")
     {"sft": train_sft, "rl": train_rl}[job](folder, steps)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def train_sft(folder: pathlib.Path, steps: int) -> None:

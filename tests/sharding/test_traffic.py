@@ -10,7 +10,7 @@ import pytest
 
 from simex.sharding.traffic import bytes_sent
 
-# Two loops, one in the other's body, and a fusion that TPUs have for a reduce-scatter.
+# Two loops, one in the other's body (unrolled: it counts to 6 in twos), and a fusion that TPUs have for a reduce-scatter.
 HLO = """
 HloModule step
 
@@ -21,11 +21,17 @@ HloModule step
 }
 
 %inner_body (p: (s32[], bf16[8,4])) -> (s32[], bf16[8,4]) {
+  %i = s32[] get-tuple-element(%p), index=0
+  %two = s32[] constant(2)
+  %next = s32[] add(%i, %two)
   %g = bf16[8,4]{1,0} all-gather(%x), replica_groups=[2,4]<=[8], dimensions={0}
+  ROOT %t = (s32[], bf16[8,4]) tuple(%next, %g)
 }
 
 %inner_cond (p: (s32[], bf16[8,4])) -> pred[] {
-  %c = s32[] constant(3)
+  %i = s32[] get-tuple-element(%p), index=0
+  %c = s32[] constant(6)
+  ROOT %l = pred[] compare(%i, %c), direction=LT
 }
 
 %body (p: (s32[], f32[8,4])) -> (s32[], f32[8,4]) {

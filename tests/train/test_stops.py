@@ -1,0 +1,116 @@
+"""A run that is stopped or killed, at any moment, ends with the same weights."""
+
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from simex.train.checkpoint import Checkpoints
+
+NUM_KILLS = 20
+NUM_STEPS = {"sft": 60, "rl": 30}
+
+
+def start(job: str, folder: pathlib.Path) -> subprocess.Popen:
+    words = ["tests.sharding.one_process", job, str(folder), str(NUM_STEPS[job])]
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said.decode()
+
+
+def num_lines(folder: pathlib.Path) -> int:
+    path = folder / "metrics.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def wait_for_progress(process: subprocess.Popen, folder: pathlib.Path) -> None:
+    """Until the process has written a line of its own, or has ended."""
+    path, began = folder / "metrics.jsonl", time.time()
+    while process.poll() is None:
+        if path.exists() and path.stat().st_size and path.stat().st_mtime >= began:
+            return
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> pathlib.Path:
+    """The folder of runs that nothing stopped."""
+    return tmp_path_factory.mktemp("whole")
+
+
+def run_whole(job: str, whole: pathlib.Path) -> pathlib.Path:
+    if not (whole / job).exists():
+        finish(start(job, whole / job))
+    return whole / job
+
+
+def load_arrays(job: str, folder: pathlib.Path) -> list[np.ndarray]:
+    """Params and optimizer state after the last step."""
+    import jax
+
+    from simex.sharding.mesh import MeshConfig, make_mesh
+    from simex.train.optimizer import make_optimizer
+    from simex.train.state import abstract_train_state
+    from tests.rl.toy import make_toy
+    from tests.sharding import one_process
+
+    model, optimizer = one_process.MODEL, one_process.OPTIMIZER
+    mesh = make_mesh(MeshConfig(fsdp=2))
+    if job == "rl":
+        toy = make_toy(folder)
+        model = toy.model
+    abstract = abstract_train_state(model, make_optimizer(optimizer, mesh), mesh)
+    found = Checkpoints(folder / "checkpoints").load(
+        NUM_STEPS[job], {"state": abstract}
+    )
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(found["state"])]
+
+
+def assert_same(job: str, one: pathlib.Path, other: pathlib.Path) -> None:
+    for a, b in zip(load_arrays(job, one), load_arrays(job, other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_the_step_that_was_done(whole) -> None:
+    folder = whole / "terminated"
+    process = start("sft", folder)
+    wait_for_progress(process, folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) != 0
+    done = num_lines(folder)
+    assert 0 < done < NUM_STEPS["sft"]
+    assert Checkpoints(folder / "checkpoints").latest_step() == done
+    finish(start("sft", folder))
+    assert_same("sft", folder, run_whole("sft", whole))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("job", ["sft", "rl"])
+def test_kills_at_random_moments_change_nothing(job, whole) -> None:
+    draw = random.Random(0)
+    folder, num_kills, deadline = whole / f"killed_{job}", 0, time.time() + 1500
+    while num_kills < NUM_KILLS and time.time() < deadline:
+        process = start(job, folder)
+        wait_for_progress(process, folder)
+        time.sleep(draw.uniform(0, 0.3))
+        process.kill()
+        num_kills += process.wait() == -signal.SIGKILL
+        if num_lines(folder) >= NUM_STEPS[job]:
+            break
+        process.stderr.close()
+    finish(start(job, folder))
+    assert num_kills >= 3
+    assert_same(job, folder, run_whole(job, whole))
