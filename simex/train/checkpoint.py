@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
@@ -95,22 +96,7 @@ class Checkpoints:
         *,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """`begin_save`, and waits until the step is on disk."""
-        self.begin_save(step, items, metrics=metrics)
-        self.wait()
-
-    def begin_save(
-        self,
-        step: int,
-        items: Mapping[str, Any],
-        *,
-        metrics: Mapping[str, float] | None = None,
-    ) -> None:
-        """Writes one step in the background; overwrites the same step.
-
-        It returns as soon as the arrays are copied, so that they may be donated to the
-        next update, and the step appears when it is whole. Whoever saves again, reads
-        or closes waits for it, and is told there what went wrong.
+        """Writes one step and returns when it is on disk; overwrites the same step.
 
         Args:
             step: number of updates done.
@@ -119,26 +105,65 @@ class Checkpoints:
             metrics: plain numbers, among them `best_metric` where one was named.
 
         Raises:
-            UserError: the disk refused this step or the one before it.
+            UserError: the disk refused this step or the one begun before it.
         """
         self.wait()
-        checkpointables: dict[str, Any] = {}
-        for name, item in items.items():
-            if isinstance(item, TrainState):
-                rest = {"opt_state": item.opt_state, "step": item.step}
-                checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
-            elif _is_iterator(item) or _has_arrays(item):
-                checkpointables[name] = item
-            else:
-                checkpointables[name] = {"json": json.dumps(item)}
         with self._naming_the_disk(step):
-            saving = self._checkpointer.save_checkpointables_async(
-                step,
+            self._start(step, _to_checkpointables(items), metrics).result()
+            self._note(step)
+
+    def begin_save(
+        self,
+        step: int,
+        items: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """As `save`, but goes on in the background; without iterators.
+
+        It returns as soon as the arrays are copied, so that they may be donated to the
+        next update. Whoever saves again, reads or closes waits for the step to be whole,
+        and is told there what went wrong.
+        """
+        self.wait()
+        checkpointables = _to_checkpointables(items)
+        if jax.process_count() > 1:
+            # Orbax has the processes wait for each other: begun in the same order.
+            with self._naming_the_disk(step):
+                saving = self._start(step, checkpointables, metrics)
+
+            def finish() -> None:
+                saving.result()
+                self._note(step)
+
+        else:
+            checkpointables = jax.tree.map(
+                lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x,
                 checkpointables,
-                overwrite=True,
-                metrics=None if metrics is None else dict(metrics),
             )
-        self._unfinished = (step, self._finisher.submit(self._finish, step, saving))
+
+            def finish() -> None:
+                self._start(step, checkpointables, metrics).result()
+                self._note(step)
+
+        self._unfinished = (step, self._finisher.submit(finish))
+
+    def _start(
+        self,
+        step: int,
+        checkpointables: Mapping[str, Any],
+        metrics: Mapping[str, float] | None,
+    ) -> Any:
+        return self._checkpointer.save_checkpointables_async(
+            step,
+            dict(checkpointables),
+            overwrite=True,
+            metrics=None if metrics is None else dict(metrics),
+        )
+
+    def _note(self, step: int) -> None:
+        if is_first():
+            note_files(self._step_dir(step))
 
     def wait(self) -> None:
         """Returns when the last step is on disk; raises UserError if it cannot be."""
@@ -146,11 +171,6 @@ class Checkpoints:
             (step, future), self._unfinished = self._unfinished, None
             with self._naming_the_disk(step):
                 future.result()
-
-    def _finish(self, step: int, saving: Any) -> None:
-        saving.result()
-        if is_first():
-            note_files(self._step_dir(step))
 
     @contextlib.contextmanager
     def _naming_the_disk(self, step: int) -> Iterator[None]:
@@ -278,6 +298,19 @@ def _context() -> ocp.Context | None:
     context.multiprocessing.active_processes = {own}
     context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
     return context
+
+
+def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:
+    checkpointables: dict[str, Any] = {}
+    for name, item in items.items():
+        if isinstance(item, TrainState):
+            rest = {"opt_state": item.opt_state, "step": item.step}
+            checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
+        elif _is_iterator(item) or _has_arrays(item):
+            checkpointables[name] = item
+        else:
+            checkpointables[name] = {"json": json.dumps(item)}
+    return checkpointables
 
 
 class _AlwaysSave:
