@@ -1,12 +1,12 @@
 """Checkpoints by orbax: the newest whole one is restored exactly, torn ones are passed.
 
 Everything of a step lies in one directory that appears by a rename, so a kill leaves
-either the whole step or none of it. This module is the only one that knows orbax.
+either the whole step or none of it. This module and `orbax_settings` are
+the only ones that know orbax.
 """
 
 import contextlib
 import json
-import logging
 import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
-from simex.sharding.processes import is_first, num_processes
+from simex.sharding.processes import is_first
+from simex.train.orbax_settings import AlwaysSave, process_context, quiet_orbax
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
 # What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
-_BYTES_ON_THEIR_WAY = 64 * 2**20
 
 
 class Restored(NamedTuple):
@@ -75,15 +75,15 @@ class Checkpoints:
                     keep_checkpoints_without_metrics=False,
                 )
             )
-        _quiet_orbax()
+        quiet_orbax()
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._unfinished: tuple[int, Future[None]] | None = None
         self._best_metric = best_metric
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
-            context=_context(),
+            context=process_context(),
             cleanup_tmp_directories=is_writer,
-            save_decision_policy=_AlwaysSave(),
+            save_decision_policy=AlwaysSave(),
             preservation_policy=(
                 ocp.training.preservation_policies.AnyPreservationPolicy(policies)
             ),
@@ -280,26 +280,6 @@ class Checkpoints:
         return items
 
 
-def little_memory() -> ocp.Context:
-    """A `with` in which saving needs few bytes beside the arrays that are saved."""
-    context = ocp.Context()
-    context.memory.write_concurrent_bytes = _BYTES_ON_THEIR_WAY
-    context.memory.transfer_concurrent_bytes = _BYTES_ON_THEIR_WAY
-    context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
-    return context
-
-
-def _context() -> ocp.Context | None:
-    """In several processes all call orbax together, unless one works alone."""
-    if num_processes() == jax.process_count():
-        return None
-    context, own = ocp.Context(), jax.process_index()
-    context.multiprocessing.primary_host = own
-    context.multiprocessing.active_processes = {own}
-    context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
-    return context
-
-
 def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:
     checkpointables: dict[str, Any] = {}
     for name, item in items.items():
@@ -313,14 +293,6 @@ def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:
     return checkpointables
 
 
-class _AlwaysSave:
-    """Saves whenever asked: when to save is the caller's decision."""
-
-    def should_save(self, *args: Any, **kwargs: Any) -> bool:
-        del args, kwargs
-        return True
-
-
 def _is_iterator(item: Any) -> bool:
     return hasattr(item, "save") and hasattr(item, "load")
 
@@ -328,8 +300,3 @@ def _is_iterator(item: Any) -> bool:
 def _has_arrays(item: Any) -> bool:
     kinds = (jax.Array, jax.ShapeDtypeStruct)
     return any(isinstance(leaf, kinds) for leaf in jax.tree.leaves(item))
-
-
-def _quiet_orbax() -> None:
-    # It logs several lines a save at INFO and WARNING that ask nothing of the reader.
-    logging.getLogger("absl").setLevel(logging.ERROR)
