@@ -64,12 +64,11 @@ class Checkpoints:
             keep_best: how many of those.
             is_writer: nobody else writes here now; removes what a killed save left.
         """
-        policies: list[Any] = [
-            ocp.training.preservation_policies.LatestN(max(1, keep_last))
-        ]
+        rules = ocp.training.preservation_policies
+        policies: list[Any] = [rules.LatestN(max(1, keep_last))]
         if best_metric is not None:
             policies.append(
-                ocp.training.preservation_policies.BestN(
+                rules.BestN(
                     get_metric_fn=lambda metrics: metrics[best_metric],
                     n=keep_best,
                     keep_checkpoints_without_metrics=False,
@@ -84,9 +83,7 @@ class Checkpoints:
             context=process_context(),
             cleanup_tmp_directories=is_writer,
             save_decision_policy=AlwaysSave(),
-            preservation_policy=(
-                ocp.training.preservation_policies.AnyPreservationPolicy(policies)
-            ),
+            preservation_policy=rules.AnyPreservationPolicy(policies),
         )
 
     def save(
