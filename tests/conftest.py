@@ -14,7 +14,9 @@ DEVICE_ROOMS = ("sharding", "models", "train", "sampling", "sft", "rl")
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     f"--xla_force_host_platform_device_count={NUM_DEVICES} "
-    "--xla_cpu_multi_thread_eigen=false"
+    "--xla_cpu_multi_thread_eigen=false "
+    # Eight threads on a busy machine may wait for each other longer than 40 seconds.
+    "--xla_cpu_collective_call_terminate_timeout_seconds=300"
 )
 # A mistyped shape such as `a_BT + b_T` must be written out, not guessed.
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"

@@ -11,6 +11,9 @@ from simex.core.errors import UserError
 
 _DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 _EIGEN_FLAG = "--xla_cpu_multi_thread_eigen"
+# On a busy machine one device may wait longer for another than XLA's 40 seconds.
+_PATIENCE_FLAG = "--xla_cpu_collective_call_terminate_timeout_seconds"
+_PATIENCE_SECS = 600
 
 # Parameters of mallopt(3), by their numbers in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -40,11 +43,11 @@ def configure_cpu_devices(num_devices: int) -> None:
             )
         return
     flags = os.environ.get("XLA_FLAGS", "")
-    for flag in (_DEVICE_COUNT_FLAG, _EIGEN_FLAG):
+    for flag in (_DEVICE_COUNT_FLAG, _EIGEN_FLAG, _PATIENCE_FLAG):
         flags = re.sub(rf"{flag}=\S*", "", flags)
     added = [f"{_DEVICE_COUNT_FLAG}={num_devices}"]
     if num_devices > 1:
-        added.append(f"{_EIGEN_FLAG}=false")
+        added += [f"{_EIGEN_FLAG}=false", f"{_PATIENCE_FLAG}={_PATIENCE_SECS}"]
     os.environ["XLA_FLAGS"] = " ".join([*flags.split(), *added])
 
 

@@ -1,13 +1,12 @@
 """Checkpoints by orbax: the newest whole one is restored exactly, torn ones are passed.
 
 Everything of a step lies in one directory that appears by a rename, so a kill leaves
-either the whole step or none of it. This module is the only one that knows orbax.
+either the whole step or none of it. This module and `orbax_settings` are
+the only ones that know orbax.
 """
 
 import contextlib
 import json
-import logging
-import math
 import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,16 +14,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
-from simex.sharding.processes import is_first, num_processes
+from simex.sharding.processes import is_first
+from simex.train.orbax_settings import AlwaysSave, process_context, quiet_orbax
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
 # What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
-_BYTES_ON_THEIR_WAY = 64 * 2**20
 
 
 class Restored(NamedTuple):
@@ -64,29 +64,26 @@ class Checkpoints:
             keep_best: how many of those.
             is_writer: nobody else writes here now; removes what a killed save left.
         """
-        policies: list[Any] = [
-            ocp.training.preservation_policies.LatestN(max(1, keep_last))
-        ]
+        rules = ocp.training.preservation_policies
+        policies: list[Any] = [rules.LatestN(max(1, keep_last))]
         if best_metric is not None:
             policies.append(
-                ocp.training.preservation_policies.BestN(
+                rules.BestN(
                     get_metric_fn=lambda metrics: metrics[best_metric],
                     n=keep_best,
                     keep_checkpoints_without_metrics=False,
                 )
             )
-        _quiet_orbax()
+        quiet_orbax()
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._unfinished: tuple[int, Future[None]] | None = None
         self._best_metric = best_metric
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
-            context=_context(),
+            context=process_context(),
             cleanup_tmp_directories=is_writer,
-            save_decision_policy=_AlwaysSave(),
-            preservation_policy=(
-                ocp.training.preservation_policies.AnyPreservationPolicy(policies)
-            ),
+            save_decision_policy=AlwaysSave(),
+            preservation_policy=rules.AnyPreservationPolicy(policies),
         )
 
     def save(
@@ -96,22 +93,7 @@ class Checkpoints:
         *,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """`begin_save`, and waits until the step is on disk."""
-        self.begin_save(step, items, metrics=metrics)
-        self.wait()
-
-    def begin_save(
-        self,
-        step: int,
-        items: Mapping[str, Any],
-        *,
-        metrics: Mapping[str, float] | None = None,
-    ) -> None:
-        """Writes one step in the background; overwrites the same step.
-
-        It returns as soon as the arrays are copied, so that they may be donated to the
-        next update, and the step appears when it is whole. Whoever saves again, reads
-        or closes waits for it, and is told there what went wrong.
+        """Writes one step and returns when it is on disk; overwrites the same step.
 
         Args:
             step: number of updates done.
@@ -120,26 +102,65 @@ class Checkpoints:
             metrics: plain numbers, among them `best_metric` where one was named.
 
         Raises:
-            UserError: the disk refused this step or the one before it.
+            UserError: the disk refused this step or the one begun before it.
         """
         self.wait()
-        checkpointables: dict[str, Any] = {}
-        for name, item in items.items():
-            if isinstance(item, TrainState):
-                rest = {"opt_state": item.opt_state, "step": item.step}
-                checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
-            elif _is_iterator(item) or _has_arrays(item):
-                checkpointables[name] = item
-            else:
-                checkpointables[name] = {"json": json.dumps(item)}
         with self._naming_the_disk(step):
-            saving = self._checkpointer.save_checkpointables_async(
-                step,
+            self._start(step, _to_checkpointables(items), metrics).result()
+            self._note(step)
+
+    def begin_save(
+        self,
+        step: int,
+        items: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """As `save`, but goes on in the background; without iterators.
+
+        It returns as soon as the arrays are copied, so that they may be donated to the
+        next update. Whoever saves again, reads or closes waits for the step to be whole,
+        and is told there what went wrong.
+        """
+        self.wait()
+        checkpointables = _to_checkpointables(items)
+        if jax.process_count() > 1:
+            # Orbax has the processes wait for each other: begun in the same order.
+            with self._naming_the_disk(step):
+                saving = self._start(step, checkpointables, metrics)
+
+            def finish() -> None:
+                saving.result()
+                self._note(step)
+
+        else:
+            checkpointables = jax.tree.map(
+                lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x,
                 checkpointables,
-                overwrite=True,
-                metrics=None if metrics is None else dict(metrics),
             )
-        self._unfinished = (step, self._finisher.submit(self._finish, step, saving))
+
+            def finish() -> None:
+                self._start(step, checkpointables, metrics).result()
+                self._note(step)
+
+        self._unfinished = (step, self._finisher.submit(finish))
+
+    def _start(
+        self,
+        step: int,
+        checkpointables: Mapping[str, Any],
+        metrics: Mapping[str, float] | None,
+    ) -> Any:
+        return self._checkpointer.save_checkpointables_async(
+            step,
+            dict(checkpointables),
+            overwrite=True,
+            metrics=None if metrics is None else dict(metrics),
+        )
+
+    def _note(self, step: int) -> None:
+        if is_first():
+            note_files(self._step_dir(step))
 
     def wait(self) -> None:
         """Returns when the last step is on disk; raises UserError if it cannot be."""
@@ -147,11 +168,6 @@ class Checkpoints:
             (step, future), self._unfinished = self._unfinished, None
             with self._naming_the_disk(step):
                 future.result()
-
-    def _finish(self, step: int, saving: Any) -> None:
-        saving.result()
-        if is_first():
-            note_files(self._step_dir(step))
 
     @contextlib.contextmanager
     def _naming_the_disk(self, step: int) -> Iterator[None]:
@@ -261,44 +277,17 @@ class Checkpoints:
         return items
 
 
-def little_memory(arrays: Any) -> ocp.Context:
-    """A `with` in which saving `arrays` needs few bytes beside them.
-
-    A device's part of an array is on its way as a whole, and orbax refuses one that
-    does not stay below the limit. Nothing is compressed: compressed parts would wait in
-    memory until they are written, all of them (a third of a model in bfloat16).
-    """
-    parts = (a.dtype.itemsize * _shard_size(a) for a in jax.tree.leaves(arrays))
-    limit = max(_BYTES_ON_THEIR_WAY, 1 + max(parts, default=0))
-    context = ocp.Context()
-    context.memory.write_concurrent_bytes = limit
-    context.memory.transfer_concurrent_bytes = limit
-    context.memory.deepcopy_host_arrays = False  # nobody changes them meanwhile
-    context.array.saving.use_compression = False
-    return context
-
-
-def _shard_size(array: jax.Array) -> int:
-    return math.prod(array.sharding.shard_shape(array.shape))
-
-
-def _context() -> ocp.Context | None:
-    """In several processes all call orbax together, unless one works alone."""
-    if num_processes() == jax.process_count():
-        return None
-    context, own = ocp.Context(), jax.process_index()
-    context.multiprocessing.primary_host = own
-    context.multiprocessing.active_processes = {own}
-    context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
-    return context
-
-
-class _AlwaysSave:
-    """Saves whenever asked: when to save is the caller's decision."""
-
-    def should_save(self, *args: Any, **kwargs: Any) -> bool:
-        del args, kwargs
-        return True
+def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:
+    checkpointables: dict[str, Any] = {}
+    for name, item in items.items():
+        if isinstance(item, TrainState):
+            rest = {"opt_state": item.opt_state, "step": item.step}
+            checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
+        elif _is_iterator(item) or _has_arrays(item):
+            checkpointables[name] = item
+        else:
+            checkpointables[name] = {"json": json.dumps(item)}
+    return checkpointables
 
 
 def _is_iterator(item: Any) -> bool:
@@ -308,8 +297,3 @@ def _is_iterator(item: Any) -> bool:
 def _has_arrays(item: Any) -> bool:
     kinds = (jax.Array, jax.ShapeDtypeStruct)
     return any(isinstance(leaf, kinds) for leaf in jax.tree.leaves(item))
-
-
-def _quiet_orbax() -> None:
-    # It logs several lines a save at INFO and WARNING that ask nothing of the reader.
-    logging.getLogger("absl").setLevel(logging.ERROR)

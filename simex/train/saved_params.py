@@ -9,7 +9,8 @@ from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params, init_params
 from simex.sharding.mesh import make_shardings
-from simex.train.checkpoint import DAMAGE, Checkpoints, little_memory
+from simex.train.checkpoint import DAMAGE, Checkpoints
+from simex.train.orbax_settings import little_memory
 
 
 def load_params(
