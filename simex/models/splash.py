@@ -109,7 +109,7 @@ class _CausalMask(_WholeBlocks, masks.CausalMask):
 class _LocalMask(_WholeBlocks, masks.LocalMask):
     @property
     def num_seen(self) -> int:  # type: ignore[override]
-        return self.window_size[0] + 1
+        return (self.window_size[0] or 0) + 1
 
 
 @functools.cache
