@@ -91,7 +91,7 @@ def test_the_model_is_the_imported_one_with_the_choices_of_the_run(workdir):
     assert setup.load_model(workdir) == dataclasses.replace(
         MODEL, max_positions=48, remat="full", scan_layers=True
     )
-    assert setup.load_tokenizer(workdir).vocab_size == 400
+    assert setup.load_tokenizer(workdir).vocab_size == 371
     assert setup.decoder.load_stop_ids(workdir)[1:] == (9,)
 
 
