@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.pallas.ops.tpu.splash_attention import (
     splash_attention_kernel as kernels,
 )
@@ -75,15 +76,56 @@ def splash_attention(
     return out.swapaxes(1, 2).astype(jnp.float32)
 
 
+class _WholeBlocks:
+    """A mask that does not compute blocks it shows or hides whole, number by number.
+
+    The kernel asks for every block when it is made: 65,536 of them, three times, for a
+    row of 131,072 positions.
+    """
+
+    num_seen: int  # positions that a position sees, itself among them
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
+        """The block of these queries and keys, bool."""
+        rows, columns = index
+        if None in (rows.start, rows.stop, columns.start, columns.stop):
+            return super().__getitem__(index)  # type: ignore[misc]
+        # Of a query and a key the least and the largest distance, query first.
+        least, largest = rows.start - (columns.stop - 1), rows.stop - 1 - columns.start
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        if largest < 0 or least >= self.num_seen:
+            return _constant_block(size, False)
+        if least >= 0 and largest < self.num_seen:
+            return _constant_block(size, True)
+        return super().__getitem__(index)  # type: ignore[misc]
+
+
+class _CausalMask(_WholeBlocks, masks.CausalMask):
+    @property
+    def num_seen(self) -> int:  # type: ignore[override]
+        return self.shape[1]
+
+
+class _LocalMask(_WholeBlocks, masks.LocalMask):
+    @property
+    def num_seen(self) -> int:  # type: ignore[override]
+        return (self.window_size[0] or 0) + 1
+
+
+@functools.cache
+def _constant_block(size: tuple[int, int], value: bool) -> np.ndarray:
+    return np.full(size, value)
+
+
 @functools.cache
 def _make_kernel(
     num_heads: int, num_positions: int, window: int | None, num_parts: int
 ) -> kernels.SplashAttentionKernel:
     shape = (num_positions, num_positions)
     mask = (
-        masks.CausalMask(shape)
+        _CausalMask(shape)
         if window is None
-        else masks.LocalMask(shape, window_size=(window - 1, 0), offset=0)
+        else _LocalMask(shape, window_size=(window - 1, 0), offset=0)
     )
     block = next(
         size

@@ -46,13 +46,13 @@ def measure(request: Request) -> ProgramReport:
 def _refuse_beside(memory: Memory, topology: Topology) -> Refusal | None:
     """A program that fits alone, but not with what the run keeps beside it."""
     chip = topology.generation
-    if chip is None or memory.total <= chip.hbm_bytes:
+    if chip is None or memory.needed <= chip.hbm_bytes:
         return None
     beside = ", ".join(memory.beside)
     return Refusal(
-        reason=f"needs {gib(memory.total)} of {gib(chip.hbm_bytes)} together with what "
+        reason=f"needs {gib(memory.needed)} of {gib(chip.hbm_bytes)} together with what "
         f"stays beside it ({beside})",
-        needed_bytes=memory.total,
+        needed_bytes=memory.needed,
         available_bytes=round(chip.hbm_bytes),
     )
 
@@ -87,7 +87,7 @@ def _compile(program: Program, topology: Topology) -> tuple[Memory, Work]:
 def _memory(program: Program, analysis: Any) -> Memory:
     """By kind, unpadded, and what the compiler adds; without it the arguments alone."""
     arguments = _by_kind(program.kinds)
-    temporaries = outputs = code = 0
+    temporaries = outputs = code = peak = 0
     if analysis is not None:
         padding = analysis.argument_size_in_bytes - sum(arguments.values())
         if padding > 0:
@@ -95,12 +95,14 @@ def _memory(program: Program, analysis: Any) -> Memory:
         temporaries = analysis.temp_size_in_bytes
         outputs = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         code = analysis.generated_code_size_in_bytes
+        peak = analysis.peak_memory_in_bytes
     return Memory(
         arguments=arguments,
         temporaries=temporaries,
         outputs=outputs,
         code=code,
         beside=_by_kind(program.beside),
+        peak=peak,
     )
 
 

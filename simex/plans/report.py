@@ -18,11 +18,22 @@ class Memory:
     beside: Mapping[str, int]
     """By kind: what the run keeps on the device meanwhile, and the program never sees."""
 
+    peak: int = 0
+    """The most that the program itself holds at a time, by the compiler; 0 if unknown.
+    Temporaries that never live together count in `total`, an upper bound, and not here."""
+
     @property
     def total(self) -> int:
         """All of it."""
         inside = self.temporaries + self.outputs + self.code
         return sum(self.arguments.values()) + inside + sum(self.beside.values())
+
+    @property
+    def needed(self) -> int:
+        """What a device must have: the peak and what stays beside it."""
+        if not self.peak:
+            return self.total
+        return min(self.total, self.peak + self.code + sum(self.beside.values()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ def workdir(tmp_path_factory):
     (model / "tokenizer").mkdir(parents=True)
     path = folder / "tokenizer.model"
     texts = [f"print({i} + {i * 7})\n" for i in range(200)]
-    tokenizer = train_sentencepiece(texts, path, vocab_size=300, symbols=())
+    tokenizer = train_sentencepiece(texts, path, vocab_size=400, symbols=())
     save_tokenizer(tokenizer, model / "tokenizer")
     save_params(model / "checkpoints", init_params(MODEL, jax.random.key(0)))
     stops = (tokenizer.end_id, 9)
@@ -91,7 +91,7 @@ def test_the_model_is_the_imported_one_with_the_choices_of_the_run(workdir):
     assert setup.load_model(workdir) == dataclasses.replace(
         MODEL, max_positions=48, remat="full", scan_layers=True
     )
-    assert setup.load_tokenizer(workdir).vocab_size == 300
+    assert setup.load_tokenizer(workdir).vocab_size == 371
     assert setup.decoder.load_stop_ids(workdir)[1:] == (9,)
 
 
