@@ -14,13 +14,13 @@ from simex.core.errors import InfraError, UserError
 from simex.core.progress import format_secs
 from simex.core.stages import plan_stages
 from simex.doctor.divisibility import (
-    batch_shards,
     divide_in_words,
     mesh_of,
+    shards_of,
     uneven_rows,
 )
 from simex.doctor.tiny_step import run_tiny_step
-from simex.jobs.setup import Setup
+from simex.jobs.setup import DecoderShape, Setup
 from simex.problems.problem import TestCase, Visibility
 from simex.sandbox.judge import Judge
 from simex.sandbox.pool import SandboxPool
@@ -100,7 +100,7 @@ def _rows(stage: Stage) -> str | tuple[Status, str]:
         return Status.FAIL, "; ".join(found)
     mesh = mesh_of(stage)
     assert mesh is not None
-    shards = batch_shards(mesh, jax.device_count())
+    shards = shards_of(mesh, jax.device_count())
     rollouts, sizes = stage.arguments.get("rollouts_per_step"), _group_sizes(stage)
     if isinstance(rollouts, int) and len(sizes) == 1 and rollouts % shards:
         words = divide_in_words(rollouts, shards, group=sizes.pop())
@@ -119,6 +119,8 @@ def _memory(stage: Stage) -> str | tuple[Status, str]:
     setup = stage.arguments["setup"]
     assert isinstance(setup, Setup)
     shape, sampler = setup.decoder, setup.sampler
+    if not isinstance(shape, DecoderShape):
+        return Status.WARN, "known when the model is imported; `simex plan` tells more"
     layer = shape.d_model * (
         2 * shape.head_dim * (shape.num_query_heads + shape.num_kv_heads)
         + 3 * shape.d_ff

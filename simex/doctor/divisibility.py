@@ -1,10 +1,11 @@
 """Which row counts of an experiment divide over its devices, in plain words."""
 
 import math
+from collections.abc import Sequence
 
 from simex.core.config import Experiment, Stage
 from simex.core.errors import UserError
-from simex.sharding.mesh import BATCH_AXES, MESH_AXES, MeshConfig
+from simex.sharding.mesh import BATCH_AXES, DECODE_AXES, MESH_AXES, MeshConfig
 
 
 def mesh_of(stage: Stage) -> MeshConfig | None:
@@ -14,8 +15,10 @@ def mesh_of(stage: Stage) -> MeshConfig | None:
     return mesh if isinstance(mesh, MeshConfig) else None
 
 
-def batch_shards(mesh: MeshConfig, num_devices: int) -> int:
-    """Into how many parts rows are divided on so many devices.
+def shards_of(
+    mesh: MeshConfig, num_devices: int, *, axes: Sequence[str] = BATCH_AXES
+) -> int:
+    """Into how many parts rows are divided on so many devices: those along `axes`.
 
     A mesh that names all of its sizes counts as it is, on whatever machine this is.
     """
@@ -27,7 +30,7 @@ def batch_shards(mesh: MeshConfig, num_devices: int) -> int:
             f"{num_devices} devices. Change a size or the number of devices."
         )
     sizes = {a: num_devices // named if s == -1 else s for a, s in sizes.items()}
-    return math.prod(sizes[axis] for axis in BATCH_AXES)
+    return math.prod(sizes[axis] for axis in axes)
 
 
 def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
@@ -35,13 +38,20 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     mesh = mesh_of(stage)
     if mesh is None:
         return []
-    shards = batch_shards(mesh, num_devices)
-    counts = {k: stage.arguments.get(k) for k in ("batch_rows", "rows")}
+    rows = shards_of(mesh, num_devices)
     sampler = getattr(stage.arguments.get("setup"), "sampler", None)
-    counts["SamplerShape.num_slots"] = getattr(sampler, "num_slots", None)
+    counts = [
+        ("batch_rows", stage.arguments.get("batch_rows"), rows),
+        ("rows", stage.arguments.get("rows"), rows),
+        (
+            "SamplerShape.num_slots",
+            getattr(sampler, "num_slots", None),
+            shards_of(mesh, num_devices, axes=DECODE_AXES),
+        ),
+    ]
     return [
         f"{stage.name}: {name} = {count}: " + divide_in_words(count, shards)
-        for name, count in counts.items()
+        for name, count, shards in counts
         if isinstance(count, int) and count % shards
     ]
 

@@ -7,7 +7,7 @@ import pytest
 
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
-from simex.doctor.divisibility import batch_shards, divide_in_words, refuse_uneven
+from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
 from simex.jobs.wiring import register
 from simex.main import main
 from simex.sharding.mesh import MeshConfig
@@ -33,11 +33,11 @@ def test_rows_that_do_not_divide_are_told_in_words(rows, shards, group, words):
 
 
 def test_the_mesh_decides_into_how_many_parts_rows_go():
-    assert batch_shards(MeshConfig(), 6) == 6
-    assert batch_shards(MeshConfig(tensor=2), 6) == 3
-    assert batch_shards(MeshConfig(data=2, fsdp=4, tensor=2), 1) == 8
+    assert shards_of(MeshConfig(), 6) == 6
+    assert shards_of(MeshConfig(tensor=2), 6) == 3
+    assert shards_of(MeshConfig(data=2, fsdp=4, tensor=2), 1) == 8
     with pytest.raises(UserError, match="must divide the 6 devices"):
-        batch_shards(MeshConfig(fsdp=4), 6)
+        shards_of(MeshConfig(fsdp=4), 6)
 
 
 def test_every_uneven_row_count_of_an_experiment_is_named():
