@@ -33,6 +33,14 @@ def shards_of(
     return math.prod(sizes[axis] for axis in axes)
 
 
+def can_make(mesh: MeshConfig, num_devices: int) -> bool:
+    """Whether the sizes that are named divide so many devices."""
+    try:
+        return shards_of(mesh, num_devices) > 0
+    except UserError:
+        return False
+
+
 def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     """A sentence for each row count of `stage` that does not divide."""
     mesh = mesh_of(stage)
@@ -69,7 +77,15 @@ def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:
 
 
 def refuse_uneven(experiment: Experiment, num_devices: int) -> None:
-    """Raises UserError with every row count that does not divide."""
-    found = [s for stage in experiment.stages for s in uneven_rows(stage, num_devices)]
+    """Raises UserError with every row count that does not divide.
+
+    A mesh that these devices cannot make is meant for other ones: a laptop may look at
+    an experiment for a pod. `doctor` says so, and so does a run.
+    """
+    found: list[str] = []
+    for stage in experiment.stages:
+        mesh = mesh_of(stage)
+        if mesh is not None and can_make(mesh, num_devices):
+            found += uneven_rows(stage, num_devices)
     if found:
         raise UserError("\n".join(found))

@@ -48,6 +48,13 @@ def test_every_uneven_row_count_of_an_experiment_is_named():
         refuse_uneven(experiment, 8)
 
 
+def test_a_mesh_for_other_devices_is_not_held_against_this_machine():
+    register()
+    other = ["Setup.mesh=@MeshConfig()", "MeshConfig.fsdp=16", "train_rl.rows=9"]
+    experiment = load_experiment(SMOKE, other)
+    refuse_uneven(experiment, 2)
+
+
 def test_a_dry_run_refuses_rows_that_do_not_divide(tmp_path, capsys):
     words = ["run", SMOKE, "--dry-run", "--workdir", str(tmp_path)]
     uneven = ["--set", "run.cpu_devices=5"]
