@@ -89,7 +89,7 @@ def _make_prefill(stage: RlStage, mesh: Mesh) -> Program:
 def _make_decode(stage: RlStage, mesh: Mesh) -> Program:
     sampler, params = _sampler(stage, mesh)
     cache = _abstract_cache(sampler)
-    rows = _shapes_of(idle_rows(stage.sampler.num_slots), decode_sharding(sampler.mesh))
+    rows = _shapes_of(idle_rows(sampler.num_slots), decode_sharding(sampler.mesh))
     return Program(
         name=DECODE,
         function=sampler.programs.decode_chunk,

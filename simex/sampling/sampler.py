@@ -48,7 +48,7 @@ class Sampler:
             config: of the decoder.
             mesh: slots are divided over its axes but `tensor`; of several processes each
                 samples on its own devices.
-            num_slots: rows that decode together, on all devices of a process.
+            num_slots: rows that decode together, on all devices of all processes.
             max_prompt_len: longest prompt, in tokens.
             max_total_len: longest prompt and completion together.
             stop_ids: a sample ends with the first of these; it is part of the sample.
@@ -60,7 +60,8 @@ class Sampler:
             cache_dtype: of keys and values; float32 decodes faster on a CPU.
         """
         own = own_part(mesh)
-        shards = num_decode_shards(own)
+        num_parts = mesh.size // own.size  # of the mesh: one a process
+        shards = num_decode_shards(own) * num_parts
         if num_slots < 1 or num_slots % shards:
             raise UserError(
                 f"num_slots must be a positive multiple of {shards}, the number of "
@@ -72,7 +73,8 @@ class Sampler:
                 f"ModelConfig.max_positions, but they are {max_prompt_len}, "
                 f"{max_total_len} and {config.max_positions}."
             )
-        self.config, self.mesh, self.num_slots = config, own, num_slots
+        self.config, self.mesh = config, own
+        self.num_slots = num_slots // num_parts  # of this process
         self.max_prompt_len, self.max_total_len = max_prompt_len, max_total_len
         self.stop_ids, self.chunk_steps = tuple(map(int, stop_ids)), chunk_steps
         self.prefill_rows = prefill_rows
