@@ -78,7 +78,7 @@ def test_the_list_covers_machine_sandbox_rows_memory_and_a_step(capsys, tmp_path
     assert checks["sandbox"]["status"] in ("ok", "warn")
     assert "sampler and trainer agree" in checks["tiny step of train_rl"]["text"]
     assert checks["memory of train_rl"]["status"] == "ok"
-    assert checks["stages"]["text"].startswith("0 of 15 are done")
+    assert checks["stages"]["text"].startswith("0 of 16 are done")
 
 
 @pytest.mark.slow

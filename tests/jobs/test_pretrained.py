@@ -23,7 +23,7 @@ from simex.tokens.train_tokenizer import train_sentencepiece
 from simex.train.saved_params import save_params
 
 MODEL = ModelConfig(
-    vocab_size=448, d_model=16, num_layers=2, num_query_heads=2, num_kv_heads=1,
+    vocab_size=371, d_model=16, num_layers=2, num_query_heads=2, num_kv_heads=1,
     head_dim=8, d_ff=24, max_positions=64, qk_norm=False, qkv_bias=True,
 )  # fmt: skip
 

@@ -135,9 +135,11 @@ def test_a_run_goes_from_request_to_result_on_all_workers(cloud):
     ended = tpu(*RUN, "--spot", "--project", "mine", "--set", "a.b='c d'")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "begins\nstep 1\nstep 2\nstep 3\nstep 4\n"
-    # create, copy, install, start, follow, status, give back
-    expected = ["create", "scp", "ssh", "ssh", "ssh", "ssh", "delete"]
-    assert verbs(cloud) == expected
+    # create, copy, install, start; follow and status until it has ended; give back
+    did = verbs(cloud)
+    assert did[:4] == ["create", "scp", "ssh", "ssh"] and did[-1] == "delete"
+    rounds = did[4:-1]
+    assert rounds and set(rounds) == {"ssh"} and len(rounds) % 2 == 0
     calls = [call for call in read_calls(cloud) if call[1] != "describe"]
     assert calls[0] == [
         *["queued-resources", "create", "first", "--node-id=first"],

@@ -50,7 +50,8 @@ def make_groups():
 
 
 @functools.cache
-def trainer_of(preset, rows, devices):
+def trainer_of(preset, rows, devices, *shapes):
+    """One for each preset, layout and whatever else a program would compile for."""
     # Plain descent: Adam would hide a wrong scale of the gradient.
     mesh, tx = make_mesh(devices=jax.devices()[:devices]), optax.sgd(1.0)
     reference = jax.tree.map(lambda x: x * 1.1, start_params())
@@ -68,7 +69,7 @@ def trainer_of(preset, rows, devices):
 
 def update_of(groups, *, preset, rows=8, seq_len=16, devices=1):
     """Number of micro-batches, params after one update, and its metrics."""
-    trainer, tx = trainer_of(preset, rows, devices)
+    trainer, tx = trainer_of(preset, rows, devices, seq_len)
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )

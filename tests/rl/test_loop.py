@@ -90,7 +90,8 @@ def test_every_metric_stands_in_the_table(whole):
     assert unknown_metrics(name for record in records for name in record) == []
     written = set(records[0])
     always = {name for name in METRICS if "{" not in name}
-    assert always - written == {"policy/reference_kl"}  # the algorithm has none
+    # The algorithm has no reference, and nothing is replayed.
+    assert always - written == {"policy/reference_kl", "replay/loss"}
     assert records[0]["sandbox/queue_secs"] == 0.25  # 0.5 s over 2 runs
     assert records[3]["toy/data_position"] == 4 * 8
     assert "first_update/ratio" not in records[1]

@@ -67,7 +67,7 @@ def small(batch):
 
 
 def params_after(replayed, weight):
-    trainer, tx = trainer_of("dr_grpo", 8, 1)
+    trainer, tx = trainer_of("dr_grpo", 8, 1, T, replayed is not None)
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )

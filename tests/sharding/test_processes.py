@@ -66,8 +66,26 @@ def load_state(folder: pathlib.Path) -> TrainState:
     return checkpoints.load(NUM_STEPS, {"state": abstract})["state"]
 
 
-def assert_close(one: Any, other: Any) -> None:
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), one, other)
+def assert_close(one: TrainState, other: TrainState) -> None:
+    """Equal to 1e-5, but for params whose gradient is rounding alone.
+
+    The examples repeat one token, so attention has nothing to choose between: queries
+    and keys have gradients of 1e-10, and Adam makes whole steps of their noise. Their
+    moments are compared like all others.
+    """
+
+    def compare(x: Any, y: Any) -> None:
+        np.testing.assert_allclose(x, y, atol=1e-5)
+
+    def compare_params(squares: Any, x: Any, y: Any) -> None:
+        if float(squares.max()) > 1e-16:
+            compare(x, y)
+
+    jax.tree.map(compare, one.opt_state, other.opt_state)
+    squares = one.opt_state[1][0].nu
+    moved = [float(leaf.max()) > 1e-16 for leaf in jax.tree.leaves(squares)]
+    assert sum(moved) >= 9  # of 13
+    jax.tree.map(compare_params, squares, one.params, other.params)
 
 
 @pytest.fixture(scope="module")

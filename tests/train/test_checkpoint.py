@@ -12,7 +12,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
-from simex.train import checkpoint
+from simex.train import orbax_settings
 from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.saved_params import load_params, save_params
@@ -153,7 +153,7 @@ def test_params_with_parts_above_the_limit_of_memory_are_saved_too(
     tmp_path, monkeypatch
 ) -> None:
     # The embedding, 16 x 8 float32, is 256 bytes on each of two devices.
-    monkeypatch.setattr(checkpoint, "_BYTES_ON_THEIR_WAY", 10)
+    monkeypatch.setattr(orbax_settings, "_BYTES_ON_THEIR_WAY", 10)
     mesh = make_mesh(MeshConfig(fsdp=2))
     save_params(tmp_path, _state().params)
     _assert_same(load_params(tmp_path, CONFIG, mesh=mesh), _state().params)
