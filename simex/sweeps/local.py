@@ -42,13 +42,13 @@ class Run:
     workdir: pathlib.Path
     state: State = State.WAITS
     exit_code: int | None = None
-    secs: float = 0.0  # in this sitting
+    secs: float = 0.0  # since this call began
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
 
     @property
     def log_path(self) -> pathlib.Path:
-        """What the run prints, over all sittings."""
+        """What the run prints, over all calls."""
         return self.workdir / "run.log"
 
     def words(self, overrides: Sequence[str] = ()) -> list[str]:
