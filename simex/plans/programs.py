@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from simex.plans.stage import RlStage, SftStage, Stage
 from simex.rl.trainer import make_loss_fn, make_trainer
-from simex.sampling.programs import idle_rows
+from simex.sampling.rows import idle_rows
 from simex.sampling.sampler import Sampler
 from simex.sft.step import make_sft_step
 from simex.sharding.mesh import (

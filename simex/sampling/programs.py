@@ -8,7 +8,7 @@ is used, stays with the compiler.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from simex.models.layout import unstack_layers
 from simex.models.transformer import Params, decode, init_params, logits, prefill
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
+from simex.sampling.rows import Chunk, Rows
 from simex.sharding.activations import placed
 from simex.sharding.compiles import unwatched, watch_compiles
 from simex.sharding.decode import keep_own, own_part
@@ -39,27 +40,6 @@ from simex.sharding.mesh import (
 )
 
 COPY_SPAN = 32  # prompts are copied into slots in pieces of so many positions
-
-
-class Rows(NamedTuple):
-    """What the host knows of every slot; arrays [B], keys [B, 2]."""
-
-    lengths: Any  # int32, positions in the cache
-    tokens: Any  # int32, the token to feed next, at position `lengths`
-    remaining: Any  # int32, tokens still wanted; 0 for a slot without a request
-    keys: Any  # uint32
-    temperature: Any  # float32
-    top_p: Any  # float32
-    top_k: Any  # int32
-
-
-class Chunk(NamedTuple):
-    """What one chunk of decode steps produced, arrays [steps, B]."""
-
-    tokens: Any
-    logprobs: Any
-    log_kept: Any
-    valid: Any  # bool: the row was still running at this step
 
 
 class Programs:
@@ -299,16 +279,3 @@ def _decode_chunk(
         step, (rows.tokens, rows.remaining, recent), columns
     )
     return merge_recent(cache, recent, rows.lengths), chunk
-
-
-def idle_rows(num_rows: int) -> Rows:
-    """Host rows without a request: numpy arrays, written in place."""
-    return Rows(
-        lengths=np.zeros(num_rows, np.int32),
-        tokens=np.zeros(num_rows, np.int32),
-        remaining=np.zeros(num_rows, np.int32),
-        keys=np.zeros((num_rows, 2), np.uint32),
-        temperature=np.ones(num_rows, np.float32),
-        top_p=np.ones(num_rows, np.float32),
-        top_k=np.zeros(num_rows, np.int32),
-    )

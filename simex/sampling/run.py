@@ -9,8 +9,9 @@ import numpy as np
 from simex.models.transformer import Params
 from simex.sampling.keys import path_key
 from simex.sampling.methods import SamplingMethod
-from simex.sampling.programs import COPY_SPAN, Rows, idle_rows
+from simex.sampling.programs import COPY_SPAN
 from simex.sampling.prompts import Ready, group_requests, pack_prompts
+from simex.sampling.rows import Rows, idle_rows
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats, Stop
 from simex.sharding.mesh import num_decode_shards
 
