@@ -15,7 +15,7 @@ for x in [4, 7]:
         t += x
 print(t)
 """
-# Seven facts: t, x, yes, t, x, no, and nothing for the print.
+# Six facts: t, x, yes, t, x, no; the print tells none.
 TOLD = "t=0\nx=4 4 < 5 yes 0 + 4 t=4\nx=7 7 < 5 no"
 
 
@@ -72,7 +72,7 @@ def test_one_false_value_ends_what_counts_as_sound_and_is_the_fault(truth):
     completion, found = score(false, truth)
     # Of six facts t, x and yes come before it: 3/6, and all but one are told: 5/6.
     assert found.parts["sound"] == 3 / 6 and found.parts["complete"] == 5 / 6
-    # Eight statements, the workings among them: 4 < 5, 0 + 4 and 7 < 5.
+    # Nine statements, the workings 4 < 5, 0 + 4 and 7 < 5 among them; one is false.
     assert found.parts["true_statements"] == 8 / 9
     assert found.fault is not None
     assert completion[slice(*found.fault)] == "t=5"
