@@ -90,7 +90,7 @@ class Setup:
 
     def make_mesh(self) -> Mesh:
         """The device mesh."""
-        return make_mesh(self.mesh)
+        return make_mesh(self.mesh, decode_together=self.sampler.tensor or 1)
 
     def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
         """The params of the newest checkpoint of `stage`."""

@@ -93,14 +93,18 @@ def make_on_ray(
 
 MAKERS: Mapping[str, Maker] = {"processes": make_in_processes, "ray": make_on_ray}
 
-# One jail a process, for all the shards that it makes.
+# Jails of a process, for all the shards that it makes: while it tells the run of one, the
+# other runs the next program.
+_JAILS = 2
 _pools: dict[tuple[str, bool], DriverlessPool] = {}
 
 
 def _work(plan: ShardPlan, shard: Shard) -> Shard:
     key = plan.backend, plan.allow_unsafe
     if key not in _pools:
-        _pools[key] = DriverlessPool(1, plan.backend, allow_unsafe=plan.allow_unsafe)
+        _pools[key] = DriverlessPool(
+            _JAILS, plan.backend, allow_unsafe=plan.allow_unsafe
+        )
     make_shard(plan, *shard, _pools[key])
     return shard
 

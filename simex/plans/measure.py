@@ -12,6 +12,7 @@ from simex.plans.hlo import count_work
 from simex.plans.programs import Program, make_program
 from simex.plans.refusal import gib, parse_refusal
 from simex.plans.report import Memory, ProgramReport, Refusal, Work
+from simex.plans.stage import RlStage, SftStage
 from simex.plans.topology import Topology, make_devices
 from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import make_mesh
@@ -22,7 +23,8 @@ def measure(request: Request) -> ProgramReport:
     devices = make_devices(request.topology)
     stage = request.stage
     try:
-        program = make_program(stage, request.program, make_mesh(stage.mesh, devices))
+        mesh = make_mesh(stage.mesh, devices, decode_together=_decode_together(stage))
+        program = make_program(stage, request.program, mesh)
         if not request.compiles:
             memory, work = _memory(program, None), None
         else:
@@ -41,6 +43,10 @@ def measure(request: Request) -> ProgramReport:
         work=work,
         refusal=_refuse_beside(memory, request.topology),
     )
+
+
+def _decode_together(stage: SftStage | RlStage) -> int:
+    return (stage.sampler.tensor or 1) if isinstance(stage, RlStage) else 1
 
 
 def _refuse_beside(memory: Memory, topology: Topology) -> Refusal | None:

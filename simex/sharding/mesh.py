@@ -68,11 +68,16 @@ class MeshConfig:
 
 
 def make_mesh(
-    config: MeshConfig | None = None, devices: Sequence[jax.Device] | None = None
+    config: MeshConfig | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    decode_together: int = 1,
 ) -> Mesh:
     """The mesh (slices, data, fsdp, sequence, tensor) over `devices`.
 
-    By default those of all processes of the run.
+    By default those of all processes of the run. With `decode_together` above 1 the
+    devices along `sequence` and `tensor` are put in the order of processes, so that so
+    many neighbours belong to one where they can (see `make_decode_mesh`).
 
     Raises UserError when the sizes do not multiply to the number of devices, or when
     `slices` is not the number of slices that the devices form.
@@ -99,6 +104,8 @@ def make_mesh(
         array = mesh_utils.create_device_mesh(
             tuple(sizes), devices, allow_split_physical_axes=True
         )
+        if decode_together > 1:
+            array = _in_order_of_processes(array)
         return Mesh(array, MESH_AXES, axis_types=_AUTO)
     if sizes[0] != num_slices:
         raise UserError(
@@ -111,7 +118,21 @@ def make_mesh(
         devices=devices,
         allow_split_physical_axes=True,
     )
+    if decode_together > 1:
+        array = _in_order_of_processes(array)
     return Mesh(array, MESH_AXES, axis_types=_AUTO)
+
+
+def _in_order_of_processes(devices: np.ndarray) -> np.ndarray:
+    """The same devices at each place of the outer axes, sorted along the inner two."""
+    inner = devices.shape[-2:]
+    rows = [
+        sorted(row, key=lambda device: (device.process_index, device.id))
+        for row in devices.reshape(-1, math.prod(inner))
+    ]
+    ordered = np.empty(devices.size, object)
+    ordered[:] = [device for row in rows for device in row]
+    return ordered.reshape(devices.shape)
 
 
 def make_decode_mesh(mesh: Mesh, *, tensor: int) -> Mesh:
