@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simex.core.errors import InfraError
+from simex.rollouts.beside import Waits
 from simex.rollouts.predict_output import PredictOutputObjective
 from simex.rollouts.rollout import Turn
 from simex.rollouts.token_text import token_span
@@ -41,6 +42,7 @@ class Speller:
 
     def __init__(self, *answers):
         self._answers = list(answers)
+        self.waits = Waits()
 
     def complete(self, queries):
         return [self._turn(query, self._answers.pop(0)) for query in queries]
