@@ -17,68 +17,29 @@ import dataclasses
 import functools
 import pathlib
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.benchmarks.rollouts import (
-    GROUP,
-    MAX_NEW,
-    NUM_CORES,
-    NUM_PROMPTS,
-    PROMPT_LEN,
-    STOP_IDS,
-    make_prompts,
+from tests.benchmarks.grpo_task import (
+    BETAS,
+    CLIP_NORM,
+    END_IDS,
+    LEARNING_RATE,
+    Ids,
+    Size,
+    begins_even,
 )
+from tests.benchmarks.grpo_trl import make_trl
+from tests.benchmarks.rollouts import GROUP, MAX_NEW, NUM_PROMPTS, PROMPT_LEN
 from tests.benchmarks.training import save_in_process
 from tests.benchmarks.turns import Maker, Round, medians, take_turns
 
 CACHE = str(pathlib.Path(tempfile.gettempdir()) / "simex-benchmarks")
-LEARNING_RATE, BETAS, CLIP_NORM = 1e-6, (0.9, 0.999), 1.0
 ROWS, ROW_LEN = 8, 512  # of a micro-batch of simex
 TRL_BATCHES = (64, 8)  # completions of a backward pass
 SIMEX_WARM_UP = 14  # sizes of a batch depend on lengths: each compiles once
 TRL_WARM_UP = 4
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Size:
-    """Of one step."""
-
-    prompts: int = NUM_PROMPTS
-    max_new: int = MAX_NEW
-
-    @property
-    def num_rollouts(self) -> int:
-        return self.prompts * GROUP
-
-    def make_texts(self) -> list[str]:
-        """The prompts."""
-        return [Ids().decode(p.tolist()) for p in make_prompts()[: self.prompts]]
-
-
-def begins_even(ids: Sequence[int]) -> float:
-    """The reward."""
-    return float(bool(len(ids)) and int(ids[0]) % 2 == 0)
-
-
-class Ids:
-    """A tokenizer whose texts are ids with blanks between them; no chat around."""
-
-    vocab_size, pad_id, end_id = 2048, 0, 1
-    user_ids: tuple[int, ...] = ()
-    assistant_ids: tuple[int, ...] = ()
-    byte_ids: frozenset[int] = frozenset()
-    fingerprint = "ids"
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of a text."""
-        return [int(word) for word in text.split()]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids."""
-        return " ".join(map(str, ids))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,7 +83,9 @@ class BeginEven:
         ]
 
 
-def make_simex(size: Size, compute_dtype: str = "float32") -> Round:
+def make_simex(
+    size: Size, compute_dtype: str = "float32", *, warm_up: int = SIMEX_WARM_UP
+) -> Round:
     """Collecting, selecting and updating as `simex.rl.loop` calls them."""
     from tests.benchmarks.trainers import prepare_jax
 
@@ -184,7 +147,7 @@ def make_simex(size: Size, compute_dtype: str = "float32") -> Round:
             "loss": values["loss"],
         }
 
-    for _ in range(SIMEX_WARM_UP):
+    for _ in range(warm_up):
         step()
     return lambda number: step()
 
@@ -200,7 +163,7 @@ def _make_policy(model: Any, mesh: Any, size: Size) -> Any:
         num_slots=size.num_rollouts,
         max_prompt_len=PROMPT_LEN,
         max_total_len=PROMPT_LEN + size.max_new,
-        stop_ids=(Ids.end_id, *STOP_IDS),
+        stop_ids=END_IDS,
     )
     return Policy(
         sampler=sampler,
@@ -208,107 +171,6 @@ def _make_policy(model: Any, mesh: Any, size: Size) -> Any:
         tokenizer=Ids(),
         method=SamplingMethod(),
         max_new_tokens=size.max_new,
-    )
-
-
-def make_trl(folder: str, size: Size, batch: int) -> Round:
-    """TRL's GRPOTrainer, whose own loop runs in a thread and waits between steps."""
-    import transformers
-
-    go, done = threading.Semaphore(0), threading.Semaphore(0)
-    lengths: list[int] = []
-    faults: list[BaseException] = []
-
-    class Pace(transformers.TrainerCallback):
-        """Lets the trainer make one step at a time."""
-
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            go.acquire()
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            done.release()
-
-    def reward(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
-        lengths[:] = map(len, completion_ids)
-        return [begins_even(ids) for ids in completion_ids]
-
-    trainer = _make_trl_trainer(folder, size, batch, reward, Pace())
-
-    def train() -> None:
-        import torch
-
-        torch.set_num_threads(NUM_CORES)  # each thread has a number of its own
-        try:
-            trainer.train()
-        except BaseException as fault:  # to be raised where the step is awaited
-            faults.append(fault)
-            done.release()
-
-    threading.Thread(target=train, daemon=True).start()
-
-    def step() -> dict[str, float]:
-        begin = time.perf_counter()
-        go.release()
-        done.acquire()
-        if faults:
-            raise faults[0]
-        secs = time.perf_counter() - begin
-        return {"secs": secs, "mean_len": sum(lengths) / len(lengths)}
-
-    for _ in range(TRL_WARM_UP):
-        step()
-    return lambda number: step()
-
-
-def _make_trl_trainer(
-    folder: str, size: Size, batch: int, reward: Any, pace: Any
-) -> Any:
-    import datasets
-    import tokenizers
-    import transformers
-    import trl
-
-    from tests.benchmarks.decoder import END_ID, PAD_ID, load_torch
-
-    model = load_torch(pathlib.Path(folder), num_threads=NUM_CORES)
-    model.generation_config.eos_token_id = [END_ID, *STOP_IDS]
-    words = tokenizers.models.WordLevel({str(i): i for i in range(2048)}, str(PAD_ID))
-    tokenizer = tokenizers.Tokenizer(words)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    return trl.GRPOTrainer(
-        model=model,
-        reward_funcs=reward,
-        args=trl.GRPOConfig(
-            output_dir=f"{folder}/trl-{batch}",
-            per_device_train_batch_size=batch,
-            gradient_accumulation_steps=size.num_rollouts // batch,
-            num_generations=GROUP,
-            max_completion_length=size.max_new,
-            learning_rate=LEARNING_RATE,
-            adam_beta1=BETAS[0],
-            adam_beta2=BETAS[1],
-            max_grad_norm=CLIP_NORM,
-            lr_scheduler_type="constant",
-            loss_type="grpo",
-            max_steps=10**6,
-            bf16=False,
-            use_cpu=True,
-            activation_checkpointing=False,
-            report_to=[],
-            logging_strategy="no",
-            save_strategy="no",
-            disable_tqdm=True,
-        ),
-        train_dataset=datasets.Dataset.from_list(
-            [{"prompt": text} for text in size.make_texts()]
-        ),
-        processing_class=transformers.PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token=str(PAD_ID),
-            eos_token=str(END_ID),
-            padding_side="left",
-        ),
-        callbacks=[pace],
     )
 
 
@@ -322,7 +184,9 @@ def compare(rounds: int, size: Size = Size()) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         save_in_process(folder)
         trl = {
-            f"TRL, {batch} at once": functools.partial(make_trl, folder, size, batch)
+            f"TRL, {batch} at once": functools.partial(
+                make_trl, folder, size, batch, TRL_WARM_UP
+            )
             for batch in TRL_BATCHES
             if batch <= size.num_rollouts
         }
