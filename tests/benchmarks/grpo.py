@@ -9,7 +9,7 @@ clipped to norm 1. The learning rate is so small that lengths stay what they are
 
 simex packs prompts and completions into rows of 512; TRL pads them, and takes part with
 backward passes of 64 and of 8 completions. Each contestant makes its warm-up steps
-first; they do not count. `--prompts 2 --max-new 8` tries the command in a minute.
+first; they do not count. `--prompts 1 --max-new 4 --warm-up 1 --rounds 1` tries the command.
 """
 
 import argparse
@@ -38,8 +38,8 @@ from tests.benchmarks.turns import Maker, Round, medians, take_turns
 CACHE = str(pathlib.Path(tempfile.gettempdir()) / "simex-benchmarks")
 ROWS, ROW_LEN = 8, 512  # of a micro-batch of simex
 TRL_BATCHES = (64, 8)  # completions of a backward pass
-SIMEX_WARM_UP = 14  # sizes of a batch depend on lengths: each compiles once
-TRL_WARM_UP = 4
+WARM_UP = 14  # steps of simex: sizes of a batch depend on lengths, each compiles once
+TRL_WARM_UP = 4  # at most: it has one size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class BeginEven:
 
 
 def make_simex(
-    size: Size, compute_dtype: str = "float32", *, warm_up: int = SIMEX_WARM_UP
+    size: Size, compute_dtype: str = "float32", *, warm_up: int = WARM_UP
 ) -> Round:
     """Collecting, selecting and updating as `simex.rl.loop` calls them."""
     from tests.benchmarks.trainers import prepare_jax
@@ -174,18 +174,22 @@ def _make_policy(model: Any, mesh: Any, size: Size) -> Any:
     )
 
 
-def compare(rounds: int, size: Size = Size()) -> dict[str, dict[str, float]]:
+def compare(
+    rounds: int, size: Size = Size(), warm_up: int = WARM_UP
+) -> dict[str, dict[str, float]]:
     """Medians of each contestant's figures."""
     makers: dict[str, Maker] = {
-        "simex": functools.partial(make_simex, size),
-        "simex bfloat16": functools.partial(make_simex, size, "bfloat16"),
+        "simex": functools.partial(make_simex, size, warm_up=warm_up),
+        "simex bfloat16": functools.partial(
+            make_simex, size, "bfloat16", warm_up=warm_up
+        ),
     }
     quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     with tempfile.TemporaryDirectory() as folder:
         save_in_process(folder)
         trl = {
             f"TRL, {batch} at once": functools.partial(
-                make_trl, folder, size, batch, TRL_WARM_UP
+                make_trl, folder, size, batch, min(warm_up, TRL_WARM_UP)
             )
             for batch in TRL_BATCHES
             if batch <= size.num_rollouts
@@ -217,9 +221,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompts", type=int, default=NUM_PROMPTS)
     parser.add_argument("--max-new", type=int, default=MAX_NEW)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP)
     asked = parser.parse_args()
     size = Size(prompts=asked.prompts, max_new=asked.max_new)
-    results = compare(asked.rounds, size)
+    results = compare(asked.rounds, size, asked.warm_up)
     theirs = fastest_trl(results)
     for name, found in results.items():
         rollout = found.get("rollout_secs")
