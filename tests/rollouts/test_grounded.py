@@ -1,6 +1,7 @@
 """Grounded predictions: real traces, a scripted policy."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -26,6 +27,9 @@ ITEM = PredictionItem(
     stdout="4\n",
     checker="codecontests",
 )
+
+
+PATIENCE_SECS = 60.0
 
 
 class Letters:
@@ -75,6 +79,30 @@ def collect(pool, *answers, item=ITEM, **grounding):
         Speller(*answers), [item], pool=pool, seed_path=(0, 0, 0)
     )
     return group.rollouts
+
+
+def test_a_run_is_traced_while_the_policy_explains_it(pool):
+    has_traced = threading.Event()
+
+    class Watched:
+        num_workers = pool.num_workers
+
+        def submit(self, request):
+            future = pool.submit(request)
+            future.add_done_callback(lambda _: has_traced.set())
+            return future
+
+    class Slow(Speller):
+        def complete(self, queries):
+            assert has_traced.wait(PATIENCE_SECS), "nobody traces meanwhile"
+            return super().complete(queries)
+
+    objective = PredictOutputObjective(
+        weight=1.0, group_size=1, reward_scale=0.8, grounding=GroundingReward()
+    )
+    policy = Slow(render_target(TOLD, "4"))
+    (group,) = objective.collect(policy, [ITEM], pool=Watched(), seed_path=(0, 0, 0))
+    assert group.rollouts[0].parts["passed"] == 1.0
 
 
 def test_explanations_of_one_answer_are_told_apart_by_the_real_run(pool):
