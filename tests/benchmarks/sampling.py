@@ -25,7 +25,7 @@ from tests.benchmarks.trainers import NUM_CORES, prepare_jax
 from tests.benchmarks.training import CACHE, QUICKSTART
 from tests.benchmarks.turns import Maker, Round, medians, take_turns
 
-WARM_UP = 3
+WARM_UP = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
