@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from simex.models.cache import Cache, LayerCache, from_projections, write_column
 from simex.models.config import ModelConfig
 from simex.models.kernels import RowPart, blocked_softmax
+from simex.models.matmul import precision_of
 from simex.models.parallel_attention import attend_on_mesh
 from simex.models.softmax_attention import Window
 from simex.sharding.activations import current_mesh
@@ -134,12 +135,21 @@ def _unstack_groups(out_BKQH: jax.Array, config: ModelConfig) -> jax.Array:
 
 
 def _cache_scores(queries_BKGH: jax.Array, layer: LayerCache) -> jax.Array:
+    # In the cache's type: to widen a cache would read and write it once more.
     return jnp.einsum(
-        "bkgh,bkhs->bkgs", queries_BKGH, layer.k_BKHS.astype(queries_BKGH.dtype)
+        "bkgh,bkhs->bkgs",
+        queries_BKGH.astype(layer.k_BKHS.dtype),
+        layer.k_BKHS,
+        precision=precision_of(layer.k_BKHS.dtype),
+        preferred_element_type=jnp.float32,
     )
 
 
 def _cache_values(weights_BKGS: jax.Array, layer: LayerCache) -> jax.Array:
     return jnp.einsum(
-        "bkgs,bksh->bkgh", weights_BKGS, layer.v_BKSH.astype(weights_BKGS.dtype)
+        "bkgs,bksh->bkgh",
+        weights_BKGS.astype(layer.v_BKSH.dtype),
+        layer.v_BKSH,
+        precision=precision_of(layer.v_BKSH.dtype),
+        preferred_element_type=jnp.float32,
     )

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from simex.models.config import ModelConfig
+from simex.models.matmul import precision_of
 from simex.models.softmax_attention import Window, causal_attention
 from simex.models.splash import splash_attention
 
@@ -76,20 +77,23 @@ def fused_on_gpu(
 ) -> jax.Array:
     """cuDNN's flash attention, which takes bfloat16 only; XLA's own for float32."""
     T, S = segments_BT.shape[1], segments_BS.shape[1]
-    queries_T1 = where.part * T + jnp.arange(T)[:, None]
-    behind_TS = queries_T1 - jnp.arange(S)[None, :]
-    seen_TS = behind_TS >= 0
-    if window is not None:
-        seen_TS &= behind_TS < window
-    same_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
+    seen_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
+    is_whole = where.num_parts == 1 and window is None
+    if not is_whole:
+        queries_T1 = where.part * T + jnp.arange(T)[:, None]
+        behind_TS = queries_T1 - jnp.arange(S)[None, :]
+        in_window = True if window is None else behind_TS < window
+        seen_BTS &= ((behind_TS >= 0) & in_window)[None]
     dtype = jnp.dtype(config.compute_dtype)
-    out = jax.nn.dot_product_attention(
-        q_BTNH.astype(dtype),
-        k_BSKH.astype(dtype),
-        v_BSKH.astype(dtype),
-        mask=(same_BTS & seen_TS[None])[:, None],
-        implementation="cudnn" if dtype == jnp.bfloat16 else "xla",
-    )
+    with jax.default_matmul_precision(precision_of(dtype).name.lower()):
+        out = jax.nn.dot_product_attention(
+            q_BTNH.astype(dtype),
+            k_BSKH.astype(dtype),
+            v_BSKH.astype(dtype),
+            mask=seen_BTS[:, None],
+            is_causal=is_whole,  # cuDNN then leaves out what is hidden
+            implementation="cudnn" if dtype == jnp.bfloat16 else "xla",
+        )
     return out.astype(jnp.float32)
 
 

@@ -30,13 +30,24 @@ def matmul(
     return _placed_matmul(x, kernel_IO, compute_dtype, placement)
 
 
-def _dot(x: jax.Array, kernel_IO: jax.Array) -> jax.Array:
+def precision_of(dtype: jax.typing.DTypeLike) -> jax.lax.Precision:
+    """float32 means float32: accelerators would round the inputs of such products."""
+    is_float32 = jnp.dtype(dtype) == jnp.float32
+    return jax.lax.Precision.HIGHEST if is_float32 else jax.lax.Precision.DEFAULT
+
+
+def _contract(x: jax.Array, y: jax.Array, axis_of_x: int, axis_of_y: int) -> jax.Array:
     return jax.lax.dot_general(
         x,
-        kernel_IO,
-        (((x.ndim - 1,), (0,)), ((), ())),
+        y,
+        (((axis_of_x,), (axis_of_y,)), ((), ())),
+        precision=precision_of(x.dtype),
         preferred_element_type=jnp.float32,
     )
+
+
+def _dot(x: jax.Array, kernel_IO: jax.Array) -> jax.Array:
+    return _contract(x, kernel_IO, x.ndim - 1, 0)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -63,12 +74,7 @@ def _placed_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel_IO, like_x = saved
     grad = grad.astype(dtype)
-    grad_x = jax.lax.dot_general(
-        grad,
-        _gathered(kernel_IO, dtype, placement),
-        (((grad.ndim - 1,), (1,)), ((), ())),
-        preferred_element_type=jnp.float32,
-    )
+    grad_x = _contract(grad, _gathered(kernel_IO, dtype, placement), grad.ndim - 1, 1)
     x_MI, grad_MO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
     grad_kernel = jax.lax.platform_dependent(
         x_MI, grad_MO, cpu=_kernel_gradient_on_cpu, default=_kernel_gradient
@@ -90,12 +96,7 @@ def _gathered(
 
 
 def _kernel_gradient(x_MI: jax.Array, grad_MO: jax.Array) -> jax.Array:
-    return jax.lax.dot_general(
-        x_MI,
-        grad_MO,
-        (((0,), (0,)), ((), ())),
-        preferred_element_type=jnp.float32,
-    )
+    return _contract(x_MI, grad_MO, 0, 0)
 
 
 def _kernel_gradient_on_cpu(x_MI: jax.Array, grad_MO: jax.Array) -> jax.Array:

@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from simex.models.matmul import precision_of
+
 BLOCK = 128  # queries; a row of T positions computes (1 + BLOCK/T)/2 of its matrix
 _MASKED = -1e30  # finite: a row that sees nothing softmaxes to numbers, not to NaN
 
@@ -122,5 +124,6 @@ def _dot(equation: str, left: jax.Array, right: jax.Array, dtype: str) -> jax.Ar
         equation,
         left.astype(dtype),
         right.astype(dtype),
+        precision=precision_of(dtype),
         preferred_element_type=jnp.float32,
     )

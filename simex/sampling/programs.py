@@ -25,7 +25,14 @@ from simex.models.cache import (
 )
 from simex.models.config import ModelConfig
 from simex.models.layout import unstack_layers
-from simex.models.transformer import Params, decode, init_params, logits, prefill
+from simex.models.transformer import (
+    Params,
+    decode,
+    init_params,
+    logits,
+    output_kernel,
+    prefill,
+)
 from simex.sampling.keys import position_uniforms
 from simex.sampling.methods import choose_tokens
 from simex.sampling.rows import Chunk, Rows
@@ -246,6 +253,10 @@ def _decode_chunk(
 ) -> tuple[Cache, Chunk]:
     """`chunk_steps` tokens for every running row, without asking the host."""
     stops_1N = jnp.array([stop_ids], jnp.int32)
+    # The output layer in the type of matmuls, once a chunk: tied, it stays float32 for
+    # the lookup of tokens.
+    name, kernel, _ = output_kernel(config, params)
+    output = {name[0]: {name[1]: kernel.astype(config.compute_dtype)}}
 
     def step(carry: Any, column: jax.Array) -> tuple[Any, Chunk]:
         tokens_B, remaining_B, recent = carry
@@ -259,7 +270,7 @@ def _decode_chunk(
             column=column,
         )
         choice = choose_tokens(
-            logits(config, params, hidden_BD),
+            logits(config, output, hidden_BD),
             position_uniforms(rows.keys, rows.lengths + column + 1),
             temperature_B=rows.temperature,
             top_p_B=rows.top_p,

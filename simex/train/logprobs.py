@@ -13,10 +13,10 @@ from simex.sharding.activations import current_mesh
 from simex.sharding.local import run_on_own_positions
 from simex.sharding.mesh import platform_of
 
-# Numbers of one [B, T/chunks, V] block of a device. Small ones stay in a CPU's cache; a
-# TPU reads and writes the gradient of the whole output layer once a chunk.
+# Numbers of one [B, T/chunks, V] block of a device. Small ones stay in a CPU's cache; an
+# accelerator reads and writes the gradient of the whole output layer once a chunk.
 MAX_CHUNK_LOGITS = 16 * 2**20  # 64 MiB
-MAX_CHUNK_LOGITS_TPU = 256 * 2**20  # 1 GiB
+MAX_CHUNK_LOGITS_ACCELERATOR = 256 * 2**20  # 1 GiB
 
 
 def token_logprobs(
@@ -108,8 +108,8 @@ def _next_token(
 
 def _max_chunk_logits() -> int:
     mesh = current_mesh()
-    is_tpu = mesh is not None and platform_of(mesh) == "tpu"
-    return MAX_CHUNK_LOGITS_TPU if is_tpu else MAX_CHUNK_LOGITS
+    is_cpu = mesh is None or platform_of(mesh) == "cpu"
+    return MAX_CHUNK_LOGITS if is_cpu else MAX_CHUNK_LOGITS_ACCELERATOR
 
 
 def _num_chunks(num_logits: int, num_positions: int, max_chunk_logits: int) -> int:
