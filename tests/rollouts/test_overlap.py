@@ -7,7 +7,8 @@ import time
 import pytest
 
 from simex.core.errors import UserError
-from simex.rollouts.attempt import judge_attempts, start_attempts
+from simex.rollouts import attempt as attempt_
+from simex.rollouts.attempt import Attempt, judge_attempts, start_attempts
 from simex.rollouts.beside import Beside, Waits
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.solve import SolveObjective
@@ -94,6 +95,33 @@ def test_rows_that_finish_in_any_order_are_judged_as_one_after_the_other(pool):
         assert rollout.reward == 2.0 * all(t.is_accepted for t in last.tests) - 1
     # The second programs are the first ones from behind: a program of its own each.
     assert [r.programs[1].source for r in kept] == PROGRAMS[::-1]
+
+
+def test_what_another_process_sampled_and_judged_is_known_here(pool, monkeypatch):
+    class Half(Script):
+        """Tells of the rows that this process samples, the first two."""
+
+        def complete(self, queries, *, on_turn=lambda index, turn: None):
+            turns = super().complete(queries)
+            for index in (1, 0):
+                on_turn(index, turns[index])
+            return turns
+
+    other = judge_attempts(
+        pool,
+        [
+            Attempt(problem=PROBLEM, turns=(), source=source)
+            for source in (WRONG, RIGHT)
+        ],
+    )
+    theirs = {2: other[0].judgement, 3: other[1].judgement}
+    monkeypatch.setattr(attempt_, "gather", lambda own: [own, theirs])
+    answers = [solve.render_target("", s) for s in (RIGHT, WRONG, WRONG, RIGHT)]
+    attempts = start_attempts(
+        Half(answers), [PROBLEM], samples=4, pool=pool, seed_path=(0,)
+    )
+    assert [a.has_passed for a in attempts] == [True, False, False, True]
+    assert not any(a.is_to_be_judged for a in attempts)
 
 
 def test_only_the_wait_behind_the_last_row_counts():
