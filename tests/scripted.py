@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from simex.problems.problem import Problem, TestCase, Visibility
+from simex.rollouts.beside import Waits
 from simex.rollouts.rollout import Turn
 from simex.sampling.samples import Stop
 
@@ -25,16 +26,23 @@ PROBLEM = Problem(
 
 @dataclasses.dataclass
 class Script:
-    """A seam: answers in the order in which prompts come, and remembers them."""
+    """A seam: answers in the order in which prompts come, and remembers them.
+
+    The last prompt's row is the first to be finished.
+    """
 
     answers: list
     prompts: list = dataclasses.field(default_factory=list)
     version: int = 0
     verifiers: dict = dataclasses.field(default_factory=dict)
+    waits: Waits = dataclasses.field(default_factory=Waits)
 
-    def complete(self, queries):
+    def complete(self, queries, *, on_turn=lambda index, turn: None):
         self.prompts += [query.prompt for query in queries]
-        return [self._turn(query, self.answers.pop(0)) for query in queries]
+        turns = [self._turn(query, self.answers.pop(0)) for query in queries]
+        for index in reversed(range(len(turns))):
+            on_turn(index, turns[index])
+        return turns
 
     def _turn(self, query, text):
         return Turn(

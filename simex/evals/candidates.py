@@ -8,7 +8,7 @@ from simex.core.errors import InfraError
 from simex.evals.rankers import Candidate, program_vote
 from simex.evals.simulation import Simulation, simulate_programs
 from simex.problems.problem import Problem
-from simex.rollouts.attempt import Attempt, judge_attempts, start_attempts
+from simex.rollouts.attempt import Attempt, start_attempts
 from simex.rollouts.policy import Policy
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
@@ -57,8 +57,10 @@ def sample_candidates(
     Raises:
       InfraError: a candidate could not be judged; a score without it would be wrong.
     """
-    attempts = start_attempts(policy, problems, samples=samples, seed_path=seed_path)
-    return [as_judged(attempt) for attempt in judge_attempts(pool, attempts)]
+    attempts = start_attempts(
+        policy, problems, samples=samples, pool=pool, seed_path=seed_path
+    )
+    return list(map(as_judged, attempts))
 
 
 def as_judged(attempt: Attempt) -> JudgedCandidate:

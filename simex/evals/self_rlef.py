@@ -81,8 +81,7 @@ def run_fix_loop(
     for turn in range(2, loop.max_turns + 1):
         path = (*seed_path, turn)
         asked = [i for i, s in enumerate(states) if _is_asked(s, loop)]
-        answers = _ask(solver, [states[i] for i in asked], loop, path)
-        answers = judge_attempts(pool, answers)
+        answers = _ask(solver, [states[i] for i in asked], pool, loop, path)
         views = list(map(_blank, answers))
         if turn < loop.max_turns or loop.accept != "always":  # else nobody would look
             views = look.at(answers, (*path, 1))
@@ -104,18 +103,22 @@ def _is_asked(state: _State, loop: FixLoop) -> bool:
 
 
 def _ask(
-    solver: Policy, states: Sequence[_State], loop: FixLoop, path: tuple[int, ...]
+    solver: Policy,
+    states: Sequence[_State],
+    pool: SandboxPool,
+    loop: FixLoop,
+    path: tuple[int, ...],
 ) -> list[Attempt]:
     if not states:
         return []
     attempts = [state.attempt for state in states]
     if loop.retry == "resample":
         problems = [attempt.problem for attempt in attempts]
-        return start_attempts(solver, problems, samples=1, seed_path=path)
+        return start_attempts(solver, problems, samples=1, pool=pool, seed_path=path)
     # A program that stood on after a refused fix is open all the same.
     opened = [dataclasses.replace(a, end=None, is_submitted=False) for a in attempts]
     outputs = [state.view.said.shown for state in states]
-    return fix_attempts(solver, opened, seed_path=path, outputs=outputs)
+    return fix_attempts(solver, opened, pool=pool, seed_path=path, outputs=outputs)
 
 
 def _answered(old: _State, answer: Attempt, view: "_View", loop: FixLoop) -> _State:

@@ -1,5 +1,6 @@
 """A Hugging Face folder as a checkpoint of simex, its tokenizer and its description."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ def import_hf(
     tokenizer = load_tokenizer(source)
     check_tokenizer(tokenizer, config, family)
     description = Description(
-        config=config,
+        config=dataclasses.replace(config, num_ids=tokenizer.vocab_size),
         stop_ids=_stop_ids(source, content, tokenizer),
         title=source.name,
     )

@@ -117,13 +117,16 @@ def _composed(text: str) -> str:
 def reference_logits(
     params: Mapping[str, Any], config: ModelConfig, vocab_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens [B, T] int32 below `vocab_size`, simex's logits [B, T, V] float32)."""
+    """(tokens [B, T] int32 below `vocab_size`, simex's logits [B, T, V] float32).
+
+    Of every row of the embedding: others do not know which of them are ids.
+    """
     num_positions = min(NUM_POSITIONS, config.max_positions)
     rng = np.random.default_rng(0)
     size = (NUM_ROWS, num_positions)
     tokens_BT = rng.integers(vocab_size, size=size, dtype=np.int32)
     positions_BT = np.broadcast_to(np.arange(num_positions, dtype=np.int32), size)
-    exact = dataclasses.replace(config, compute_dtype="float32")
+    exact = dataclasses.replace(config, compute_dtype="float32", num_ids=None)
 
     @jax.jit
     def compute(params: Any) -> jax.Array:

@@ -33,9 +33,11 @@ class DecoderShape:
     compute_dtype: str = "float32"
 
     def fit(self, vocab_size: int) -> ModelConfig:
-        """The model of that vocabulary; embeddings are padded, never too few."""
+        """The model of so many ids; rows of the embedding are padded, never too few."""
         rows = -(-vocab_size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
-        return ModelConfig(vocab_size=rows, **dataclasses.asdict(self))
+        return ModelConfig(
+            vocab_size=rows, num_ids=vocab_size, **dataclasses.asdict(self)
+        )
 
     def load_config(self, workdir: pathlib.Path) -> ModelConfig:
         """The model for the tokenizer that the run trained."""

@@ -42,7 +42,7 @@ class ModelConfig:
     qkv_bias=True`; Qwen3-MoE has `experts`; CWM is Llama with `windows`.
     """
 
-    vocab_size: int
+    vocab_size: int  # rows of the embedding
     d_model: int
     num_layers: int
     num_query_heads: int
@@ -66,6 +66,9 @@ class ModelConfig:
     # One compiled layer for all; params are then stacked under `layers` as [L, ...].
     scan_layers: bool = False
     remat: str = "none"  # a name in REMAT_POLICIES
+    # Ids of the tokenizer; rows from there on are padding, which no distribution knows.
+    # None: every row is an id.
+    num_ids: int | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError for a shape that cannot be built."""
@@ -75,6 +78,11 @@ class ModelConfig:
                 raise UserError(
                     f"ModelConfig.{field.name} must be positive, but it is {value}."
                 )
+        if self.num_ids is not None and not 0 < self.num_ids <= self.vocab_size:
+            raise UserError(
+                "ModelConfig.num_ids must lie in 1..vocab_size, since each id has a row "
+                f"of the embedding, but they are {self.num_ids} and {self.vocab_size}."
+            )
         if self.num_query_heads % self.num_kv_heads:
             raise UserError(
                 "ModelConfig.num_query_heads must be a multiple of num_kv_heads, but "

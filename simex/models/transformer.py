@@ -28,6 +28,7 @@ from simex.sharding.activations import constrain
 Params = dict[str, Any]
 
 _ALL = 2**30  # as a window: wider than any row
+_NEVER = -1e20  # as a logit: its probability is 0, and finite, as 0 times it must be
 _REMAT_POLICIES: dict[str, Any] = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
@@ -119,10 +120,17 @@ class Decoder(nn.Module):
         return scan(self.stack, x_BTD, windows_L)[0]
 
     def logits(self, hidden: jax.Array) -> jax.Array:
-        """[..., D] -> float32 [..., V]."""
-        if self.config.tie_embeddings:
-            return self.embedder.logits(hidden)
-        return self.head(hidden)
+        """[..., D] -> float32 [..., V]; rows that are no ids are never likely.
+
+        Sampler and trainer both ask here, so their distributions are the same.
+        """
+        tied = self.config.tie_embeddings
+        of_rows = self.embedder.logits(hidden) if tied else self.head(hidden)
+        num_ids = self.config.num_ids
+        if num_ids in (None, self.config.vocab_size):
+            return of_rows
+        rows = jax.lax.broadcasted_iota(jnp.int32, of_rows.shape, of_rows.ndim - 1)
+        return jnp.where(rows < num_ids, of_rows, _NEVER)
 
     def hidden_and_logits(
         self, tokens_BT: jax.Array, angles: Angles, attend: Attend

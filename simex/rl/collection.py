@@ -11,6 +11,7 @@ from simex.rl.advantage import refuse_single
 from simex.rl.curriculum import Curriculum, Rates
 from simex.rl.selection import is_flat, pass_rate
 from simex.rl.watchdog import Watchdog
+from simex.rollouts.beside import Waits
 from simex.rollouts.objective import Objective, split_rollouts
 from simex.rollouts.policy import Policy
 from simex.rollouts.rollout import Group
@@ -36,6 +37,7 @@ class Collected:
     cursor: Cursor  # after this batch
     version: int  # train steps behind the params that sampled it
     secs: float  # that collecting took
+    judge_wait_secs: float = 0.0  # of those: nothing was left to decode
     num_refills: int = 0  # further rounds of sampling for flat groups
     num_unfilled: int = 0  # groups still missing after the last round
 
@@ -69,7 +71,10 @@ class Collector:
     def collect(self, params: Any, version: int) -> Collected:
         """The next batch, sampled by `params`; moves the cursor behind it."""
         started = time.monotonic()
-        policy = dataclasses.replace(self.policy, params=params, version=version)
+        waits = Waits()
+        policy = dataclasses.replace(
+            self.policy, params=params, version=version, waits=waits
+        )
         counts = split_rollouts([o for o, _ in self.objectives], self.rollouts_per_step)
         groups: list[Group] = []
         num_refills = num_unfilled = 0
@@ -85,6 +90,7 @@ class Collector:
             cursor=self.cursor,
             version=version,
             secs=time.monotonic() - started,
+            judge_wait_secs=waits.judge_secs,
             num_refills=num_refills,
             num_unfilled=num_unfilled,
         )

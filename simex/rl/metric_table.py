@@ -64,6 +64,7 @@ METRICS: Mapping[str, str] = {
     # --- time -----------------------------------------------------------------------
     "time/step_secs": "the whole train step",
     "time/collect_secs": "sampling and judging of this step's batch, wherever it ran",
+    "time/judge_wait_secs": "of that: rows were all decoded, but not all programs judged",
     "time/wait_secs": "how long the update waited for that batch",
     "time/score_secs": "logprobs of recorded turns, at first the invariants too",
     "time/update_secs": "packing, gradients and the optimizer",

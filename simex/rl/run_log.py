@@ -12,11 +12,12 @@ from simex.core.files import write_jsonl
 from simex.core.metrics import MetricsLog
 from simex.core.tensorboard import TensorBoardLog
 from simex.rl.console import render_line
-from simex.rl.run_metrics import COMPILES, SandboxMeter, measure_batch, measure_speed
+from simex.rl.run_metrics import SandboxMeter, measure_batch, measure_speed
 from simex.rl.stream import Taken
 from simex.rollouts.objective import Objective
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group, Turn
+from simex.sharding.compiles import num_compiles
 from simex.sharding.processes import is_first
 
 
@@ -65,8 +66,7 @@ class RunLog:
             else None
         )
         self._sandbox = SandboxMeter(pool)
-        COMPILES.start()
-        self._num_compiles = COMPILES.number
+        self._num_compiles = num_compiles()
         self._opened = self._started = self._marked = time.monotonic()
         self._times: dict[str, float] = {"time/save_secs": 0.0}
 
@@ -101,7 +101,7 @@ class RunLog:
           UserError: a value is not finite.
         """
         now = time.monotonic()
-        compiles = COMPILES.number
+        compiles = num_compiles()
         every = dict(values)
         every |= measure_batch(taken, step=step, num_items=self._num_items)
         every |= measure_speed(taken.batch, now - self._started)
@@ -109,6 +109,7 @@ class RunLog:
         every |= {
             "time/step_secs": now - self._started,
             "time/collect_secs": taken.batch.secs,
+            "time/judge_wait_secs": taken.batch.judge_wait_secs,
             "compile/count": compiles - self._num_compiles,
         }
         if self._metrics is not None:

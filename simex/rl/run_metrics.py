@@ -1,46 +1,13 @@
-"""What a run measures of itself: compiles, the sandbox, data positions, speed."""
+"""What a run measures of itself: the sandbox, data positions, speed."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jax
 
 from simex.rl.collection import Collected
 from simex.rl.group_metrics import measure_groups
 from simex.rl.selection import Selection
 from simex.rl.stream import Taken
 from simex.rollouts.measures import measure_rollouts
-
-_COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-class CompileCounter:
-    """Programs that jax compiled, in this process, since `start` was called first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_listening = False
-        self._number = 0
-
-    def start(self) -> None:
-        """Begins to listen; again has no effect, as jax cannot unregister one."""
-        if not self._is_listening:
-            self._is_listening = True
-            jax.monitoring.register_event_duration_secs_listener(self._hear)
-
-    @property
-    def number(self) -> int:
-        return self._number
-
-    def _hear(self, event: str, duration_secs: float, **details: str | int) -> None:
-        del duration_secs, details
-        if event == _COMPILED:
-            with self._lock:
-                self._number += 1
-
-
-COMPILES = CompileCounter()
 
 
 def measure_selection(selection: Selection) -> dict[str, float]:

@@ -18,6 +18,7 @@ from simex.rl.loss import policy_loss
 from simex.rl.replay import make_replay_loss, weigh
 from simex.rollouts.rollout import Turn
 from simex.sharding.activations import placed
+from simex.sharding.compiles import watch_compiles
 from simex.sharding.mesh import put_batch, replicated
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
@@ -135,7 +136,7 @@ def make_trainer(
         with placed(mesh):
             return token_logprobs(model, params, batch, temperature=temperature)[0]
 
-    scorer = jax.jit(score)
+    scorer = watch_compiles(jax.jit(score), "reference", max_shapes=1)
     shardings = state_shardings(model, tx, mesh)
     return Trainer(
         model=model,
@@ -148,7 +149,9 @@ def make_trainer(
             shardings=shardings,
         ),
         replay=make_accumulator(make_replay_loss(model), tx, mesh, shardings=shardings),
-        score=jax.jit(score, out_shardings=replicated(mesh)),
+        score=watch_compiles(
+            jax.jit(score, out_shardings=replicated(mesh)), "scoring", max_shapes=1
+        ),
         score_reference=(
             (lambda batch: scorer(reference_params, batch))
             if algorithm.has_reference

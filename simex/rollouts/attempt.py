@@ -1,18 +1,20 @@
 """Attempts at a problem: a first program, its judgement, and submit-or-fix turns."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Generator, Iterable, Sequence
 
 from simex.core.errors import InfraError
 from simex.problems.problem import Problem, Visibility
 from simex.rollouts.answers import parse_turn
+from simex.rollouts.beside import Beside
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport
 from simex.rollouts.rollout import End, Turn
 from simex.sandbox.judge import judge_all
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
-from simex.sharding.processes import spread
+from simex.sharding.processes import gather, spread
 from simex.tasks import solve, submit_or_fix
 from simex.tasks.answer import Refusal
 
@@ -48,16 +50,22 @@ class Attempt:
         """A program stands and may still be fixed."""
         return self.end is None and self.source is not None and not self.is_submitted
 
+    @property
+    def is_to_be_judged(self) -> bool:
+        """A program stands of which nobody has said whether it is right."""
+        return self.judgement is None and self.source is not None
+
 
 def start_attempts(
     policy: Policy,
     problems: Sequence[Problem],
     *,
     samples: int,
+    pool: SandboxPool,
     seed_path: tuple[int, ...],
     max_new_tokens: int | None = None,
 ) -> list[Attempt]:
-    """`samples` first programs for each problem, problem-major, not judged yet."""
+    """`samples` first programs for each problem, problem-major and judged."""
     asked = [p for p in problems for _ in range(samples)]
     queries = [
         Query(
@@ -69,22 +77,13 @@ def start_attempts(
         for index, problem in enumerate(asked)
     ]
     empty = [Attempt(problem=problem, turns=(), source=None) for problem in asked]
-    return [
-        _add_answer(attempt, turn)
-        for attempt, turn in zip(empty, policy.complete(queries), strict=True)
-    ]
+    return _add_answers(policy, queries, empty, pool)
 
 
 def judge_attempts(pool: SandboxPool, attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The attempts with judgements of every test; what stands judged is left alone.
-
-    Early stop is off: the outputs on the public tests are the feedback of a fix.
-    """
-    open_ = [a for a in attempts if a.judgement is None and a.source is not None]
-    judgements = spread(
-        [(a.problem.tests, a.problem.checker, a.source or "") for a in open_],
-        lambda own: list(judge_all(pool, own, early_stop=False)),
-    )
+    """The attempts with judgements of every test; what stands judged is left alone."""
+    open_ = [attempt for attempt in attempts if attempt.is_to_be_judged]
+    judgements = spread(open_, lambda own: list(_judge(pool, own)))
     judged = {id(a): j for a, j in zip(open_, judgements, strict=True)}
     return [
         dataclasses.replace(a, judgement=judged[id(a)]) if id(a) in judged else a
@@ -96,15 +95,17 @@ def fix_attempts(
     policy: Policy,
     attempts: Sequence[Attempt],
     *,
+    pool: SandboxPool,
     seed_path: tuple[int, ...],
     outputs: Sequence[Sequence[str] | None] | None = None,
     max_new_tokens: int | None = None,
 ) -> list[Attempt]:
-    """One submit-or-fix turn for each attempt that is open.
+    """One submit-or-fix turn for each attempt that is open; new programs are judged.
 
     Args:
       policy: who answers.
       attempts: judged ones when `outputs` is None.
+      pool: the judge.
       seed_path: names the samples of this turn.
       outputs: for each attempt its stdout on every public test, as somebody predicts
         it (None: no feedback, the attempt ends). By default, what really came.
@@ -133,8 +134,9 @@ def fix_attempts(
                 max_new_tokens=max_new_tokens,
             )
         )
-    for index, turn in zip(asked, policy.complete(queries), strict=True):
-        fixed[index] = _add_answer(attempts[index], turn)
+    answered = _add_answers(policy, queries, [attempts[i] for i in asked], pool)
+    for index, attempt in zip(asked, answered, strict=True):
+        fixed[index] = attempt
     return fixed
 
 
@@ -154,6 +156,44 @@ def executed_outputs(attempt: Attempt) -> list[str] | None:
         )
         if test.visibility is Visibility.PUBLIC and outcome is not None
     ]
+
+
+def _add_answers(
+    policy: Policy,
+    queries: Sequence[Query],
+    attempts: Sequence[Attempt],
+    pool: SandboxPool,
+) -> list[Attempt]:
+    """Each attempt with the turn of its query, judged where that is a new program.
+
+    The judge begins with a program as soon as its row is finished, while other rows are
+    still decoded. The order in which they finish changes no result.
+    """
+    asked: list[int] = []
+    with Beside(functools.partial(_judge, pool), waits=policy.waits) as judging:
+
+        def begin(index: int, turn: Turn) -> None:
+            answered = _add_answer(attempts[index], turn)
+            if answered.is_to_be_judged:
+                asked.append(index)
+                judging.put(answered)
+
+        turns = policy.complete(queries, on_turn=begin)
+        own = dict(zip(asked, judging.results(), strict=True))
+    judged = {i: found for part in gather(own) for i, found in part.items()}
+    answered = map(_add_answer, attempts, turns)
+    return [
+        dataclasses.replace(a, judgement=judged.get(i, a.judgement))
+        for i, a in enumerate(answered)
+    ]
+
+
+def _judge(
+    pool: SandboxPool, attempts: Iterable[Attempt]
+) -> Generator[Judgement | InfraError, None, None]:
+    """On every test: the outputs on the public ones are the feedback of a fix."""
+    programs = ((a.problem.tests, a.problem.checker, a.source or "") for a in attempts)
+    yield from judge_all(pool, programs, early_stop=False)
 
 
 def _add_answer(attempt: Attempt, turn: Turn) -> Attempt:

@@ -1,7 +1,8 @@
 """Predictions rewarded for their explanations, checked against the trace of the run."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from simex.nlex.truth import Truth
 from simex.rollouts.rollout import Rollout
@@ -16,15 +17,15 @@ from simex.traces.trace import Trace
 ItemTruth = Truth | TraceFailure | None
 
 
-def trace_items(items: Sequence[PredictionItem], pool: SandboxPool) -> list[ItemTruth]:
+def trace_items(
+    items: Iterable[PredictionItem], pool: SandboxPool
+) -> Generator[ItemTruth, None, None]:
     """What is true of each item's run; a TraceFailure only where the fault is ours."""
-    runs = [(item.source, item.stdin) for item in items]
-    return [
-        _as_truth(found, item)
-        for item, found in zip(
-            items, collect_traces(pool, runs, verify=False), strict=True
-        )
-    ]
+    traced, told = itertools.tee(items)
+    runs = ((item.source, item.stdin) for item in traced)
+    # Traces first: some items are taken ahead, and nobody may ask for one too many.
+    for found, item in zip(collect_traces(pool, runs, verify=False), told):
+        yield _as_truth(found, item)
 
 
 def ground_rollout(

@@ -1,11 +1,12 @@
 """The policy as rollouts and evaluations see it: prompts in, turns out."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from simex.rollouts.beside import Waits
 from simex.rollouts.rollout import Turn
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
@@ -41,11 +42,25 @@ class Policy:
     verifiers: Mapping[str, "Policy"] = dataclasses.field(default_factory=dict)
     """Frozen policies that may predict in its stead, by the stage they come from."""
 
-    def complete(self, queries: Sequence[Query]) -> list[Turn]:
+    waits: Waits = dataclasses.field(default_factory=Waits)
+    """Grows while rollouts of this policy wait for something else."""
+
+    def complete(
+        self,
+        queries: Sequence[Query],
+        *,
+        on_turn: Callable[[int, Turn], None] | None = None,
+    ) -> list[Turn]:
         """One turn for each query, in order.
 
         A prompt that leaves no room for `max_new_tokens` is not sampled from: its turn
         is empty and counts as truncated.
+
+        Args:
+          queries: what to complete.
+          on_turn: called as on_turn(index, turn) when the turn of a query is sampled,
+            while others are still decoded, in the process that samples it. It must be
+            quick: devices wait meanwhile.
         """
         prompts = [tuple(render_prompt(self.tokenizer, q.prompt)) for q in queries]
         max_len = self.sampler.max_total_len
@@ -66,12 +81,27 @@ class Policy:
             )
             for i in fitting
         ]
-        samples = spread(
-            requests, lambda own: self.sampler.sample(self.params, own, self.method)
-        )
+        told: dict[int, Turn] = {}
+
+        def sample(own: Sequence[tuple[int, SampleRequest]]) -> list[Sample]:
+            def tell(number: int, found: Sample) -> None:
+                index = own[number][0]
+                turn = self._make_turn(queries[index], prompts[index], found)
+                told[index] = turn
+                if on_turn is not None:
+                    on_turn(index, turn)
+
+            own_requests = [request for _, request in own]
+            return self.sampler.sample(
+                self.params, own_requests, self.method, on_done=tell
+            )
+
+        samples = spread(list(zip(fitting, requests, strict=True)), sample)
         by_index = dict(zip(fitting, samples, strict=True))
         return [
-            self._make_turn(query, prompts[i], by_index.get(i))
+            told[i]
+            if i in told
+            else self._make_turn(query, prompts[i], by_index.get(i))
             for i, query in enumerate(queries)
         ]
 

@@ -1,6 +1,7 @@
 """Objective 1 of RL: predict what a program prints."""
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.rollouts.answers import parse_turn
-from simex.rollouts.grounded import ground_rollout, trace_items
+from simex.rollouts.beside import Beside
+from simex.rollouts.grounded import ItemTruth, ground_rollout, trace_items
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport, TestReport, clipped
 from simex.rollouts.rollout import End, Group, Rollout, Turn
@@ -72,13 +74,14 @@ class PredictOutputObjective:
             for index, item in enumerate(items)
             for sample in range(self.group_size)
         ]
+        turns, truths = self._ask(policy, queries, items, pool)
         rollouts: Iterator[Rollout] = map(
             self._reward,
             [item for item in items for _ in range(self.group_size)],
-            policy.complete(queries),
+            turns,
         )
         if self.grounding is not None:
-            rollouts = self._ground(rollouts, policy, items, pool)
+            rollouts = self._ground(rollouts, policy, truths)
         return [
             Group(
                 objective=self.name,
@@ -88,15 +91,30 @@ class PredictOutputObjective:
             for item in items
         ]
 
-    def _ground(
+    def _ask(
         self,
-        rollouts: Iterator[Rollout],
         policy: Policy,
+        queries: Sequence[Query],
         items: Sequence[PredictionItem],
         pool: SandboxPool,
+    ) -> tuple[list[Turn], list[ItemTruth]]:
+        """The turns, and what is true of each item where that is rewarded.
+
+        Programs are traced while the policy explains them.
+        """
+        if self.grounding is None:
+            return policy.complete(queries), []
+        work = functools.partial(trace_items, pool=pool)
+        with Beside(work, waits=policy.waits) as tracing:
+            for item in items:
+                tracing.put(item)
+            return policy.complete(queries), tracing.results()
+
+    def _ground(
+        self, rollouts: Iterator[Rollout], policy: Policy, truths: Sequence[ItemTruth]
     ) -> Iterator[Rollout]:
         assert self.grounding is not None
-        for truth in trace_items(items, pool):
+        for truth in truths:
             for rollout in itertools.islice(rollouts, self.group_size):
                 yield ground_rollout(
                     rollout,

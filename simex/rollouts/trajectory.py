@@ -14,7 +14,6 @@ from simex.rollouts.attempt import (
     Attempt,
     executed_outputs,
     fix_attempts,
-    judge_attempts,
     start_attempts,
 )
 from simex.rollouts.feedback import PREDICTED, Feedback
@@ -46,7 +45,8 @@ def run_trajectories(
     """`samples` ended and judged attempts for each problem, problem-major.
 
     Every program that stands is judged, whatever feedback the policy sees: the judge's
-    word decides rewards and nothing else where feedback is predicted.
+    word decides rewards and nothing else where feedback is predicted. A program is judged
+    while other rows are still decoded.
 
     Args:
       policy: who solves and fixes; its version is the step of a feedback schedule.
@@ -63,10 +63,10 @@ def run_trajectories(
         policy,
         problems,
         samples=samples,
+        pool=pool,
         seed_path=(*seed_path, 0),
         max_new_tokens=max_new_tokens,
     )
-    attempts = judge_attempts(pool, attempts)
     for fix in range(1, max_fixes + 1):
         path = (*seed_path, fix)
         attempts = _choose_feedback(policy, attempts, feedback, path)
@@ -81,11 +81,12 @@ def run_trajectories(
         fixed = fix_attempts(
             policy,
             attempts,
+            pool=pool,
             seed_path=path,
             outputs=[_shown_outputs(attempt) for attempt in attempts],
             max_new_tokens=max_new_tokens,
         )
-        attempts = judge_attempts(pool, list(map(_remember, attempts, fixed)))
+        attempts = list(map(_remember, attempts, fixed))
     last = End.TURN_LIMIT if max_fixes else End.ANSWERED
     return [dataclasses.replace(a, end=last) if a.end is None else a for a in attempts]
 

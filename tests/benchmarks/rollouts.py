@@ -212,6 +212,13 @@ def compare(rounds: int) -> dict[str, dict[str, float]]:
     return {name: medians(rounds) for name, rounds in figures.items()}
 
 
+def rows(rounds: int = 5) -> list[tuple[str, str, float, dict[str, float]]]:
+    """(what, unit, simex, peers) for a table of several benchmarks."""
+    per_sec = {name: r["kept_per_sec"] for name, r in compare(rounds).items()}
+    ours = per_sec.pop("simex")
+    return [("rollouts float32", "kept tok/s", ours, per_sec)]
+
+
 def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -77,7 +77,7 @@ def compare(rounds: int, folder: str) -> list[tuple[str, Shape, dict[str, float]
 def rows(rounds: int = 5) -> list[tuple[str, str, float, dict[str, float]]]:
     """(what, unit, simex, peers) of the comparison, for a table of several."""
     with tempfile.TemporaryDirectory() as folder:
-        _save_folder(folder)
+        save_in_process(folder)
         found = {name: figures for name, _, figures in compare(rounds, folder)}
     per_sec = {
         name: Shape().num_tokens / figures["secs"]
@@ -94,7 +94,7 @@ def rows(rounds: int = 5) -> list[tuple[str, str, float, dict[str, float]]]:
 def print_compare(rounds: int) -> None:
     """Tokens a second, ratios and shares of the peak."""
     with tempfile.TemporaryDirectory() as folder:
-        _save_folder(folder)
+        save_in_process(folder)
         found = compare(rounds, folder)
     peak = found.pop()[2]
     secs = {name: figures["secs"] for name, _, figures in found}
@@ -184,8 +184,8 @@ def print_stall(rounds: int) -> None:
     )
 
 
-def _save_folder(folder: str) -> None:
-    """The weights for the peers, written by a process of its own: jax starts there."""
+def save_in_process(folder: str) -> None:
+    """Writes the weights for the peers in a process of its own: jax starts there."""
     from multiprocessing import get_context
 
     from tests.benchmarks.decoder import save_folder

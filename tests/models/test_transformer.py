@@ -219,6 +219,7 @@ def test_flops_of_a_token_are_twice_its_multiply_adds() -> None:
         ({"head_dim": 7}, "even"),
         ({"compute_dtype": "float16"}, "float32, bfloat16"),
         ({"vocab_size": 0}, "vocab_size must be positive"),
+        ({"num_ids": 33}, "num_ids must lie in 1..vocab_size"),
     ],
 )
 def test_an_impossible_shape_is_refused(change, message) -> None:

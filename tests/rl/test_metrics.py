@@ -1,10 +1,8 @@
-"""Names of metrics, the line of a step, compiles and the sandbox's figures."""
+"""Names of metrics, the line of a step and the sandbox's figures."""
 
 import sys
 import types
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from simex.core.errors import UserError
@@ -12,7 +10,7 @@ from simex.core.tensorboard import TensorBoardLog
 from simex.rl.console import render_line
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.metric_table import describe, unknown_metrics
-from simex.rl.run_metrics import COMPILES, SandboxMeter
+from simex.rl.run_metrics import SandboxMeter
 from simex.sandbox.outcome import RunStatus
 from tests.rl.rollout_examples import MIXED, group, rollout, turn
 
@@ -48,16 +46,6 @@ def test_the_line_says_where_there_was_no_update():
         "x", 0, 1, objectives=[], values={"time/step_secs": 1.0}, secs_left=0.0
     )
     assert "no update: nothing to learn from" in line
-
-
-def test_compiles_are_counted():
-    COMPILES.start()
-    before = COMPILES.number
-    function = jax.jit(lambda x: x * 3 + 1)
-    function(jnp.ones(7)).block_until_ready()
-    made = COMPILES.number - before
-    function(jnp.ones(7)).block_until_ready()
-    assert made >= 1 and COMPILES.number - before == made
 
 
 def test_counters_of_the_sandbox_are_those_since_the_last_step():

@@ -1,11 +1,13 @@
 """Grounded predictions: real traces, a scripted policy."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 
 from simex.core.errors import InfraError
+from simex.rollouts.beside import Waits
 from simex.rollouts.predict_output import PredictOutputObjective
 from simex.rollouts.rollout import Turn
 from simex.rollouts.token_text import token_span
@@ -27,6 +29,9 @@ ITEM = PredictionItem(
 )
 
 
+PATIENCE_SECS = 60.0
+
+
 class Letters:
     """A seam: a tokenizer with a token for every character."""
 
@@ -41,6 +46,7 @@ class Speller:
 
     def __init__(self, *answers):
         self._answers = list(answers)
+        self.waits = Waits()
 
     def complete(self, queries):
         return [self._turn(query, self._answers.pop(0)) for query in queries]
@@ -73,6 +79,30 @@ def collect(pool, *answers, item=ITEM, **grounding):
         Speller(*answers), [item], pool=pool, seed_path=(0, 0, 0)
     )
     return group.rollouts
+
+
+def test_a_run_is_traced_while_the_policy_explains_it(pool):
+    has_traced = threading.Event()
+
+    class Watched:
+        num_workers = pool.num_workers
+
+        def submit(self, request):
+            future = pool.submit(request)
+            future.add_done_callback(lambda _: has_traced.set())
+            return future
+
+    class Slow(Speller):
+        def complete(self, queries):
+            assert has_traced.wait(PATIENCE_SECS), "nobody traces meanwhile"
+            return super().complete(queries)
+
+    objective = PredictOutputObjective(
+        weight=1.0, group_size=1, reward_scale=0.8, grounding=GroundingReward()
+    )
+    policy = Slow(render_target(TOLD, "4"))
+    (group,) = objective.collect(policy, [ITEM], pool=Watched(), seed_path=(0, 0, 0))
+    assert group.rollouts[0].parts["passed"] == 1.0
 
 
 def test_explanations_of_one_answer_are_told_apart_by_the_real_run(pool):
