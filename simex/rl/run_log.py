@@ -68,7 +68,10 @@ class RunLog:
         COMPILES.start()
         self._num_compiles = COMPILES.number
         self._opened = self._started = self._marked = time.monotonic()
-        self._times: dict[str, float] = {"time/save_secs": 0.0}
+        self._times: dict[str, float] = {
+            "time/save_secs": 0.0,
+            "time/validation_secs": 0.0,
+        }
 
     def mark(self, phase: str) -> None:
         """The phase that ends now began where the last one ended."""
@@ -119,7 +122,7 @@ class RunLog:
             self._tensorboard.write(step, every)
         self._num_compiles = compiles
         self._started = self._marked = now
-        self._times = {"time/save_secs": 0.0}
+        self._times = {"time/save_secs": 0.0, "time/validation_secs": 0.0}
 
     def __enter__(self) -> "RunLog":  # noqa: PYI034 (beartype)
         return self

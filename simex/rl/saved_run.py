@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from simex.rl.collection import Cursor
+from simex.train.best import BestSoFar
 from simex.train.checkpoint import Checkpoints
 from simex.train.state import TrainState
 
@@ -22,10 +24,24 @@ class Progress:
 class SavedRun:
     """The checkpoints of a run; a step is on disk whole or not at all."""
 
-    def __init__(self, folder: pathlib.Path, *, steps_between: int, last: int) -> None:
-        """Saves every `steps_between` train steps, and after the last."""
-        self._checkpoints = Checkpoints(folder, is_writer=True)
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        steps_between: int,
+        last: int,
+        keep_best: str = "",
+    ) -> None:
+        """Saves every `steps_between` train steps, after the last, and new best ones.
+
+        `keep_best` names the metric; the best step stays on disk.
+        """
+        self._checkpoints = Checkpoints(
+            folder, best_metric=keep_best or None, is_writer=True
+        )
         self._steps_between, self._last = steps_between, last
+        self._best = BestSoFar(keep_best)
+        self._keep_best = keep_best
 
     def load(self, abstract: TrainState) -> Progress | None:
         """The newest that can be read; None for a run that begins."""
@@ -33,6 +49,8 @@ class SavedRun:
         if found is None:
             return None
         extra: dict[str, Any] = found.items["extra"]
+        before = self._checkpoints.best(up_to=found.step)
+        self._best = BestSoFar(self._keep_best, before)
         return Progress(
             step=found.step,
             state=found.items["state"],
@@ -40,24 +58,31 @@ class SavedRun:
             num_bad_steps=extra["num_bad_steps"],
         )
 
-    def save(self, progress: Progress) -> None:
-        """Begins to write `progress` where it is time to."""
-        done = progress.step
-        if done % self._steps_between == 0 or done == self._last:
-            self._begin(progress)
+    def save(
+        self, progress: Progress, measured: Mapping[str, float] | None = None
+    ) -> None:
+        """Begins to write `progress` where it is time to, or `measured` is the best."""
+        done, values = progress.step, measured or {}
+        is_best = self._best.is_beaten_by(values)
+        if done % self._steps_between == 0 or done == self._last or is_best:
+            self._begin(progress, self._best.saved_with(values))
 
     def save_at_stop(self, progress: Progress) -> None:
         """Writes `progress` unless it is on disk or nothing was done yet."""
         if progress.step and self._checkpoints.latest_step() != progress.step:
             self._begin(progress)
 
-    def _begin(self, progress: Progress) -> None:
+    def _begin(
+        self, progress: Progress, ranked_by: Mapping[str, float] | None = None
+    ) -> None:
         extra = {
             "cursor": dataclasses.asdict(progress.cursor),
             "num_bad_steps": progress.num_bad_steps,
         }
         self._checkpoints.begin_save(
-            progress.step, {"state": progress.state, "extra": extra}
+            progress.step,
+            {"state": progress.state, "extra": extra},
+            metrics=ranked_by,
         )
 
     def __enter__(self) -> "SavedRun":  # noqa: PYI034 (beartype)

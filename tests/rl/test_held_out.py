@@ -1,0 +1,172 @@
+"""Rewards on held-out items: what is counted, and that nothing learns of them."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from simex.core.errors import UserError
+from simex.core.files import read_jsonl
+from simex.jobs.held_out import HeldOutProblems
+from simex.rl.held_out import HeldOutItems, summarise
+from simex.rl.metric_table import UNREPEATABLE, unknown_metrics
+from simex.rl.stream import Staleness
+from simex.rollouts.policy import Policy
+from simex.rollouts.rollout import Group, Rollout
+from simex.sampling.methods import SamplingMethod
+from simex.train.checkpoint import Checkpoints
+from tests.rl.rollout_examples import MIXED, PASSED
+from tests.rl.toy import ToyObjective, load_weights, make_toy, read_samples, train
+
+REWARD = "validation/reward"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithSplits(ToyObjective):
+    """Held-out items are other letters; whoever asks about them is noted."""
+
+    def load_items(self, workdir, *, split="rl"):
+        return {"rl": ["a", "b", "c"], "validation": ["d", "e", "f", "g"]}[split]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"), corpus=("a b c d e f g",))
+
+
+def held_out(objective, *, steps_between=2, samples=4, temperature=1.0, **settings):
+    problems = HeldOutProblems(
+        steps_between=steps_between,
+        samples=samples,
+        temperature=temperature,
+        **settings,
+    )
+    return problems.load(
+        None, [(objective, objective.load_items(None, split="rl"))], seed=0
+    )
+
+
+def repeatable(folder):
+    return [
+        {k: v for k, v in record.items() if not k.startswith(UNREPEATABLE)}
+        for record in read_jsonl(folder / "metrics.jsonl")
+    ]
+
+
+def without_validation(records):
+    return [
+        {k: v for k, v in r.items() if not k.startswith("validation/")} for r in records
+    ]
+
+
+def assert_same_weights(one, other, toy):
+    jax.tree.map(
+        np.testing.assert_array_equal, load_weights(one, toy), load_weights(other, toy)
+    )
+
+
+def test_looking_changes_nothing_and_a_stopped_run_measures_the_same(tmp_path, toy):
+    objective = WithSplits()
+    settings = {"objective": objective, "rollouts_per_step": 16}
+    train(tmp_path / "blind", toy, num_steps=5, **settings)
+    settings |= {"held_out": held_out(objective), "keep_best": REWARD}
+    train(tmp_path / "whole", toy, num_steps=5, **settings)
+    for num_steps in (4, 5):
+        train(tmp_path / "stopped", toy, num_steps=num_steps, **settings)
+    whole = repeatable(tmp_path / "whole")
+    assert repeatable(tmp_path / "stopped") == whole
+    assert without_validation(whole) == repeatable(tmp_path / "blind")
+    assert_same_weights(tmp_path / "whole", tmp_path / "blind", toy)
+    assert_same_weights(tmp_path / "whole", tmp_path / "stopped", toy)
+    assert read_samples(tmp_path / "whole") == read_samples(tmp_path / "blind")
+    # After 2 and 4 train steps, and after the last; 4 items x 4 samples each.
+    measured = {r["step"]: r for r in whole if REWARD in r}
+    assert list(measured) == [1, 3, 4]
+    assert unknown_metrics(name for record in whole for name in record) == []
+    best = Checkpoints(tmp_path / "stopped" / "checkpoints").best()
+    assert best is not None
+    assert best.value == max(r[REWARD] for r in measured.values())
+    assert measured[best.step - 1][REWARD] == best.value
+
+
+def test_held_out_items_alone_are_asked_about_in_the_way_that_was_set():
+    asked = []
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Noting(WithSplits):
+        def collect(self, policy, items, *, pool, seed_path):
+            asked.append((policy.method.temperature, items, self.group_size, seed_path))
+            return []
+
+    found = held_out(Noting(), samples=2, temperature=0.0, max_items=3)
+    policy = Policy(
+        sampler=None,
+        params=None,
+        tokenizer=None,
+        method=SamplingMethod(temperature=1.0),
+        max_new_tokens=1,
+    )
+    found.measure(policy, None)
+    found.measure(policy, None)
+    ((temperature, items, size, path), again) = asked
+    assert (temperature, items, size) == (0.0, ["d", "e", "f"], 2)
+    assert again[3] == path and path[0] != 0  # the same numbers, not those of training
+
+
+def test_what_was_lost_to_faults_of_ours_is_counted_apart():
+    """MIXED has rewards 1 and -1, of 2 + 3 and of 2 tokens; the third rollout is lost."""
+    lost = Rollout(turns=MIXED.rollouts[0].turns, reward=None)
+    group = dataclasses.replace(MIXED, rollouts=(*MIXED.rollouts, lost))
+    found = summarise([group, dataclasses.replace(PASSED, objective="other")])
+    assert found["validation/solve/reward"] == (0.0, 2.0)
+    assert found["validation/solve/passed"] == (1.0, 2.0)
+    assert found["validation/solve/tokens"] == (7.0, 2.0)
+    assert found["validation/solve/lost_to_infra"] == (1.0, 3.0)
+    # PASSED has two rollouts with reward 1 of one token each.
+    assert found["validation/reward"] == (2.0, 4.0)
+    assert found["validation/tokens"] == (9.0, 4.0)
+    assert found["validation/lost_to_infra"] == (1.0, 5.0)
+
+
+def test_without_a_single_answer_nothing_is_said_of_the_reward():
+    lost = Rollout(turns=(), reward=None)
+    found = summarise([Group(objective="toy", item_id="a", rollouts=(lost,))])
+    assert found == {
+        "validation/lost_to_infra": (1.0, 1.0),
+        "validation/toy/lost_to_infra": (1.0, 1.0),
+    }
+
+
+def test_items_that_are_trained_on_are_refused():
+    settings = {
+        "steps_between": 1,
+        "max_items": 2,
+        "samples": 1,
+        "temperature": 0.0,
+        "seed": 0,
+    }
+    with pytest.raises(UserError, match="1 are, 'b' among them"):
+        HeldOutItems.of([(ToyObjective(), ["a", "b"], ["b", "c"])], **settings)
+    with pytest.raises(UserError, match="has none"):
+        HeldOutItems.of([(ToyObjective(), ["a", "b"], [])], **settings)
+
+
+def test_a_number_below_one_is_refused():
+    with pytest.raises(UserError, match="must be at least 1; got 0, 64, 1"):
+        HeldOutProblems(steps_between=0)
+
+
+@pytest.mark.long
+def test_several_devices_validate_while_they_collect(tmp_path):
+    toy = make_toy(tmp_path, num_devices=8)
+    objective = WithSplits()
+    train(
+        tmp_path / "run",
+        toy,
+        num_steps=2,
+        objective=objective,
+        staleness=Staleness(max_steps=1),
+        held_out=held_out(objective, steps_between=1),
+    )
+    assert all(REWARD in r for r in read_jsonl(tmp_path / "run" / "metrics.jsonl"))
