@@ -60,9 +60,10 @@ def _held_out_series(path: pathlib.Path, metric: str, label: str) -> Iterator[Se
     """The figure of each task or objective that was looked at."""
     names = {name for record in read_jsonl(path) for name in record}
     for name in sorted(names):
-        first, *place, last = name.split("/")
-        if first == "validation" and last == metric and place:
-            yield _series(path, name, ": ".join(filter(None, [label, *place])))
+        if name.startswith("validation/") and name.count("/") == 2:
+            _, place, last = name.split("/")
+            if last == metric:
+                yield _series(path, name, f"{label}: {place}" if label else place)
 
 
 def plot_rl(workdir: pathlib.Path) -> Iterator[Plot]:
