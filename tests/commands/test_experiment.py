@@ -19,7 +19,8 @@ def test_an_experiment_and_its_settings_are_named_alike(command, capsys):
         assert found.workdir == pathlib.Path("w")
     with pytest.raises(SystemExit):
         _make_parser().parse_args([command, "--help"])
-    assert "a setting over the file's, e.g. 'train_sft" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a setting over the file's, e.g. 'train_sft" in said
 
 
 def test_only_doctor_can_do_without_an_experiment(capsys):
