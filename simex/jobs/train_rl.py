@@ -108,8 +108,8 @@ def train_rl(
       algorithm: a name in rl.presets.PRESETS.
       changes: single choices of it, fields of rl.algorithm.Algorithm by name.
       max_staleness: how many train steps old rollouts may be (the paper: 8). Above 0
-        sampling and judging go on while the policy is updated; 0 is on-policy, and
-        repeats itself bit for bit.
+        sampling and judging go on while the policy is updated. 0 is on-policy; it
+        and 1 repeat themselves bit for bit, more depends on how fast things go.
       rows: of a micro-batch, on all devices.
       steps_between_saves: how much work an interruption may cost.
       max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps

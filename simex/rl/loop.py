@@ -147,7 +147,7 @@ def run_rl(
             max_refills=config.algorithm.num_refills,
             seed=seed,
             watchdog=watchdog,
-            cursor=begin.cursor,
+            cursor=begin.next_cursor,
             curriculum=config.curriculum,
         )
         with (
@@ -160,7 +160,10 @@ def run_rl(
                 decode=policy.tokenizer.decode,
             ) as log,
             open_stream(
-                collector.collect, staleness=config.staleness, watchdog=watchdog
+                collector.collect,
+                staleness=config.staleness,
+                watchdog=watchdog,
+                waiting=begin.waiting,
             ) as stream,
         ):
             done = begin
@@ -210,13 +213,12 @@ def run_rl(
                             log.mark("validation")
                         values |= first | measure_selection(selection) | measured
                         log.write(step, taken, values)
-                        with turns():
-                            saved.save(done, measured)
+                        saved.save(done, measured, waiting=stream.waiting)
                         log.mark("save")
                     if must_stop_after(step):
                         raise Terminated
             except KeyboardInterrupt:
-                saved.save_at_stop(done)
+                saved.save_at_stop(done, waiting=stream.waiting)
                 raise
 
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simex.rl.collection import Cursor
+from simex.rl.collection import Collected, Cursor
+from simex.rl.saved_batches import from_json, to_json
 from simex.train.best import BestSoFar
 from simex.train.checkpoint import Checkpoints
 from simex.train.state import TrainState
@@ -19,6 +20,19 @@ class Progress:
     state: TrainState
     cursor: Cursor = Cursor()  # in the data
     num_bad_steps: int = 0  # of the sandbox, in a row
+    waiting: Sequence[Collected] = ()  # batches of the train steps to come
+
+    @property
+    def next_cursor(self) -> Cursor:
+        """Where collecting goes on: after what waits."""
+        return self.waiting[-1].cursor if self.waiting else self.cursor
+
+
+Waiting = Callable[[], Sequence[Collected]]
+
+
+def _nothing() -> Sequence[Collected]:
+    return ()
 
 
 class SavedRun:
@@ -56,28 +70,41 @@ class SavedRun:
             state=found.items["state"],
             cursor=Cursor(**extra["cursor"]),
             num_bad_steps=extra["num_bad_steps"],
+            # A checkpoint of an older simex has none.
+            waiting=[from_json(batch) for batch in extra.get("waiting", [])],
         )
 
     def save(
-        self, progress: Progress, measured: Mapping[str, float] | None = None
+        self,
+        progress: Progress,
+        measured: Mapping[str, float] | None = None,
+        *,
+        waiting: Waiting = _nothing,
     ) -> None:
-        """Begins to write `progress` where it is time to, or `measured` is the best."""
+        """Begins to write `progress` where it is time to, or `measured` is the best.
+
+        `waiting` is asked, where it is, for the batches of the train steps to come.
+        """
         done, values = progress.step, measured or {}
         is_best = self._best.is_beaten_by(values)
         if done % self._steps_between == 0 or done == self._last or is_best:
-            self._begin(progress, self._best.saved_with(values))
+            self._begin(progress, waiting, self._best.saved_with(values))
 
-    def save_at_stop(self, progress: Progress) -> None:
+    def save_at_stop(self, progress: Progress, *, waiting: Waiting = _nothing) -> None:
         """Writes `progress` unless it is on disk or nothing was done yet."""
         if progress.step and self._checkpoints.latest_step() != progress.step:
-            self._begin(progress)
+            self._begin(progress, waiting)
 
     def _begin(
-        self, progress: Progress, ranked_by: Mapping[str, float] | None = None
+        self,
+        progress: Progress,
+        waiting: Waiting,
+        ranked_by: Mapping[str, float] | None = None,
     ) -> None:
         extra = {
             "cursor": dataclasses.asdict(progress.cursor),
             "num_bad_steps": progress.num_bad_steps,
+            "waiting": [to_json(batch) for batch in waiting()],
         }
         self._checkpoints.begin_save(
             progress.step,

@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="simex-resume-") as name:
         root = pathlib.Path(name)
         saves = _child("measure_saves", size, root / "saves", arguments.steps)
-        cold = _first_step(size, root, "cold")
+        cold = _first_step(size, root / "empty", "cold")
         pairs = []
         for i in range(arguments.repeats):
             fresh = _first_step(size, root, f"fresh_{i}")
