@@ -74,8 +74,14 @@ def test_a_validation_split_shares_no_group_with_training(workdir):
     build_dataset(workdir, workdir / "build_dataset")
     for variant in ("nlex", "direct"):
         folder = workdir / "build_dataset" / variant
-        assert {e.id for e in load_split(folder, "train")} == {"a", "p/solve"}
-        assert {e.id for e in load_split(folder, "validation")} == {"b", "q/solve"}
+        assert {e.id for e in load_split(folder, "train")} == {
+            "a/predict",
+            "p/solve",
+        }
+        assert {e.id for e in load_split(folder, "validation")} == {
+            "b/predict",
+            "q/solve",
+        }
 
 
 def test_without_anything_held_out_there_is_no_such_split(workdir):

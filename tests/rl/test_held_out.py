@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,11 +12,13 @@ from simex.core.files import read_jsonl
 from simex.jobs.held_out import HeldOutProblems
 from simex.rl.held_out import HeldOutItems, summarise
 from simex.rl.metric_table import UNREPEATABLE, unknown_metrics
+from simex.rl.saved_run import Progress, SavedRun
 from simex.rl.stream import Staleness
 from simex.rollouts.policy import Policy
 from simex.rollouts.rollout import Group, Rollout
 from simex.sampling.methods import SamplingMethod
 from simex.train.checkpoint import Checkpoints
+from simex.train.state import TrainState
 from tests.rl.rollout_examples import MIXED, PASSED
 from tests.rl.toy import ToyObjective, load_weights, make_toy, read_samples, train
 
@@ -150,6 +153,28 @@ def test_items_that_are_trained_on_are_refused():
         HeldOutItems.of([(ToyObjective(), ["a", "b"], ["b", "c"])], **settings)
     with pytest.raises(UserError, match="has none"):
         HeldOutItems.of([(ToyObjective(), ["a", "b"], [])], **settings)
+
+
+def test_a_new_best_is_saved_although_it_is_not_time(tmp_path):
+    one = jnp.ones((2,))
+    state = TrainState(params={"w": one}, opt_state={"m": one}, step=jnp.zeros((), int))
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )
+
+    def open_run():
+        return SavedRun(tmp_path, steps_between=10, last=30, keep_best=REWARD)
+
+    with open_run() as saved:
+        for step, reward in ((1, 0.1), (2, 0.5), (3, 0.4)):
+            saved.save(Progress(step=step, state=state), {REWARD: reward})
+    assert Checkpoints(tmp_path).latest_step() == 2
+    with open_run() as saved:  # knows what is best on disk
+        assert saved.load(abstract).step == 2
+        saved.save(Progress(step=3, state=state), {REWARD: 0.4})
+        saved.save(Progress(step=4, state=state), {})
+    assert Checkpoints(tmp_path).latest_step() == 2
+    assert Checkpoints(tmp_path).best() == (2, 0.5)
 
 
 def test_a_number_below_one_is_refused():
