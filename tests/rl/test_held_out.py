@@ -69,25 +69,38 @@ def assert_same_weights(one, other, toy):
     )
 
 
-def test_looking_changes_nothing_and_a_stopped_run_measures_the_same(tmp_path, toy):
-    objective = WithSplits()
-    settings = {"objective": objective, "rollouts_per_step": 16}
-    train(tmp_path / "blind", toy, num_steps=5, **settings)
-    settings |= {"held_out": held_out(objective), "keep_best": REWARD}
-    train(tmp_path / "whole", toy, num_steps=5, **settings)
+OBJECTIVE = WithSplits()
+SETTINGS = {"objective": OBJECTIVE, "rollouts_per_step": 16}
+
+
+@pytest.fixture(scope="module")
+def whole(toy, tmp_path_factory):
+    """A run of five train steps that looks after 2 and 4, and after the last."""
+    folder = tmp_path_factory.mktemp("whole")
+    settings = SETTINGS | {"held_out": held_out(OBJECTIVE), "keep_best": REWARD}
+    train(folder, toy, num_steps=5, **settings)
+    return folder
+
+
+@pytest.mark.long
+def test_looking_changes_nothing(whole, tmp_path, toy):
+    train(tmp_path, toy, num_steps=5, **SETTINGS)
+    assert without_validation(repeatable(whole)) == repeatable(tmp_path)
+    assert_same_weights(whole, tmp_path, toy)
+    assert read_samples(whole) == read_samples(tmp_path)
+
+
+def test_a_stopped_run_measures_the_same(whole, tmp_path, toy):
+    settings = SETTINGS | {"held_out": held_out(OBJECTIVE), "keep_best": REWARD}
     for num_steps in (4, 5):
-        train(tmp_path / "stopped", toy, num_steps=num_steps, **settings)
-    whole = repeatable(tmp_path / "whole")
-    assert repeatable(tmp_path / "stopped") == whole
-    assert without_validation(whole) == repeatable(tmp_path / "blind")
-    assert_same_weights(tmp_path / "whole", tmp_path / "blind", toy)
-    assert_same_weights(tmp_path / "whole", tmp_path / "stopped", toy)
-    assert read_samples(tmp_path / "whole") == read_samples(tmp_path / "blind")
-    # After 2 and 4 train steps, and after the last; 4 items x 4 samples each.
-    measured = {r["step"]: r for r in whole if REWARD in r}
+        train(tmp_path, toy, num_steps=num_steps, **settings)
+    records = repeatable(whole)
+    assert repeatable(tmp_path) == records
+    assert_same_weights(whole, tmp_path, toy)
+    measured = {r["step"]: r for r in records if REWARD in r}
     assert list(measured) == [1, 3, 4]
-    assert unknown_metrics(name for record in whole for name in record) == []
-    best = Checkpoints(tmp_path / "stopped" / "checkpoints").best()
+    assert unknown_metrics(name for record in records for name in record) == []
+    best = Checkpoints(tmp_path / "checkpoints").best()
     assert best is not None
     assert best.value == max(r[REWARD] for r in measured.values())
     assert measured[best.step - 1][REWARD] == best.value

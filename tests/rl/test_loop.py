@@ -75,6 +75,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(whole, tmp_path, toy):
     assert_same_run(whole, tmp_path, toy)
 
 
+@pytest.mark.long
 def test_a_run_one_batch_ahead_continues_with_the_batch_that_waited(tmp_path, toy):
     """Stopped after 5 train steps: the batch of the next one is in the checkpoint."""
     settings = {"staleness": Staleness(max_steps=1), "rollouts_per_step": 16}

@@ -1,5 +1,6 @@
 """Staleness: what is collected ahead, what is dropped, and by which params."""
 
+import dataclasses
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -8,9 +9,13 @@ import pytest
 
 from simex.core.errors import InfraError, UserError
 from simex.rl.collection import Collected, Cursor
+from simex.rl.saved_run import Progress
 from simex.rl.stream import AsyncStream, Staleness, open_stream
 from simex.rl.watchdog import Watchdog
+from simex.train.state import TrainState
 from tests.rl.rollout_examples import MIXED
+
+STATE = TrainState(params={}, opt_state=(), step=jnp.zeros((), int))
 
 
 class Counting:
@@ -124,6 +129,16 @@ def test_what_waits_goes_into_a_checkpoint_and_comes_out_of_it(watchdog):
     with opened(again, watchdog, max_steps=1, waiting=held) as stream:
         taken = [take(stream, step).batch for step in (1, 2)]
     assert [(b.cursor.batch, b.version) for b in taken] == [(2, 0), (3, 1)]
+
+
+def test_collecting_goes_on_behind_what_waits():
+    batches = [
+        Collected(groups=(), cursor=Cursor(batch=n), version=0, secs=0.0)
+        for n in (4, 5)
+    ]
+    progress = Progress(step=3, state=STATE, cursor=Cursor(batch=3), waiting=batches)
+    assert progress.next_cursor == Cursor(batch=5)
+    assert dataclasses.replace(progress, waiting=()).next_cursor == Cursor(batch=3)
 
 
 def test_a_wait_that_a_signal_ends_loses_no_batch(watchdog, monkeypatch):
