@@ -34,8 +34,8 @@ def build_dataset(
 
     The validation split is of what was held out for it, where anything was: explained
     runs of that split and the problems of the stages' validation.jsonl. A group that is
-    trained on has no example in it. Both datasets hold solving and fixing examples; "direct" leaves out every explanation, so
-    that a model trained on it answers at once.
+    trained on has no example in it. Both datasets hold solving and fixing examples;
+    "direct" leaves out every explanation, so that a model trained on it answers at once.
 
     Args:
       workdir: of the run.
