@@ -1,15 +1,17 @@
 """`simex doctor [EXPERIMENT]`: is this machine fit, and does the experiment fit it?
 
 Prints a list of checks, each ok, warn or fail: devices; the sandbox, which runs a
-program; and for an experiment its stages, whether rows divide over the devices, a lower
-bound of memory, and one RL step of a tiny model on its mesh with the invariants that a
-run checks before its first update. Exit code 2 if one fails.
+program; and for an experiment its stages, whether what they read is there, whether rows
+divide over the devices, memory and the least time that training needs, one supervised
+step, one RL step with the invariants that a run checks before its first update, and one
+export, each of a tiny model with the settings of its stage. Exit code 2 if one fails.
 """
 
 import argparse
 import json
 import pathlib
 
+from simex.commands.experiment import add_experiment
 from simex.core.errors import UserError
 
 HELP = "check the machine and an experiment before a run"
@@ -17,9 +19,7 @@ HELP = "check the machine and an experiment before a run"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words that may follow `simex doctor`."""
-    parser.add_argument("experiment", nargs="?", help="a gin file")
-    parser.add_argument("--workdir", type=pathlib.Path, help="of the run")
-    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    add_experiment(parser, is_optional=True)
     parser.add_argument(
         "--devices", type=int, help="as if the CPU were so many devices"
     )

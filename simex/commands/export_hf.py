@@ -14,7 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder with checkpoints/ and model.json: a training stage or an import",
     )
     parser.add_argument("out", type=pathlib.Path, help="the folder to make")
-    parser.add_argument("--step", type=int, help="of the checkpoint (default: newest)")
+    parser.add_argument(
+        "--step",
+        type=lambda text: text if text == "best" else int(text),
+        metavar="N",
+        help="of the checkpoint, or best: by its validation metric (default: newest)",
+    )
     parser.add_argument(
         "--dtype",
         default="bfloat16",

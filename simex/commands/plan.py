@@ -4,12 +4,14 @@ import argparse
 import json
 import sys
 
+from simex.commands.experiment import add_experiment
+
 HELP = "compile an experiment for a TPU slice that is not here, and say what it needs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words that may follow `simex plan`."""
-    parser.add_argument("experiment", help="a gin file, e.g. experiments/paper/7b.gin")
+    add_experiment(parser, workdir=None)
     parser.add_argument(
         "--topology",
         required=True,
@@ -18,14 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--slices", type=int, default=1, help="so many slices of that shape (1)"
-    )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting over the file's; repeatable",
     )
     parser.add_argument(
         "--only",

@@ -4,6 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
+from simex.commands.experiment import add_experiment
 from simex.core.config import Experiment, choose_stages, load_experiment
 from simex.core.progress import format_secs
 from simex.core.stages import Plan, Processes, plan_stages, run_experiment
@@ -14,21 +15,9 @@ HELP = "run an experiment, or go on where it stopped"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words that may follow `simex run`."""
-    parser.add_argument(
-        "experiment", help="a gin file, e.g. experiments/quickstart.gin"
-    )
-    parser.add_argument(
-        "--workdir",
-        type=pathlib.Path,
-        help="where everything is written (default: runs/ and the experiment's name)",
-    )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting over the file's, e.g. 'train_sft.num_steps=100'; repeatable",
+    add_experiment(
+        parser,
+        workdir="where everything is written (default: runs/ and the experiment's name)",
     )
     parser.add_argument(
         "--only",

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from simex.commands.experiment import add_experiment
 from simex.core.errors import UserError
 
 if TYPE_CHECKING:  # at run time it would load jax for `simex --help`
@@ -29,7 +30,12 @@ HELP = "run an experiment with several values of some settings"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words that may follow `simex sweep`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("experiment", help="a gin file")
+    add_experiment(
+        parser,
+        workdir=(
+            "holds a folder for each run (default: runs/ and the name, with .sweep)"
+        ),
+    )
     parser.add_argument(
         "--grid",
         action="append",
@@ -43,19 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE,VALUE",
         help="the same, but the n-th values of all --zip go together",
-    )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of every run; repeatable",
-    )
-    parser.add_argument(
-        "--workdir",
-        type=pathlib.Path,
-        help="holds a folder for each run (default: runs/ and the name, with .sweep)",
     )
     parser.add_argument(
         "--parallel", type=int, default=1, metavar="N", help="runs at a time"

@@ -2,9 +2,9 @@
 
 import dataclasses
 import enum
-import os
+import math
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from simex.core.config import Experiment, Stage
 from simex.core.errors import InfraError, UserError
 from simex.core.progress import format_secs
+from simex.core.setting_values import with_defaults
 from simex.core.stages import plan_stages
 from simex.doctor.divisibility import (
     divide_in_words,
@@ -19,13 +20,22 @@ from simex.doctor.divisibility import (
     shards_of,
     uneven_rows,
 )
-from simex.doctor.tiny_step import run_tiny_step
-from simex.jobs.setup import DecoderShape, Setup
+from simex.doctor.duration import (
+    matmul_flops,
+    measure_flops_per_sec,
+    require_steps,
+)
+from simex.doctor.memory import estimate_memory, machine_bytes
+from simex.doctor.presence import find_missing
+from simex.doctor.tiny_sft import run_tiny_export, run_tiny_sft
+from simex.doctor.tiny_step import MODEL, run_tiny_step
+from simex.jobs.export import export
+from simex.jobs.planned import planned_stages
+from simex.plans.stage import SftStage
+from simex.plans.stage import Stage as Planned
 from simex.problems.problem import TestCase, Visibility
 from simex.sandbox.judge import Judge
 from simex.sandbox.pool import SandboxPool
-
-BYTES_PER_PARAM = 16  # float32 params, gradients and AdamW's two moments
 
 
 class Status(enum.Enum):
@@ -52,13 +62,36 @@ def run_checks(experiment: Experiment | None, workdir: pathlib.Path) -> Iterator
     if experiment is None:
         return
     yield _check("stages", lambda: _stages(experiment, workdir))
+    yield _check("data", lambda: _data(experiment, workdir))
     for stage in experiment.stages:
         if mesh_of(stage) is not None:
             yield _check(f"rows of {stage.name}", lambda s=stage: _rows(s))  # type: ignore[misc]
+    yield from _check_training(experiment)
     for stage in experiment.stages:
         if "objectives" in stage.arguments and mesh_of(stage) is not None:
-            yield _check(f"memory of {stage.name}", lambda s=stage: _memory(s))  # type: ignore[misc]
             yield _check(f"tiny step of {stage.name}", lambda s=stage: _step(s))  # type: ignore[misc]
+        if getattr(stage.job, "__name__", "") == export.__name__:
+            dtype = str(with_defaults(stage.job, stage.arguments)["dtype"])
+            yield _check(f"tiny {stage.name}", lambda d=dtype: run_tiny_export(d))  # type: ignore[misc]
+
+
+def _check_training(experiment: Experiment) -> Iterator[Check]:
+    """Memory, time and a supervised step of the stages that train."""
+    try:
+        planned = planned_stages(experiment)
+    except UserError as error:
+        yield Check(name="training", status=Status.WARN, text=str(error))
+        return
+    numbers = {
+        stage.name: with_defaults(stage.job, stage.arguments).get("num_steps")
+        for stage in experiment.stages
+    }
+    for plan in planned:
+        yield _check(f"memory of {plan.name}", lambda p=plan: _memory(p))  # type: ignore[misc]
+    yield _check("time", lambda: _time(planned, numbers))
+    for plan in planned:
+        if isinstance(plan, SftStage):
+            yield _check(f"tiny step of {plan.name}", lambda p=plan: _sft_step(p))  # type: ignore[misc]
 
 
 def _check(name: str, ask: Callable[[], str | tuple[Status, str]]) -> Check:
@@ -114,28 +147,42 @@ def _group_sizes(stage: Stage) -> set[int]:
     return {objective.group_size for objective in objectives}
 
 
-def _memory(stage: Stage) -> str | tuple[Status, str]:
-    """Params, gradients and moments, and the sampler's cache; no activations."""
-    setup = stage.arguments["setup"]
-    assert isinstance(setup, Setup)
-    shape, sampler = setup.decoder, setup.sampler
-    if not isinstance(shape, DecoderShape):
-        return Status.WARN, "known when the model is imported; `simex plan` tells more"
-    layer = shape.d_model * (
-        2 * shape.head_dim * (shape.num_query_heads + shape.num_kv_heads)
-        + 3 * shape.d_ff
+def _data(experiment: Experiment, workdir: pathlib.Path) -> str | tuple[Status, str]:
+    missing = find_missing(experiment.stages, workdir)
+    if missing:
+        return Status.FAIL, "; ".join(missing)
+    return "tokenizers, datasets and files are there, or a stage before makes them"
+
+
+def _memory(plan: Planned) -> str | tuple[Status, str]:
+    need, there = estimate_memory(plan), machine_bytes()
+    text = f"about {need.total / 2**20:,.0f} MiB of {there / 2**20:,.0f}: {need}"
+    return (Status.FAIL if there and need.total > there else Status.OK), text
+
+
+def _time(
+    planned: Sequence[Planned], numbers: Mapping[str, object]
+) -> str | tuple[Status, str]:
+    speed = measure_flops_per_sec()
+    secs = {
+        plan.name: matmul_flops(plan, require_steps(numbers[plan.name], plan.name))
+        / speed
+        for plan in planned
+    }
+    each = ", ".join(f"{name} {format_secs(s)}" for name, s in secs.items())
+    return (
+        f"training takes at least {format_secs(sum(secs.values()))} at "
+        f"{speed / 1e9:,.0f} GFLOP/s; often twice as long, and other stages come on "
+        f"top ({each})"
     )
-    state = BYTES_PER_PARAM * layer * shape.num_layers
-    cache = 8 * sampler.num_slots * shape.max_positions * shape.num_layers
-    cache *= shape.num_kv_heads * shape.head_dim
-    text = f"state {state / 2**20:,.0f} MiB, KV cache {cache / 2**20:,.0f} MiB in all"
-    if jax.default_backend() == "cpu":
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    else:
-        stats = jax.local_devices()[0].memory_stats() or {}
-        there = stats.get("bytes_limit", 0) * jax.device_count()
-    text += f" of {there / 2**20:,.0f}; embeddings and activations come on top"
-    return (Status.FAIL if there and state + cache > there else Status.OK), text
+
+
+def _sft_step(plan: SftStage) -> str | tuple[Status, str]:
+    loss, expected = run_tiny_sft(plan), math.log(MODEL["vocab_size"])
+    text = (
+        f"one update done; loss {loss:.2f} of untrained params, ln 64 = {expected:.2f}"
+    )
+    return (Status.OK if abs(loss - expected) < 1 else Status.FAIL), text
 
 
 def _step(stage: Stage) -> str:

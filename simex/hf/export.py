@@ -30,7 +30,7 @@ from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import AnyTokenizer, load_tokenizer
 from simex.tokens.tokenizer import SentencePieceTokenizer
-from simex.train.saved_params import load_params
+from simex.train.saved_params import Choice, load_params
 
 DTYPES: dict[str, np.dtype] = {
     "float32": np.dtype(np.float32),
@@ -123,7 +123,7 @@ def export_checkpoint(
     checkpoint: pathlib.Path,
     out: pathlib.Path,
     *,
-    step: int | None = None,
+    step: Choice = None,
     dtype: str = "bfloat16",
     title: str | None = None,
 ) -> dict[str, Any]:

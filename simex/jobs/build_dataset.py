@@ -3,7 +3,7 @@
 import collections
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import gin
 
@@ -30,30 +30,45 @@ def build_dataset(
     explanations: str = "write_explanations",
     roles: Sequence[str] | None = None,
 ) -> None:
-    """Writes {nlex,direct}/ (ArrayRecord, split "train").
+    """Writes {nlex,direct}/ (ArrayRecord), splits "train" and "validation".
 
-    Both hold solving and fixing examples; "direct" leaves out every explanation, so
-    that a model trained on it answers at once.
+    The validation split is of what was held out for it, where anything was: explained
+    runs of that split and the problems of the stages' validation.jsonl. A group that is
+    trained on has no example in it. Both datasets hold solving and fixing examples;
+    "direct" leaves out every explanation, so that a model trained on it answers at once.
 
     Args:
       workdir: of the run.
       stage_dir: of this stage.
-      problems: the stages whose train.jsonl is to be solved: "make_problems",
-        "import_problems".
+      problems: the stages whose train.jsonl and validation.jsonl are to be solved:
+        "make_problems", "import_problems".
       explanations: the stage that told the traces.
       roles: the roles of programs to be explained, such as "right"; None: all. Fixes
         are taught on all.
     """
     told = list(read_jsonl(workdir / explanations / "explanations.jsonl"))
-    paths = [workdir / stage / "train.jsonl" for stage in problems]
-    items = {
-        item.problem.id: item
-        for item in map(from_record, itertools.chain(*map(read_jsonl, paths)))
-        if _is_solvable(item)
-    }
+    train = _load_problems([workdir / stage / "train.jsonl" for stage in problems])
+    paths = [workdir / stage / "validation.jsonl" for stage in problems]
+    held_out = _load_problems([path for path in paths if path.exists()])
     for variant in VARIANTS:
-        examples = _make_examples(told, items, variant, roles)
-        build_tfds({"train": examples}, stage_dir / variant)
+        examples = _make_examples(told, train, variant, roles, split="train")
+        held = _make_examples(told, held_out, variant, roles, split="validation")
+        build_tfds(_without_shared_groups(examples, held), stage_dir / variant)
+
+
+def _load_problems(paths: Sequence[pathlib.Path]) -> dict[str, ProblemWithPrograms]:
+    items = map(from_record, itertools.chain(*map(read_jsonl, paths)))
+    return {item.problem.id: item for item in items if _is_solvable(item)}
+
+
+def _without_shared_groups(
+    train: Iterable[Example], validation: Iterable[Example]
+) -> dict[str, list[Example]]:
+    """The splits; what is held out shares no group with what is trained on."""
+    trained = list(train)
+    groups = {example.group for example in trained}
+    held = [example for example in validation if example.group not in groups]
+    return {"train": trained, **({"validation": held} if held else {})}
 
 
 def _is_solvable(item: ProblemWithPrograms) -> bool:
@@ -68,10 +83,12 @@ def _make_examples(
     problems: Mapping[str, ProblemWithPrograms],
     variant: str,
     roles: Sequence[str] | None,
+    *,
+    split: str,
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for record in records:
-        if record.get("split", "train") != "train":
+        if record.get("split", "train") != split:
             continue
         if "thought" in record and (roles is None or record["role"] in roles):
             thought = record["thought"] if variant == "nlex" else ""

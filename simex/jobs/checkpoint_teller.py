@@ -18,7 +18,7 @@ from simex.sampling.sampler import Sampler
 from simex.sampling.samples import Stop
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer
-from simex.train.saved_params import load_params
+from simex.train.saved_params import load_params, split_choice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,8 @@ class CheckpointTeller:
         if self.setup is not None:
             params = self.setup.load_params(workdir, self.model, mesh=mesh)
             return self.setup.make_policy(workdir, params, mesh=mesh, method=method)
-        folder = model_folder(workdir, self.model)
+        stage, step = split_choice(self.model)
+        folder = model_folder(workdir, stage)
         description = load_description(folder)
         config = dataclasses.replace(
             description.config, compute_dtype=self.compute_dtype
@@ -89,7 +90,7 @@ class CheckpointTeller:
         )
         return Policy(
             sampler=sampler,
-            params=load_params(folder / CHECKPOINTS, config, mesh=mesh),
+            params=load_params(folder / CHECKPOINTS, config, mesh=mesh, step=step),
             tokenizer=load_tokenizer(folder / TOKENIZER),
             method=method,
             max_new_tokens=self.max_new_tokens,

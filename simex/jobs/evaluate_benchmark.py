@@ -59,7 +59,7 @@ def evaluate_benchmark(
       workdir: of the run.
       stage_dir: of this stage.
       setup: model and devices; its `max_new_tokens` bounds an answer.
-      model: the stage whose newest checkpoint answers.
+      model: the stage whose newest checkpoint answers; STAGE@best: its best.
       benchmark: a name in evals.scoring.benchmarks.BENCHMARKS.
       data: the benchmark's own file.
       style: how to ask, a name that evals.scoring.asking knows for the benchmark.

@@ -8,6 +8,7 @@ from typing import Any
 import gin
 
 from simex.core.continued import continue_blocks
+from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_jsonl
 from simex.evals.cruxeval import score_answers
 from simex.evals.output_prediction import predict_calls, predict_outputs
@@ -43,7 +44,8 @@ def evaluate_prediction(
       stage_dir: of this stage.
       setup: model and devices.
       seed: of the samples; prediction is greedy, so it matters to nothing else.
-      checkpoints: stages whose last checkpoint predicts the held-out programs.
+      checkpoints: stages whose last checkpoint predicts the held-out programs; of
+        STAGE@best the best does, under the name of the stage.
       items: their file in the workdir, a PredictionItem a line, as `run_programs` and
         `make_prediction_set` write it.
       num_programs: how many (program, stdin) pairs; None: all.
@@ -54,13 +56,19 @@ def evaluate_prediction(
       num_cruxeval: how many of its items.
       sandbox: where CRUXEval's assertions run.
     """
+    stages = [checkpoint.partition("@")[0] for checkpoint in checkpoints]
+    if len(set(stages)) < len(stages):
+        raise UserError(
+            "evaluate_prediction.checkpoints must name each stage once; got "
+            f"{', '.join(checkpoints)}. Evaluate the others in a stage of their own."
+        )
     mesh = setup.make_mesh()
     greedy = SamplingMethod(temperature=0.0)
 
     def predict(
         name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], asked: Any
     ) -> None:
-        path = stage_dir / f"{name.replace('/', '_')}.jsonl"
+        path = stage_dir / f"{name.partition('@')[0].replace('/', '_')}.jsonl"
         if path.exists():
             return
         params = setup.load_params(workdir, checkpoint, mesh=mesh)

@@ -55,7 +55,7 @@ def evaluate_solving(
       stage_dir: of this stage.
       setup: model and devices.
       seed: of the samples.
-      solver: the stage whose last checkpoint solves and fixes.
+      solver: the stage whose last checkpoint solves and fixes, or STAGE@best.
       num_problems: the first so many.
       problems_from: their file in the workdir, as `make_problems` writes it.
       verifier: the stage whose last checkpoint simulates; None: the solver itself.

@@ -24,7 +24,7 @@ def export(
       workdir: of the run.
       stage_dir: of this stage.
       setup: model and devices.
-      checkpoint: the stage whose last checkpoint is exported.
+      checkpoint: the stage whose last checkpoint is exported; STAGE@best: its best.
       title: of the model card.
       dtype: of the stored tensors.
     """

@@ -19,6 +19,7 @@ from simex.hf.description import (
     load_description,
     save_description,
 )
+from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.import_model import model_folder
 from simex.jobs.pretrained import adapt_model, require_positions
 from simex.models.layout import stack_layers, unstack_layers
@@ -29,7 +30,7 @@ from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.sharding.processes import is_first, num_processes, process_number
 from simex.tokens.saved import load_tokenizer, save_tokenizer
 from simex.train.optimizer import OptimizerConfig
-from simex.train.saved_params import load_params
+from simex.train.saved_params import load_params, split_choice
 
 
 @gin.configurable
@@ -56,13 +57,14 @@ def finetune(
     mesh: MeshConfig = MeshConfig(),
     steps_between_saves: int = 50,
     data_parts: int = 1,
+    validation: HeldOutExamples | None = None,
 ) -> None:
     """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and lengths.txt.
 
     Args:
       workdir: of the run.
       stage_dir: of this stage.
-      model: the stage that imported or trained the model to start from.
+      model: the stage that imported or trained the model to start from; STAGE@best.
       dataset: the folder in the workdir that holds the examples.
       seed: of the order of examples.
       num_steps: train steps; the learning rate falls to 0 there.
@@ -81,8 +83,10 @@ def finetune(
       steps_between_saves: how much work an interruption may cost.
       data_parts: streams that a batch is made of. With 1 each process reads all data
         and uses its rows; with a multiple of the processes each reads its own part.
+      validation: loss and accuracy on held-out examples on the way; None: none.
     """
-    folder, devices = model_folder(workdir, model), make_mesh(mesh)
+    stage, start = split_choice(model)
+    folder, devices = model_folder(workdir, stage), make_mesh(mesh)
     description = load_description(folder)
     tokenizer = load_tokenizer(folder / TOKENIZER)
     source = load_split(workdir / dataset, "train")
@@ -103,7 +107,7 @@ def finetune(
 
     def load() -> Params:
         stored = description.config
-        params = load_params(folder / CHECKPOINTS, stored, mesh=devices)
+        params = load_params(folder / CHECKPOINTS, stored, mesh=devices, step=start)
         return (stack_layers if scan_layers else unstack_layers)(stored, params)
 
     if is_first():
@@ -125,6 +129,7 @@ def finetune(
             num_steps=num_steps,
             steps_between_saves=steps_between_saves,
             num_micro_batches=num_micro_batches,
+            keep_best=validation.keep_best if validation else "",
         ),
         model=config,
         optimizer=OptimizerConfig(
@@ -137,4 +142,14 @@ def finetune(
         mesh=devices,
         key=key(seed, "params"),
         load_initial=load,
+        held_out=(
+            validation.load(
+                workdir / dataset,
+                tokenizer,
+                seq_len=seq_len,
+                batch_rows=batch_rows // num_micro_batches,
+            )
+            if validation
+            else None
+        ),
     )

@@ -19,7 +19,7 @@ from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
 from simex.tokens.saved import AnyTokenizer, load_tokenizer, save_tokenizer
-from simex.train.saved_params import load_params
+from simex.train.saved_params import load_params, split_choice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,17 @@ class PretrainedDecoder:
         """All ids that end a completion."""
         return self._load_description(workdir).stop_ids
 
-    def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
-        """The params of the newest checkpoint of `stage`, layers as this run wants."""
+    def load_params(
+        self, workdir: pathlib.Path, checkpoint: str, *, mesh: Mesh
+    ) -> Params:
+        """Those of a stage's newest checkpoint, or of its best as "STAGE@best".
+
+        Layers are as this run wants them.
+        """
+        stage, step = split_choice(checkpoint)
         folder = model_folder(workdir, stage)
         stored = load_description(folder).config
-        params = load_params(folder / CHECKPOINTS, stored, mesh=mesh)
+        params = load_params(folder / CHECKPOINTS, stored, mesh=mesh, step=step)
         convert = stack_layers if self.scan_layers else unstack_layers
         return convert(stored, params)
 

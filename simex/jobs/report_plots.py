@@ -27,6 +27,45 @@ def plot_sft(workdir: pathlib.Path) -> Iterator[Plot]:
     )
 
 
+def plot_held_out(workdir: pathlib.Path) -> Iterator[Plot]:
+    """What training saw of examples that it never learns from, where it looked."""
+    runs = (("nlex/train_sft", "NLEX"), ("direct/train_sft", "direct answers"))
+    for metric, title, note in (
+        ("loss", "Held-out loss by train step", "Nats a target token."),
+        (
+            "reproduced",
+            "Held-out targets that greedy decoding reproduces",
+            "Word by word, the explanation too; another one may lead to the same answer.",
+        ),
+    ):
+        series = tuple(
+            one
+            for stage, label in runs
+            for one in _held_out_series(
+                workdir / stage / "metrics.jsonl", metric, label
+            )
+        )
+        if series:
+            yield Plot(title=title, note=note, series=series, is_share=metric != "loss")
+
+
+def plot_held_out_rewards(workdir: pathlib.Path) -> Iterator[Plot]:
+    """The rewards on problems that RL never trains on, where it looked."""
+    path = workdir / "train_rl" / "metrics.jsonl"
+    if series := tuple(_held_out_series(path, "reward", "")):
+        yield Plot(title="Reward on held-out problems", series=series)
+
+
+def _held_out_series(path: pathlib.Path, metric: str, label: str) -> Iterator[Series]:
+    """The figure of each task or objective that was looked at."""
+    names = {name for record in read_jsonl(path) for name in record}
+    for name in sorted(names):
+        if name.startswith("validation/") and name.count("/") == 2:
+            _, place, last = name.split("/")
+            if last == metric:
+                yield _series(path, name, f"{label}: {place}" if label else place)
+
+
 def plot_rl(workdir: pathlib.Path) -> Iterator[Plot]:
     """Rewards, flat groups, entropy, clipping and agreement by train step."""
     path = workdir / "train_rl" / "metrics.jsonl"

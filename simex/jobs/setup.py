@@ -13,7 +13,7 @@ from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sharding.mesh import MeshConfig, make_decode_mesh, make_mesh
 from simex.tokens.tokenizer import SentencePieceTokenizer, Tokenizer
-from simex.train.saved_params import load_params
+from simex.train.saved_params import load_params, split_choice
 
 # Embedding rows are padded to a multiple of this: tensor shards and matmuls like it.
 VOCAB_MULTIPLE = 64
@@ -51,10 +51,14 @@ class DecoderShape:
         """The id that ends a completion."""
         return (self.load_tokenizer(workdir).end_id,)
 
-    def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
-        """The params of the newest checkpoint of `stage`."""
+    def load_params(
+        self, workdir: pathlib.Path, checkpoint: str, *, mesh: Mesh
+    ) -> Params:
+        """The params of a stage's newest checkpoint, or of its best as "STAGE@best"."""
         config = self.load_config(workdir)
-        return load_params(workdir / stage / "checkpoints", config, mesh=mesh)
+        stage, step = split_choice(checkpoint)
+        folder = workdir / stage / "checkpoints"
+        return load_params(folder, config, mesh=mesh, step=step)
 
     def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
         """Nothing: whoever loads such a checkpoint has the same settings."""
@@ -94,9 +98,11 @@ class Setup:
         """The device mesh."""
         return make_mesh(self.mesh, decode_together=self.sampler.tensor or 1)
 
-    def load_params(self, workdir: pathlib.Path, stage: str, *, mesh: Mesh) -> Params:
-        """The params of the newest checkpoint of `stage`."""
-        return self.decoder.load_params(workdir, stage, mesh=mesh)
+    def load_params(
+        self, workdir: pathlib.Path, checkpoint: str, *, mesh: Mesh
+    ) -> Params:
+        """The params of a stage's newest checkpoint, or of its best as "STAGE@best"."""
+        return self.decoder.load_params(workdir, checkpoint, mesh=mesh)
 
     def make_policy(
         self,

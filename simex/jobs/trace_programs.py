@@ -31,12 +31,13 @@ def trace_programs(
     cpu_secs: float = 2.0,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
-    """Writes trace_programs/{curriculum,functions,imported}.jsonl, one record a run.
+    """Writes trace_programs/{curriculum,validation,functions,imported}.jsonl.
 
-    Curriculum: a right and a wrong program of each training problem on its public
-    tests. Functions: the harvested calls, each with its split. Imported: what
-    `import_problems` left, if asked for. A run that cannot be traced keeps its place,
-    with the reason.
+    One record a run. Curriculum: a right and a wrong program of each training problem
+    on its public tests; validation: the same of the problems that are held out to be
+    looked at during training. Functions: the harvested calls, each with its split.
+    Imported: what `import_problems` left, if asked for. A run that cannot be traced
+    keeps its place, with the reason.
 
     Args:
       workdir: of the run.
@@ -54,6 +55,7 @@ def trace_programs(
       UserError: there is nothing to trace.
     """
     problems = workdir / "make_problems" / "train.jsonl"
+    held_out = workdir / "make_problems" / "validation.jsonl"
     functions = workdir / "harvest_functions" / "functions.jsonl"
     if imported is None and not problems.exists():
         raise UserError(
@@ -73,6 +75,11 @@ def trace_programs(
         if problems.exists():
             items = list(_list_curriculum(problems))
             _trace_all(items, folder / "curriculum.jsonl", collect)
+        if held_out.exists():
+            items = [
+                {**item, "split": "validation"} for item in _list_curriculum(held_out)
+            ]
+            _trace_all(items, folder / "validation.jsonl", collect)
         if imported is not None:
             items = list(_list_imported(imported, workdir))
             _trace_all(items, folder / "imported.jsonl", collect)

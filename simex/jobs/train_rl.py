@@ -12,6 +12,7 @@ from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
 from simex.data.tokenized import tokenize_split
+from simex.jobs.held_out import HeldOutProblems
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.models.config import ModelConfig
@@ -86,6 +87,7 @@ def train_rl(
     init_from: str = "nlex/train_sft",
     curriculum: Curriculum | None = None,
     replay: ReplayConfig | None = None,
+    validation: HeldOutProblems | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and rollouts/.
@@ -106,8 +108,8 @@ def train_rl(
       algorithm: a name in rl.presets.PRESETS.
       changes: single choices of it, fields of rl.algorithm.Algorithm by name.
       max_staleness: how many train steps old rollouts may be (the paper: 8). Above 0
-        sampling and judging go on while the policy is updated; 0 is on-policy, and
-        repeats itself bit for bit.
+        sampling and judging go on while the policy is updated. 0 is on-policy; it
+        and 1 repeat themselves bit for bit, more depends on how fast things go.
       rows: of a micro-batch, on all devices.
       steps_between_saves: how much work an interruption may cost.
       max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
@@ -118,6 +120,7 @@ def train_rl(
       init_from: the stage whose checkpoint to begin from.
       curriculum: asks more often what the policy half masters; None: all alike.
       replay: supervised examples that are learned beside the rollouts; None: none.
+      validation: rewards on held-out problems on the way; None: none.
       sandbox: where programs are judged.
     """
     chosen = make_algorithm(algorithm, changes)
@@ -129,10 +132,11 @@ def train_rl(
         setup.make_policy, workdir, mesh=mesh, method=method
     )
     verifiers = load_verifiers(setup, workdir, objectives, mesh=mesh)
+    asked = [(objective, objective.load_items(workdir)) for objective in objectives]
     with sandbox.open_pool() as pool:
         run_rl(
             stage_dir,
-            [(objective, objective.load_items(workdir)) for objective in objectives],
+            asked,
             make_policy=lambda params: dataclasses.replace(
                 make_policy(params), verifiers=verifiers
             ),
@@ -150,6 +154,7 @@ def train_rl(
                 ),
                 rows=rows,
                 steps_between_saves=steps_between_saves,
+                keep_best=validation.keep_best if validation else "",
                 max_lost_share=max_lost_share,
                 answer_deadline_secs=answer_deadline_secs,
                 stall_secs=stall_secs,
@@ -165,6 +170,9 @@ def train_rl(
             mesh=mesh,
             params=setup.load_params(workdir, init_from, mesh=mesh),
             seed=seed,
+            held_out=(
+                validation.load(workdir, asked, seed=seed) if validation else None
+            ),
         )
     if is_first() and has_rollouts(stage_dir):
         write_pages(find_steps(stage_dir))  # what `simex view` shows, beside records

@@ -13,6 +13,7 @@ from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
+from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.setup import Setup
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.processes import is_first, num_processes, process_number
@@ -38,6 +39,7 @@ def train_sft(
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
     data_parts: int = 1,
+    validation: HeldOutExamples | None = None,
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and lengths.txt.
 
@@ -58,6 +60,7 @@ def train_sft(
       steps_between_saves: how much work an interruption may cost.
       data_parts: streams that a batch is made of. With 1 each process reads all data
         and uses its rows; with a multiple of the processes each reads its own part.
+      validation: loss and accuracy on held-out examples on the way; None: none.
     """
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.load_model(workdir)
@@ -83,7 +86,11 @@ def train_sft(
     run_sft(
         stage_dir,
         batches,
-        config=SftConfig(num_steps=num_steps, steps_between_saves=steps_between_saves),
+        config=SftConfig(
+            num_steps=num_steps,
+            steps_between_saves=steps_between_saves,
+            keep_best=validation.keep_best if validation else "",
+        ),
         model=model,
         optimizer=OptimizerConfig(
             name=optimizer,
@@ -97,6 +104,16 @@ def train_sft(
         load_initial=(
             functools.partial(setup.load_params, workdir, init_from, mesh=mesh)
             if init_from
+            else None
+        ),
+        held_out=(
+            validation.load(
+                workdir / dataset / variant,
+                tokenizer,
+                seq_len=model.max_positions,
+                batch_rows=batch_rows,
+            )
+            if validation
             else None
         ),
     )

@@ -37,6 +37,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     write_report,
 )
 from simex.jobs.checkpoint_teller import CheckpointTeller
+from simex.jobs.held_out import HeldOutExamples, HeldOutProblems
 from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
@@ -69,6 +70,8 @@ CONSTRUCTORS = (
     Grammar,
     GroundingReward,
     HarvestLimits,
+    HeldOutExamples,
+    HeldOutProblems,
     ImportedRuns,
     MaxSizes,
     MeshConfig,

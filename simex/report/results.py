@@ -7,6 +7,7 @@ A dotted name is a path: ``prediction.rl`` is ``results["prediction"]["rl"]``, a
 import json
 import math
 import pathlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,7 @@ def save_results(
 def load_estimates(path: pathlib.Path) -> dict[str, dict[str, float]]:
     """The estimates of a results.json by their dotted names.
 
+    One that lacks a figure, as in a file of an older simex, is left out with a warning.
     Raises UserError when the file is missing or is not JSON.
     """
     try:
@@ -99,7 +101,19 @@ def load_estimates(path: pathlib.Path) -> dict[str, dict[str, float]]:
         raise UserError(f"{path} must exist; it does not. Run the report stage first.")
     except ValueError as error:
         raise UserError(f"{path} must be JSON; {error}. Run the report stage again.")
-    return dict(_estimates_in(results, prefix=""))
+    found = dict(_estimates_in(results, prefix=""))
+    whole = {name: e for name, e in found.items() if set(ESTIMATE_KEYS) <= set(e)}
+    if left_out := sorted(set(found) - set(whole)):
+        lacking = sorted(
+            {key for n in left_out for key in ESTIMATE_KEYS if key not in found[n]}
+        )
+        warnings.warn(
+            f"{path}: {len(left_out)} of {len(found)} estimates are left out, since they "
+            f"lack {', '.join(lacking)} ({', '.join(left_out[:3])}, ...): an older simex "
+            "wrote them. Run the report stage of that run again.",
+            stacklevel=2,
+        )
+    return whole
 
 
 def _missing(estimates: Estimates, required: Sequence[str]) -> Iterator[str]:
@@ -142,7 +156,7 @@ def _estimates_in(
     for name, inner in branch.items():
         if not isinstance(inner, Mapping):
             continue
-        if set(ESTIMATE_KEYS) <= set(inner):
+        if "value" in inner and not isinstance(inner["value"], Mapping):
             yield prefix + name, dict(inner)
         else:
             yield from _estimates_in(inner, prefix=f"{prefix}{name}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from simex.rl.selection import is_flat, pass_rate
-from simex.rollouts.rollout import Group, Rollout
+from simex.rollouts.rollout import Group, Rollout, has_passed
 from simex.sampling.samples import Stop
 
 
@@ -27,8 +27,8 @@ def _measure_objective(groups: Sequence[Group]) -> dict[str, float]:
     asked = sum(len(group.rollouts) for group in groups)
     flat = [group for group in groups if is_flat(group) and group.valid_rollouts]
     failed = [group for group in flat if pass_rate(group) < 0.5]
-    passed = [r for r in rollouts if _has_passed(r)]
-    wrong = [r for r in rollouts if not _has_passed(r)]
+    passed = [r for r in rollouts if has_passed(r)]
+    wrong = [r for r in rollouts if not has_passed(r)]
     rewards = [float(r.reward) for r in rollouts if r.reward is not None]
     return {
         "reward": _mean(rewards),
@@ -63,10 +63,6 @@ def _measure_parts(rollouts: Sequence[Rollout]) -> dict[str, float]:
         f"part/{name}": _mean(r.parts[name] for r in rollouts if name in r.parts)
         for name in names
     }
-
-
-def _has_passed(rollout: Rollout) -> bool:
-    return bool(rollout.parts.get("passed", float((rollout.reward or 0.0) > 0)))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from simex.core.errors import UserError
 from simex.core.interrupts import Terminated, signals_at_end
+from simex.core.metrics import mean_values
 from simex.core.prng import key
 from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
@@ -20,6 +21,7 @@ from simex.rl.curriculum import Curriculum
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.device_turns import make_turns, taking_turns
 from simex.rl.first_update import check_first_step
+from simex.rl.held_out import HeldOutItems
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.presets import PRESETS
 from simex.rl.replay import Replay
@@ -35,6 +37,7 @@ from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
 from simex.sharding.processes import must_stop_after, num_processes
+from simex.train.best import refuse_unknown_metric
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import TrainState, abstract_train_state, make_train_state
 
@@ -53,6 +56,7 @@ class RlConfig:
     max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
     steps_between_saves: int = 5
+    keep_best: str = ""  # the metric by which the best train step stays on disk
     groups_recorded: int = 8  # of each objective, each step
     groups_scored: int = 2  # of those: for the gap between trainer and sampler
     answer_deadline_secs: float = 600.0  # of the sandbox; later is an infra error
@@ -72,6 +76,7 @@ def run_rl(
     mesh: Mesh,
     params: Any,
     seed: int,
+    held_out: HeldOutItems | None = None,
 ) -> None:
     """Trains to `config.num_steps`, from the latest checkpoint in `folder` if any.
 
@@ -89,6 +94,8 @@ def run_rl(
       mesh: the devices.
       params: to begin from; the reference, where the algorithm has one.
       seed: of the order of items and of every sample.
+      held_out: items to ask about on the way; they change no weight. What is measured
+        after an update stands in the line of its train step.
 
     Raises:
       UserError: trainer and sampler disagree, an objective cannot teach anything, or
@@ -99,6 +106,8 @@ def run_rl(
             "Several processes must collect and update in turns, but max_staleness is "
             f"{config.staleness.max_steps}. Set it to 0, or use one process."
         )
+    known = [] if held_out is None else held_out.metrics
+    refuse_unknown_metric(config.keep_best, known, where="keep_best")
     tx = make_optimizer(optimizer, mesh)
     turns = make_turns(mesh, is_shared=config.staleness.num_ahead > 0)
     policy = taking_turns(make_policy(params), turns)
@@ -116,6 +125,7 @@ def run_rl(
             folder / "checkpoints",
             steps_between=config.steps_between_saves,
             last=config.num_steps,
+            keep_best=config.keep_best,
         ) as saved,
         Watchdog(stall_secs=config.stall_secs) as watchdog,
         PoolWithDeadline(pool, deadline_secs=config.answer_deadline_secs) as patient,
@@ -137,7 +147,7 @@ def run_rl(
             max_refills=config.algorithm.num_refills,
             seed=seed,
             watchdog=watchdog,
-            cursor=begin.cursor,
+            cursor=begin.next_cursor,
             curriculum=config.curriculum,
         )
         with (
@@ -150,7 +160,10 @@ def run_rl(
                 decode=policy.tokenizer.decode,
             ) as log,
             open_stream(
-                collector.collect, staleness=config.staleness, watchdog=watchdog
+                collector.collect,
+                staleness=config.staleness,
+                watchdog=watchdog,
+                waiting=begin.waiting,
             ) as stream,
         ):
             done = begin
@@ -166,17 +179,25 @@ def run_rl(
                         vocab_size=policy.tokenizer.vocab_size,
                     )
                     awaiting = watchdog.awaiting(f"the update of train step {step}")
-                    with turns(), awaiting, signals_at_end():
+                    with signals_at_end():
                         first, state = {}, done.state
-                        if step == begin.step and taken.batch.version == step:
-                            first = check_first_step(trainer, state, groups, step=step)
-                        log.score(
-                            groups, functools.partial(trainer.score_turns, state.params)
-                        )
-                        log.mark("score")
-                        state, values = update(
-                            trainer, state, selection, step=step, replay=config.replay
-                        )
+                        with turns(), awaiting:
+                            if step == begin.step and taken.batch.version == step:
+                                first = check_first_step(
+                                    trainer, state, groups, step=step
+                                )
+                            log.score(
+                                groups,
+                                functools.partial(trainer.score_turns, state.params),
+                            )
+                            log.mark("score")
+                            state, values = update(
+                                trainer,
+                                state,
+                                selection,
+                                step=step,
+                                replay=config.replay,
+                            )
                         done = Progress(
                             step=step + 1,
                             state=state,
@@ -184,14 +205,20 @@ def run_rl(
                             num_bad_steps=infra.num_bad_steps,
                         )
                         log.mark("update")
-                        values |= first | measure_selection(selection)
+                        measured = {}
+                        if held_out and held_out.is_due(done.step, config.num_steps):
+                            measured = validate(
+                                held_out, policy, done, patient, watchdog=watchdog
+                            )
+                            log.mark("validation")
+                        values |= first | measure_selection(selection) | measured
                         log.write(step, taken, values)
-                        saved.save(done)
+                        saved.save(done, measured, waiting=stream.waiting)
                         log.mark("save")
                     if must_stop_after(step):
                         raise Terminated
             except KeyboardInterrupt:
-                saved.save_at_stop(done)
+                saved.save_at_stop(done, waiting=stream.waiting)
                 raise
 
 
@@ -217,6 +244,20 @@ def update(
     # Nothing of the update may still run when another thread gets the devices.
     jax.block_until_ready(state.params)
     return state, values
+
+
+def validate(
+    held_out: HeldOutItems,
+    policy: Policy,
+    done: Progress,
+    pool: Any,
+    *,
+    watchdog: Watchdog,
+) -> dict[str, float]:
+    """Figures of what is never trained on; the policy's sampler takes its turns itself."""
+    now = dataclasses.replace(policy, params=done.state.params, version=done.step)
+    with watchdog.awaiting(f"the validation after train step {done.step - 1}"):
+        return mean_values(held_out.measure(now, pool))
 
 
 def open_run_log(

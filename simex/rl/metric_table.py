@@ -58,6 +58,9 @@ METRICS: Mapping[str, str] = {
     "{objective}/lost_to_infra": "share of rollouts without a reward, by our own fault",
     "{objective}/data_position": "items asked about so far, over all epochs",
     "{objective}/epoch": "data_position over the number of items",
+    # --- items that are never trained on --------------------------------------------
+    "validation/{figure}": "reward, passed, tokens a rollout and lost_to_infra after the "
+    "update, of all objectives together or, as in validation/solve/reward, of one",
     # --- asynchrony -----------------------------------------------------------------
     "staleness/steps": "train steps between the params that sampled and this update",
     "staleness/dropped_rollouts": "rollouts thrown away in this step as too old",
@@ -68,6 +71,7 @@ METRICS: Mapping[str, str] = {
     "time/wait_secs": "how long the update waited for that batch",
     "time/score_secs": "logprobs of recorded turns, at first the invariants too",
     "time/update_secs": "packing, gradients and the optimizer",
+    "time/validation_secs": "rewards on held-out items, 0 where it was not time",
     "time/save_secs": "the checkpoint before this step, 0 without one",
     "speed/tokens_per_sec": "sampled tokens over the time of the step",
     "speed/rollouts_per_sec": "sampled rollouts over the time of the step",

@@ -68,7 +68,10 @@ class RunLog:
         self._sandbox = SandboxMeter(pool)
         self._num_compiles = num_compiles()
         self._opened = self._started = self._marked = time.monotonic()
-        self._times: dict[str, float] = {"time/save_secs": 0.0}
+        self._times: dict[str, float] = {
+            "time/save_secs": 0.0,
+            "time/validation_secs": 0.0,
+        }
 
     def mark(self, phase: str) -> None:
         """The phase that ends now began where the last one ended."""
@@ -120,7 +123,7 @@ class RunLog:
             self._tensorboard.write(step, every)
         self._num_compiles = compiles
         self._started = self._marked = now
-        self._times = {"time/save_secs": 0.0}
+        self._times = {"time/save_secs": 0.0, "time/validation_secs": 0.0}
 
     def __enter__(self) -> "RunLog":  # noqa: PYI034 (beartype)
         return self

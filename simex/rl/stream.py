@@ -4,13 +4,18 @@ With a staleness of 0 nothing runs beside the update, and the run is a function 
 seed. Otherwise one thread collects while the trainer updates: batch n+1 is sampled and
 judged while batch n becomes gradients, by the newest params that there are when it
 begins (asynchronous RL as in arXiv 2410.18252 and AReaL, arXiv 2505.24298).
+
+One batch ahead this too is a function of the seed: batch n+1 is of the params that batch
+n updates, however fast either is. Further ahead it depends on how fast they are. What
+waits for its turn is saved with a checkpoint, so nothing of it is collected twice.
 """
 
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 import jax
@@ -61,6 +66,12 @@ class Stream(Protocol):
     def take(self, step: int, params: Any) -> Taken:
         """The batch of train step `step`, whose update begins from `params`."""
 
+    def waiting(self) -> list[Collected]:
+        """The batches that are next, for a checkpoint; waits for the first of them.
+
+        The trainer does so anyway before it can go on.
+        """
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnPolicyStream:
@@ -72,12 +83,16 @@ class OnPolicyStream:
         """Collects now."""
         return Taken(batch=self.collect(params, step))
 
+    def waiting(self) -> list[Collected]:
+        """None ever is."""
+        return []
+
 
 class AsyncStream:
     """Batches collected in a thread, at most `staleness.num_ahead` before their turn.
 
     No more than that is in memory, and with `batches_ahead` left alone nothing can
-    become too old. What is in flight when a run stops is collected again.
+    become too old.
     """
 
     def __init__(
@@ -87,13 +102,17 @@ class AsyncStream:
         staleness: Staleness,
         watchdog: Watchdog,
         executor: ThreadPoolExecutor,
+        waiting: Sequence[Collected] = (),
     ) -> None:
-        """Nothing is collected before the first `take`."""
+        """Nothing is collected before the first `take`; `waiting` are of a checkpoint."""
         self._collect = collect
         self._staleness, self._watchdog = staleness, watchdog
         self._executor = executor
         self._pending: collections.deque[Future[Collected]] = collections.deque()
         self._newest: tuple[int, Any] = (0, None)
+        for batch in waiting:
+            self._pending.append(Future())
+            self._pending[-1].set_result(batch)
 
     def take(self, step: int, params: Any) -> Taken:
         """Publishes `params`, then waits for a batch that is fresh enough."""
@@ -102,12 +121,30 @@ class AsyncStream:
         num_dropped = 0
         while True:
             while len(self._pending) <= self._staleness.num_ahead:
-                self._pending.append(self._executor.submit(self._collect_newest))
+                self._pending.append(self._submit())
             with self._watchdog.awaiting(f"the rollouts of train step {step}"):
-                batch = self._pending.popleft().result()
+                batch = self._pending[0].result()
+            self._pending.popleft()  # only now: a signal may have ended the wait
             if step - batch.version <= self._staleness.max_steps:
                 return Taken(batch=batch, num_dropped=num_dropped)
             num_dropped += sum(len(group.rollouts) for group in batch.groups)
+
+    def waiting(self) -> list[Collected]:
+        """The first batch, and all after it that are there already."""
+        if self._pending:
+            with self._watchdog.awaiting("the rollouts that a checkpoint is to hold"):
+                wait([self._pending[0]])
+        done = itertools.takewhile(
+            lambda f: f.done() and f.exception() is None, self._pending
+        )
+        return [future.result() for future in done]
+
+    def _submit(self) -> "Future[Collected]":
+        if self._staleness.num_ahead > 1:
+            return self._executor.submit(self._collect_newest)
+        # The thread might begin late, and the trainer have newer params by then.
+        version, params = self._newest
+        return self._executor.submit(self._collect, params, version)
 
     def _collect_newest(self) -> Collected:
         version, params = self._newest
@@ -116,16 +153,27 @@ class AsyncStream:
 
 @contextlib.contextmanager
 def open_stream(
-    collect: Collect, *, staleness: Staleness, watchdog: Watchdog
+    collect: Collect,
+    *,
+    staleness: Staleness,
+    watchdog: Watchdog,
+    waiting: Sequence[Collected] = (),
 ) -> Iterator[Stream]:
-    """The stream that `staleness` asks for; its thread ends with the block."""
+    """The stream that `staleness` asks for; its thread ends with the block.
+
+    `waiting` are the batches that a checkpoint held; `collect` goes on after them.
+    """
     if staleness.num_ahead == 0:
         yield OnPolicyStream(collect=collect)
         return
     executor = ThreadPoolExecutor(1, thread_name_prefix="rollouts")
     try:
         yield AsyncStream(
-            collect, staleness=staleness, watchdog=watchdog, executor=executor
+            collect,
+            staleness=staleness,
+            watchdog=watchdog,
+            executor=executor,
+            waiting=waiting,
         )
     finally:
         with watchdog.awaiting("the collecting thread to end"):

@@ -32,8 +32,8 @@ class Objective(Protocol):
     def group_size(self) -> int:
         """Rollouts of one item."""
 
-    def load_items(self, workdir: pathlib.Path) -> Sequence[Any]:
-        """The items that it asks about."""
+    def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> Sequence[Any]:
+        """The items that it asks about; "validation": those never trained on."""
 
     def collect(
         self,

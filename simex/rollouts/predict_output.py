@@ -44,9 +44,11 @@ class PredictOutputObjective:
         if self.wrong_share is not None and not 0 <= self.wrong_share <= 1:
             raise UserError(f"wrong_share must lie in 0..1; got {self.wrong_share}.")
 
-    def load_items(self, workdir: pathlib.Path) -> list[PredictionItem]:
-        """Programs of the RL problems with their true outputs."""
-        path = workdir / "run_programs" / "rl.jsonl"
+    def load_items(
+        self, workdir: pathlib.Path, *, split: str = "rl"
+    ) -> list[PredictionItem]:
+        """Programs of the problems of a split with their true outputs."""
+        path = workdir / "run_programs" / f"{split}.jsonl"
         items = [PredictionItem(**record) for record in read_jsonl(path)]
         if self.wrong_share is not None:
             items = mix_roles(items, wrong_share=self.wrong_share)

@@ -101,6 +101,11 @@ class Rollout:
         return sum(len(turn.completion_ids) for turn in self.turns if turn.is_trained)
 
 
+def has_passed(rollout: Rollout) -> bool:
+    """Whether it did what was asked, as its objective says; else by its reward."""
+    return bool(rollout.parts.get("passed", float((rollout.reward or 0.0) > 0)))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group:
     """The rollouts of one item, compared with each other."""

@@ -39,9 +39,9 @@ class SolveObjective:
         needed = self.max_fixes and self.feedback.can_predict
         return (self.feedback.verifier,) if needed and self.feedback.verifier else ()
 
-    def load_items(self, workdir: pathlib.Path) -> list[Problem]:
-        """The RL problems, with hidden tests."""
-        path = workdir / "make_problems" / "rl.jsonl"
+    def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
+        """The problems of a split, with hidden tests."""
+        path = workdir / "make_problems" / f"{split}.jsonl"
         items = [from_record(record).problem for record in read_jsonl(path)]
         return items[: self.max_items]
 

@@ -17,10 +17,12 @@ from simex.core.progress import progress
 from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
+from simex.sft.held_out import HeldOut, make_measure
 from simex.sft.step import make_sft_step
 from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
 from simex.sharding.processes import gather, is_first, must_stop_after
+from simex.train.best import BestSoFar, refuse_unknown_metric
 from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 from simex.train.state import TrainState, abstract_train_state, make_train_state
@@ -34,6 +36,9 @@ class SftConfig:
     steps_between_saves: int = 100
     steps_between_logs: int = 10
     num_micro_batches: int = 1  # parts of a batch, one after the other, to save memory
+    keep_best: str = ""
+    """The metric, such as "validation/loss", by which the best train step stays on disk
+    beside the newest ones; it is saved when it is measured. Empty: none does."""
 
 
 def run_sft(
@@ -46,6 +51,7 @@ def run_sft(
     mesh: Mesh,
     key: jax.Array,
     load_initial: Callable[[], Params] | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Trains to `config.num_steps`, from the latest checkpoint in `folder` if any.
 
@@ -58,14 +64,19 @@ def run_sft(
       mesh: the devices.
       key: of the initial params.
       load_initial: gives them instead, where there is no checkpoint to go on from.
+      held_out: examples to look at on the way; they change no weight. What is measured
+        after an update stands in the line of its train step.
     """
+    evaluation = make_evaluation(held_out, config, model, mesh)
     tx = make_optimizer(optimizer, mesh)
     step_fn = watch_compiles(
         make_sft_step(model, tx, mesh, num_micro_batches=config.num_micro_batches),
         "train step",
         max_shapes=1,
     )
-    checkpoints = Checkpoints(folder / "checkpoints", is_writer=True)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", best_metric=config.keep_best or None, is_writer=True
+    )
     found = checkpoints.restore(
         {
             "state": abstract_train_state(model, tx, mesh),
@@ -81,6 +92,7 @@ def run_sft(
         state = found.items["state"]
         batches.set_state(found.items["data"])
     done = begin = 0 if found is None else found.step
+    best = BestSoFar(config.keep_best, checkpoints.best(up_to=begin))
     recorder = make_recorder(folder, optimizer, config, first_step=begin)
     if found is not None:
         recorder.set_state(found.items["log"])
@@ -91,11 +103,14 @@ def run_sft(
                 with recorder.waiting():
                     batch = put_share(next(batches), mesh, batches.share)
                 state, metrics = step_fn(state, batch)
-                recorder.record(step, metrics)
                 done = step + 1
                 is_last = done == config.num_steps
-                if done % config.steps_between_saves == 0 or is_last:
-                    save(checkpoints, done, state, batches, recorder)
+                values = evaluation(done, state.params)
+                recorder.record(step, metrics, values)
+                is_best = best.is_beaten_by(values)
+                if done % config.steps_between_saves == 0 or is_last or is_best:
+                    ranked = best.saved_with(values)
+                    save(checkpoints, done, state, batches, recorder, ranked)
             if must_stop_after(step):
                 raise Terminated
     except KeyboardInterrupt:
@@ -112,14 +127,38 @@ def save(
     state: TrainState,
     batches: BatchParts,
     recorder: "_Recorder",
+    ranked_by: Mapping[str, float] | None = None,
 ) -> None:
     """Writes a train step with the positions of all processes in the data."""
     states = batches.get_state()
     if not batches.share.is_whole:
         states = [one for own in gather(states) for one in own]
     checkpoints.begin_save(
-        done, {"state": state, "data": states, "log": recorder.get_state()}
+        done,
+        {"state": state, "data": states, "log": recorder.get_state()},
+        metrics=ranked_by,
     )
+
+
+def make_evaluation(
+    held_out: HeldOut | None, config: SftConfig, model: ModelConfig, mesh: Mesh
+) -> Callable[[int, Params], dict[str, float]]:
+    """(train steps done, params) -> what was measured; nothing where it is not time.
+
+    Raises UserError where `config.keep_best` is nothing that is measured.
+    """
+    known = [] if held_out is None else held_out.metrics
+    refuse_unknown_metric(config.keep_best, known, where="keep_best")
+    if held_out is None:
+        return lambda done, params: {}
+    measure, steps_between = make_measure(held_out, model, mesh), held_out.steps_between
+
+    def evaluate(done: int, params: Params) -> dict[str, float]:
+        if done % steps_between and done != config.num_steps:
+            return {}
+        return mean_values(measure(params))
+
+    return evaluate
 
 
 def put_share(
@@ -172,13 +211,19 @@ class _Recorder:
     def set_state(self, pending: Sequence[Mapping[str, Sequence[float]]]) -> None:
         self._pending = list(pending)
 
-    def record(self, step: int, metrics: dict) -> None:
+    def record(
+        self, step: int, metrics: dict, measured: Mapping[str, float] | None = None
+    ) -> None:
+        """Averages `metrics` into the next line; `measured` is of this step alone."""
         if self._log is None:
             return
         self._pending.append(metrics)
+        measured = measured or {}
         done = step + 1
         is_last = done == self._config.num_steps
         if done % self._config.steps_between_logs and not is_last:
+            if measured:
+                self._log.write(step, measured)
             return
         sums: dict = {}
         for name in metrics:
@@ -196,7 +241,7 @@ class _Recorder:
             "input_wait_share": self._waited_secs / secs,
             "num_compiles": num_compiles(),
         }
-        self._log.write(step, values)
+        self._log.write(step, {**values, **measured})
         self._pending.clear()
         self._started = time.monotonic()
         self._waited_secs = 0.0

@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,5 +148,6 @@ def _estimates(run: Run) -> dict[str, dict[str, Any]]:
         return {}  # of a run under way the file may be of earlier settings
     try:
         return load_estimates(path)
-    except UserError:  # damaged: the run can write it again, the sweep goes on
+    except UserError as error:  # the run can write it again, the sweep goes on
+        warnings.warn(f"{run.point.name} has no estimates: {error}", stacklevel=2)
         return {}

@@ -19,7 +19,13 @@ from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
 from simex.sharding.processes import is_first
-from simex.train.orbax_settings import AlwaysSave, process_context, quiet_orbax
+from simex.train.best import Best, find_best
+from simex.train.orbax_settings import (
+    AlwaysSave,
+    keep_last_and_best,
+    process_context,
+    quiet_orbax,
+)
 from simex.train.state import TrainState
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
@@ -60,20 +66,10 @@ class Checkpoints:
             directory: holds one subdirectory a step.
             keep_last: how many of the newest steps survive; an old one is deleted only
                 after a newer one is complete.
-            best_metric: keep also the steps with the largest value of this metric.
+            best_metric: keep also the steps that are best by this metric; see `best.py`.
             keep_best: how many of those.
             is_writer: nobody else writes here now; removes what a killed save left.
         """
-        rules = ocp.training.preservation_policies
-        policies: list[Any] = [rules.LatestN(max(1, keep_last))]
-        if best_metric is not None:
-            policies.append(
-                rules.BestN(
-                    get_metric_fn=lambda metrics: metrics[best_metric],
-                    n=keep_best,
-                    keep_checkpoints_without_metrics=False,
-                )
-            )
         quiet_orbax()
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._unfinished: tuple[int, Future[None]] | None = None
@@ -83,7 +79,7 @@ class Checkpoints:
             context=process_context(),
             cleanup_tmp_directories=is_writer,
             save_decision_policy=AlwaysSave(),
-            preservation_policy=rules.AnyPreservationPolicy(policies),
+            preservation_policy=keep_last_and_best(keep_last, best_metric, keep_best),
         )
 
     def save(
@@ -193,7 +189,7 @@ class Checkpoints:
             UserError: there are steps, and none can be read into `targets`.
         """
         errors = []
-        for step in self._steps():
+        for step in [found.step for found in self._steps()]:
             try:
                 return Restored(step, self.load(step, targets))
             except DAMAGE as error:
@@ -214,17 +210,21 @@ class Checkpoints:
 
     def latest_step(self) -> int | None:
         """The number of the newest step on disk, or None."""
-        return next(self._steps(), None)
+        return next((found.step for found in self._steps()), None)
 
-    def best_step(self) -> int | None:
-        """The step with the largest `best_metric` that is still on disk, or None."""
-        self.wait()
-        scored = [
-            (found.metrics[self._best_metric], found.step)
-            for found in self._checkpointer.checkpoints
-            if found.metrics and self._best_metric in found.metrics
-        ]
-        return max(scored)[1] if scored else None
+    def best(self, *, up_to: int | None = None) -> Best | None:
+        """The best step on disk, among those to `up_to`; None: none was ranked.
+
+        Without a `best_metric` by the one that the newest ranked step was saved with.
+        """
+        return find_best(
+            {
+                found.step: found.metrics or {}
+                for found in self._steps()
+                if up_to is None or found.step <= up_to
+            },
+            self._best_metric,
+        )
 
     def close(self) -> None:
         """Waits for the last step and ends background threads."""
@@ -237,14 +237,12 @@ class Checkpoints:
     def _step_dir(self, step: int) -> pathlib.Path:
         return pathlib.Path(self._checkpointer.directory) / str(step)
 
-    def _steps(self) -> Iterator[int]:
+    def _steps(self) -> list[Any]:
+        """What orbax says of each step on disk, the newest first."""
         self.wait()
         self._checkpointer.reload()
-        return iter(
-            sorted(
-                (found.step for found in self._checkpointer.checkpoints), reverse=True
-            )
-        )
+        found = self._checkpointer.checkpoints
+        return sorted(found, key=lambda one: one.step, reverse=True)
 
     def load(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
         """The items of one step, as `restore` gives them; raises one of DAMAGE."""

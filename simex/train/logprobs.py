@@ -1,7 +1,7 @@
 """What the policy thinks of each token: logprob and entropy, without [B, T, V]."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -42,6 +42,50 @@ def token_logprobs(
         (logprobs_BT, entropy_BT), float32, aligned with tokens: element t belongs to
         tokens[t], and is 0 at the first token of a segment and at padding.
     """
+    return _score_tokens(
+        config, params, batch, _logprob_and_entropy, temperature, max_chunk_logits
+    )
+
+
+def token_hits(
+    config: ModelConfig, params: Params, batch: Mapping[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Logprob of every token as above, and 1 where it is the most likely one, else 0.
+
+    Greedy decoding gives a completion token by token if, and only if, each of its
+    tokens is the most likely one after those before it: no sampler is needed to see
+    which targets it would reproduce.
+    """
+    return _score_tokens(config, params, batch, _logprob_and_hit, 1.0, None)
+
+
+# (logits [..., V], the target's logit [...], logsumexp [...]) -> two values [...]
+_Score = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def _logprob_and_entropy(
+    scaled: jax.Array, chosen: jax.Array, log_total: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    mean = jnp.sum(jax.nn.softmax(scaled, axis=-1) * scaled, axis=-1)
+    return chosen - log_total, log_total - mean
+
+
+def _logprob_and_hit(
+    scaled: jax.Array, chosen: jax.Array, log_total: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    is_top = chosen >= jnp.max(scaled, axis=-1)
+    return chosen - log_total, is_top.astype(jnp.float32)
+
+
+def _score_tokens(
+    config: ModelConfig,
+    params: Params,
+    batch: Mapping[str, jax.Array],
+    score_logits: _Score,
+    temperature: jax.Array | float,
+    max_chunk_logits: int | None,
+) -> tuple[jax.Array, jax.Array]:
+    """Two values of every token, 0 at the first of a segment and at padding."""
     tokens_BT, segments_BT = batch["tokens"], batch["segment_ids"]
     hidden_BTD = forward(
         config,
@@ -56,9 +100,11 @@ def token_logprobs(
 
     def score(kernel: jax.Array, hidden_BTD: jax.Array, targets_BT: jax.Array) -> Any:
         own = {name[0]: {name[1]: kernel}}
-        return _next_token(config, own, hidden_BTD, targets_BT, temperature, limit)
+        return _next_token(
+            config, own, hidden_BTD, targets_BT, score_logits, temperature, limit
+        )
 
-    next_logprobs_BT, next_entropy_BT = run_on_own_positions(
+    next_first_BT, next_second_BT = run_on_own_positions(
         score, kernel, hidden_BTD, targets_BT, axes=axes, dtype=config.compute_dtype
     )
     continues_BT = (segments_BT == jnp.roll(segments_BT, 1, axis=1)) & (segments_BT > 0)
@@ -67,7 +113,7 @@ def token_logprobs(
     def align(values_BT: jax.Array) -> jax.Array:
         return jnp.where(continues_BT, jnp.roll(values_BT, 1, axis=1), 0.0)
 
-    return align(next_logprobs_BT), align(next_entropy_BT)
+    return align(next_first_BT), align(next_second_BT)
 
 
 def _next_token(
@@ -75,10 +121,11 @@ def _next_token(
     params: Params,
     hidden_BTD: jax.Array,
     targets_BT: jax.Array,
+    score_logits: _Score,
     temperature: jax.Array | float,
     max_chunk_logits: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Logprob of targets_BT and entropy, both from the hidden state at the same t."""
+    """What `score_logits` says of targets_BT, from the hidden state at the same t."""
 
     def score(hidden: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
         scaled = logits(config, params, hidden) / temperature
@@ -88,8 +135,7 @@ def _next_token(
         ids = jax.lax.broadcasted_iota(jnp.int32, scaled.shape, scaled.ndim - 1)
         is_target = targets[..., None] == ids
         chosen = jnp.sum(jnp.where(is_target, scaled, 0.0), axis=-1)
-        mean = jnp.sum(jax.nn.softmax(scaled, axis=-1) * scaled, axis=-1)
-        return chosen - log_total, log_total - mean
+        return score_logits(scaled, chosen, log_total)
 
     B, T = targets_BT.shape
     num_chunks = _num_chunks(B * T * config.vocab_size, T, max_chunk_logits)

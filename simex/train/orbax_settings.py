@@ -8,6 +8,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from simex.sharding.processes import num_processes
+from simex.train.best import rank_value
 
 _BYTES_ON_THEIR_WAY = 64 * 2**20
 
@@ -42,6 +43,25 @@ def process_context() -> ocp.Context | None:
     context.multiprocessing.active_processes = {own}
     context.multiprocessing.barrier_sync_key_prefix = f"alone_{own}"
     return context
+
+
+def keep_last_and_best(keep_last: int, best_metric: str | None, keep_best: int) -> Any:
+    """Which steps survive; orbax deletes others once a newer one is complete."""
+    rules = ocp.training.preservation_policies
+    policies: list[Any] = [rules.LatestN(max(1, keep_last))]
+    if best_metric:
+        name: str = best_metric
+
+        def rank(metrics: Any) -> float:
+            # A step may have been ranked by another metric, before it was changed.
+            return rank_value(name, metrics[name]) if name in metrics else -math.inf
+
+        policies.append(
+            rules.BestN(
+                get_metric_fn=rank, n=keep_best, keep_checkpoints_without_metrics=False
+            )
+        )
+    return rules.AnyPreservationPolicy(policies)
 
 
 class AlwaysSave:

@@ -1,6 +1,7 @@
 """Params alone on disk: for whoever uses a model and does not go on training it."""
 
 import pathlib
+from typing import Literal
 
 import jax
 from jax.sharding import Mesh
@@ -12,19 +13,37 @@ from simex.sharding.mesh import make_shardings
 from simex.train.checkpoint import DAMAGE, Checkpoints
 from simex.train.orbax_settings import little_memory
 
+Choice = int | Literal["best"] | None  # of a step; None: the newest
+
+
+def split_choice(checkpoint: str) -> tuple[str, Choice]:
+    """The stage that a setting names, and which of its checkpoints.
+
+    Example: "nlex/train_sft@best" gives ("nlex/train_sft", "best"), and "train_rl" gives
+    ("train_rl", None), the newest. Raises UserError for another word than "best".
+    """
+    stage, at, which = checkpoint.partition("@")
+    if at and which != "best":
+        raise UserError(
+            f"A checkpoint must be STAGE, for its newest, or STAGE@best; got "
+            f"{checkpoint!r}."
+        )
+    return stage, "best" if at else None
+
 
 def load_params(
     directory: pathlib.Path,
     config: ModelConfig,
     *,
     mesh: Mesh,
-    step: int | None = None,
+    step: Choice = None,
     item: str = "state",
 ) -> Params:
     """Only the params of a saved TrainState, placed on `mesh`.
 
-    `step` defaults to the newest. Raises UserError when there is no such step or its
-    shapes are not those of `config`.
+    `step` defaults to the newest; "best" is the best by the metric that the steps were
+    saved with. Raises UserError when there is no such step or its shapes are not those
+    of `config`.
     """
     if not directory.is_dir():
         raise UserError(
@@ -49,6 +68,15 @@ def load_params(
             if found is None:
                 raise UserError(f"There is no checkpoint in {directory}.")
             return found.items[name]
+        if step == "best":
+            best = checkpoints.best()
+            step = None if best is None else best.step
+        if step is None:
+            raise UserError(
+                f"No checkpoint in {directory} was ranked by a validation metric, so "
+                "none is the best. Train with validation and its keep_best, or take the "
+                "newest."
+            )
         return checkpoints.load(step, {name: abstract})[name]
     except DAMAGE as error:
         raise UserError(

@@ -7,10 +7,19 @@ import pytest
 
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
+from simex.doctor import checks as checks_module
 from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
+from simex.doctor.duration import matmul_flops, require_steps
+from simex.doctor.memory import estimate_memory
+from simex.doctor.presence import find_missing
 from simex.jobs.wiring import register
 from simex.main import main
-from simex.sharding.mesh import MeshConfig
+from simex.models.config import ModelConfig
+from simex.plans.programs import make_program
+from simex.plans.stage import SftStage
+from simex.sharding.compiles import unwatched
+from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.train.optimizer import OptimizerConfig
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "experiments" / "smoke.gin")
 
@@ -73,16 +82,113 @@ def ask(capsys, *words):
 @pytest.mark.slow
 def test_the_list_covers_machine_sandbox_rows_memory_and_a_step(capsys, tmp_path):
     code, checks = ask(capsys, SMOKE, "--workdir", str(tmp_path))
-    assert code == 0, checks
+    assert code == 0, [c for c in checks.values() if c["status"] == "fail"]
     assert checks["devices"]["text"] == "8 x cpu"
     assert checks["sandbox"]["status"] in ("ok", "warn")
     assert "sampler and trainer agree" in checks["tiny step of train_rl"]["text"]
     assert checks["memory of train_rl"]["status"] == "ok"
+    assert "optimizer" in checks["memory of nlex/train_sft"]["text"]
+    assert checks["time"]["text"].startswith("training takes at least ")
+    assert "one update done; loss" in checks["tiny step of direct/train_sft"]["text"]
+    assert "verified" in checks["tiny export"]["text"]
+    assert checks["data"]["status"] == "ok"
     assert checks["stages"]["text"].startswith("0 of 16 are done")
 
 
+def test_what_nobody_makes_is_named(tmp_path):
+    register()
+    gone = ["export.checkpoint='train_sft@best'", "train_rl.init_from='rl/train_sft'"]
+    stages = load_experiment(SMOKE, gone).stages
+    missing = find_missing(stages, tmp_path)
+    assert [line.split(",")[0] for line in missing] == [
+        "train_rl reads rl/train_sft",
+        "export reads train_sft",
+    ]
+    (tmp_path / "train_sft").mkdir()  # of an earlier run
+    (tmp_path / "rl/train_sft").mkdir(parents=True)
+    assert find_missing(stages, tmp_path) == []
+    # Without the stages before it, nobody makes what the first one reads.
+    alone = [stage for stage in stages if stage.name == "direct/train_sft"]
+    assert [
+        line.split(" reads ")[1].split(",")[0] for line in find_missing(alone, tmp_path)
+    ] == [
+        "build_dataset",
+        "train_tokenizer",
+    ]
+
+
+def test_a_file_that_a_stage_reads_must_exist(tmp_path):
+    register()
+    path = SMOKE.replace("smoke.gin", "paper/sft_7b.gin")
+    assert "import_model.source is models/Qwen2.5-7B, which does not exist" in (
+        find_missing(load_experiment(path).stages, tmp_path)
+    )
+
+
+@pytest.mark.parametrize(("remat", "scan_layers"), [("none", False), ("full", True)])
+def test_the_estimate_of_memory_is_within_a_factor_of_2_of_the_compiler(
+    remat, scan_layers
+):
+    model = ModelConfig(
+        vocab_size=128,
+        d_model=64,
+        num_layers=4,
+        num_query_heads=2,
+        num_kv_heads=1,
+        head_dim=32,
+        d_ff=128,
+        remat=remat,
+        scan_layers=scan_layers,
+    )
+    stage = SftStage(
+        name="sft",
+        model=model,
+        mesh=MeshConfig(fsdp=2, data=4),
+        optimizer=OptimizerConfig(name="adamw"),
+        batch_rows=32,
+        seq_len=128,
+    )
+    need = estimate_memory(stage)
+    # Four bytes a param in two parts, each on four devices; norms are on all eight.
+    assert need.params == pytest.approx(4 * 4 * model.num_params, rel=0.01)
+    assert need.optimizer == pytest.approx(2 * need.params, rel=0.01)
+    program = make_program(stage, "sft_update", make_mesh(stage.mesh))
+    compiled = unwatched(program.function).lower(*program.arguments).compile()
+    found = 8 * compiled.memory_analysis().temp_size_in_bytes  # of one of 8 devices
+    assert 0.5 < (need.gradients + need.activations) / found < 2
+
+
+def test_time_is_the_matmuls_of_all_train_steps():
+    model = ModelConfig(
+        vocab_size=128,
+        d_model=64,
+        num_layers=4,
+        num_query_heads=2,
+        num_kv_heads=1,
+        head_dim=32,
+        d_ff=128,
+    )
+    stage = SftStage(
+        name="sft",
+        model=model,
+        mesh=MeshConfig(),
+        optimizer=OptimizerConfig(),
+        batch_rows=8,
+        seq_len=64,
+    )
+    # Forward and twice as much backward, of a token that sees half a row.
+    expected = 10 * 8 * 64 * 3 * model.matmul_flops_per_token(32)
+    assert matmul_flops(stage, 10) == expected
+    with pytest.raises(
+        UserError, match=r"sft.num_steps must be at least 1; it is None"
+    ):
+        require_steps(None, "sft")
+
+
 @pytest.mark.slow
-def test_a_check_that_fails_gives_exit_code_2(capsys, tmp_path):
+def test_a_check_that_fails_gives_exit_code_2(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks_module, "run_tiny_sft", lambda plan: 4.2)
+    monkeypatch.setattr(checks_module, "run_tiny_export", lambda dtype: "verified")
     words = ["--set", "train_rl.rows=9", "--workdir", str(tmp_path)]
     code, checks = ask(capsys, SMOKE, *words)
     assert code == 2

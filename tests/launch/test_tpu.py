@@ -178,6 +178,16 @@ def test_after_a_preemption_a_new_slice_goes_on_from_the_checkpoint(cloud):
     assert made == ["create", "delete", "create", "delete"]
 
 
+@pytest.mark.parametrize("state", ["SUSPENDED", "FAILED"])
+def test_a_dead_slice_that_is_found_at_the_start_is_made_anew(cloud, state):
+    (cloud / "state").write_text(state)
+    ended = tpu(*RUN)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.endswith("step 4\n")
+    made = [v for v in verbs(cloud) if v in ("create", "delete")]
+    assert made == ["delete", "create", "delete"]  # the last gives the slice back
+
+
 def test_a_slice_lost_too_often_ends_with_3(cloud):
     (cloud / "first_states").write_text("WAITING_FOR_RESOURCES FAILED")
     ended = tpu(*RUN, "--restarts", "2")

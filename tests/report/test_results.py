@@ -100,3 +100,22 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     (tmp_path / "half.json").write_text('{"prediction": ')
     with pytest.raises(UserError, match="must be JSON"):
         load_estimates(tmp_path / "half.json")
+
+
+def test_estimates_of_an_older_file_are_left_out_aloud(tmp_path, estimates):
+    path = tmp_path / "results.json"
+    save(path, estimates)
+    results = json.loads(path.read_text())
+    for name in ("rl", "nlex_sft"):
+        del results["prediction"][name]["stderr"]
+    path.write_text(json.dumps(results))
+    expected = (
+        r"2 of \d+ estimates are left out, since they lack stderr \(prediction.nlex"
+    )
+    with pytest.warns(UserWarning, match=expected):
+        found = load_estimates(path)
+    assert found == {
+        name: estimate
+        for name, estimate in estimates.items()
+        if name not in ("prediction.rl", "prediction.nlex_sft")
+    }

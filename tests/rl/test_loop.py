@@ -76,6 +76,18 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(whole, tmp_path, toy):
 
 
 @pytest.mark.long
+def test_a_run_one_batch_ahead_continues_with_the_batch_that_waited(tmp_path, toy):
+    """Stopped after 5 train steps: the batch of the next one is in the checkpoint."""
+    settings = {"staleness": Staleness(max_steps=1), "rollouts_per_step": 16}
+    train(tmp_path / "whole", toy, num_steps=7, **settings)
+    for num_steps in (5, 7):
+        train(tmp_path / "stopped", toy, num_steps=num_steps, **settings)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped", toy)
+    records = read_metrics(tmp_path / "stopped")
+    assert [r["staleness/steps"] for r in records] == [0, *[1] * 6]
+
+
+@pytest.mark.long
 def test_two_runs_of_20_steps_with_one_seed_are_equal_and_with_another_not(
     tmp_path, toy
 ):

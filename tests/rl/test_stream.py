@@ -1,15 +1,21 @@
 """Staleness: what is collected ahead, what is dropped, and by which params."""
 
+import dataclasses
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax.numpy as jnp
 import pytest
 
 from simex.core.errors import InfraError, UserError
 from simex.rl.collection import Collected, Cursor
-from simex.rl.stream import Staleness, open_stream
+from simex.rl.saved_run import Progress
+from simex.rl.stream import AsyncStream, Staleness, open_stream
 from simex.rl.watchdog import Watchdog
+from simex.train.state import TrainState
 from tests.rl.rollout_examples import MIXED
+
+STATE = TrainState(params={}, opt_state=(), step=jnp.zeros((), int))
 
 
 class Counting:
@@ -39,9 +45,12 @@ def take(stream, step):
     return stream.take(step, {"w": jnp.asarray(step)})
 
 
-def opened(collector, watchdog, **staleness):
+def opened(collector, watchdog, waiting=(), **staleness):
     return open_stream(
-        collector.collect, staleness=Staleness(**staleness), watchdog=watchdog
+        collector.collect,
+        staleness=Staleness(**staleness),
+        watchdog=watchdog,
+        waiting=waiting,
     )
 
 
@@ -88,6 +97,64 @@ def test_what_is_too_stale_is_dropped_and_counted(watchdog):
         taken = take(stream, 2)
     # Each batch has 1 group of 2 rollouts; all three waiting were of version 0.
     assert taken.num_dropped == 3 * 2 and taken.batch.version == 2
+
+
+def test_one_batch_ahead_is_of_the_params_of_the_step_before(watchdog):
+    """However late the thread begins: here only when newer params are there."""
+    collector, gate = Counting(), threading.Event()
+    collector.seen.append(None)
+    first = Collected(groups=(), cursor=Cursor(batch=1), version=0, secs=0.0)
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(gate.wait)
+        stream = AsyncStream(
+            collector.collect,
+            staleness=Staleness(max_steps=1),
+            watchdog=watchdog,
+            executor=executor,
+            waiting=[first],
+        )
+        assert take(stream, 0).batch is first
+        threading.Timer(0.2, gate.set).start()
+        assert take(stream, 1).batch.version == 0
+
+
+def test_what_waits_goes_into_a_checkpoint_and_comes_out_of_it(watchdog):
+    collector = Counting()
+    with opened(collector, watchdog, max_steps=1) as stream:
+        take(stream, 0)
+        held = stream.waiting()
+    assert [batch.cursor.batch for batch in held] == [2]  # waited for
+    again = Counting()
+    again.seen += [None, None]  # two batches were collected before
+    with opened(again, watchdog, max_steps=1, waiting=held) as stream:
+        taken = [take(stream, step).batch for step in (1, 2)]
+    assert [(b.cursor.batch, b.version) for b in taken] == [(2, 0), (3, 1)]
+
+
+def test_collecting_goes_on_behind_what_waits():
+    batches = [
+        Collected(groups=(), cursor=Cursor(batch=n), version=0, secs=0.0)
+        for n in (4, 5)
+    ]
+    progress = Progress(step=3, state=STATE, cursor=Cursor(batch=3), waiting=batches)
+    assert progress.next_cursor == Cursor(batch=5)
+    assert dataclasses.replace(progress, waiting=()).next_cursor == Cursor(batch=3)
+
+
+def test_a_wait_that_a_signal_ends_loses_no_batch(watchdog, monkeypatch):
+    collector = Counting()
+    with opened(collector, watchdog, max_steps=1) as stream:
+        collector.gate.clear()
+        monkeypatch.setattr(Future, "result", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            take(stream, 0)
+        monkeypatch.undo()
+        collector.gate.set()
+        assert [b.cursor.batch for b in stream.waiting()][:1] == [1]
+
+
+def _interrupted(self, timeout=None):
+    raise KeyboardInterrupt
 
 
 def test_a_failure_of_the_thread_reaches_the_trainer(watchdog):

@@ -130,6 +130,7 @@ def train(
     seed=0,
     rollouts_per_step=64,
     params=None,
+    held_out=None,
     **settings,
 ):
     """One run of the loop."""
@@ -152,6 +153,7 @@ def train(
         mesh=toy.mesh,
         params=toy.params if params is None else params,
         seed=seed,
+        held_out=held_out,
     )
 
 

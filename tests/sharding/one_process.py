@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import sys
+from typing import Any
 
 from simex.core.interrupts import Terminated
 from simex.models.config import ModelConfig
@@ -36,7 +37,8 @@ def main() -> None:
     configure_cpu_devices(NUM_DEVICES // others)
     join_processes()
     configure_compile_cache(folder.parent / "compiled")
-    {"sft": train_sft, "rl": train_rl}[job](folder, steps)
+    jobs = {"sft": train_sft, "rl": train_rl, "ahead": train_ahead}
+    jobs[job](folder, steps)
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -49,6 +51,7 @@ def train_sft(folder: pathlib.Path, steps: int) -> None:
     from simex.data.mixture import Mixture
     from simex.data.parts import share_of
     from simex.data.pipeline import make_batches
+    from simex.sft.held_out import pack_held_out
     from simex.sft.loop import SftConfig, run_sft
     from simex.sharding.mesh import MeshConfig, make_mesh
     from simex.sharding.processes import num_processes, process_number
@@ -63,11 +66,19 @@ def train_sft(folder: pathlib.Path, steps: int) -> None:
     run_sft(
         folder,
         Noted(batches, notes),
-        config=SftConfig(num_steps=steps, steps_between_saves=2, steps_between_logs=1),
+        config=SftConfig(
+            num_steps=steps,
+            steps_between_saves=2,
+            steps_between_logs=1,
+            keep_best="validation/loss",
+        ),
         model=MODEL,
         optimizer=OPTIMIZER,
         mesh=make_mesh(MeshConfig(fsdp=2, data=2)),
         key=key(0, "params"),
+        held_out=pack_held_out(
+            numbered_split({"held": 13}), batch_rows=8, steps_between=2
+        ),
     )
 
 
@@ -87,7 +98,14 @@ class Noted:
         return getattr(self._batches, name)
 
 
-def train_rl(folder: pathlib.Path, steps: int) -> None:
+def train_ahead(folder: pathlib.Path, steps: int) -> None:
+    """The same, one batch ahead."""
+    from simex.rl.stream import Staleness
+
+    train_rl(folder, steps, staleness=Staleness(max_steps=1))
+
+
+def train_rl(folder: pathlib.Path, steps: int, **settings: Any) -> None:
     """The toy lesson, with a judge."""
     from simex.sharding.processes import num_processes, process_number
     from tests.rl import toy
@@ -95,7 +113,7 @@ def train_rl(folder: pathlib.Path, steps: int) -> None:
     own = folder.parent / f"tokenizer_{process_number()}_of_{num_processes()}"
     own.mkdir(parents=True, exist_ok=True)
     lesson = toy.make_toy(own, num_devices=NUM_DEVICES)
-    toy.train(folder, lesson, num_steps=steps, rows=16)
+    toy.train(folder, lesson, num_steps=steps, rows=16, **settings)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def run_processes(num: int, job: str, folder: pathlib.Path, steps: int) -> None:
 
 def read_metric(folder: pathlib.Path, name: str) -> list[float]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)[name] for line in lines]
+    records = map(json.loads, lines)
+    return [record[name] for record in records if name in record]
 
 
 def read_seen(folder: pathlib.Path) -> list[list]:
@@ -100,6 +101,12 @@ def check_sft(folder: pathlib.Path, alone: pathlib.Path) -> None:
     np.testing.assert_allclose(
         read_metric(folder, "loss"), read_metric(alone, "loss"), rtol=1e-6
     )
+    for name in ("validation/loss", "validation/held/loss"):
+        measured = read_metric(folder, name)
+        assert len(measured) == 2  # after 2 and 4 train steps
+        np.testing.assert_allclose(measured, read_metric(alone, name), rtol=1e-6)
+    one, other = (Checkpoints(f / "checkpoints").best() for f in (folder, alone))
+    assert one is not None and other is not None and one.step == other.step
     assert_close(load_state(folder), load_state(alone))
 
 

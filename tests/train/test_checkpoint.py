@@ -132,7 +132,7 @@ def test_the_last_and_the_best_steps_are_kept(tmp_path) -> None:
     for step, score in ((1, 0.2), (2, 0.9), (3, 0.5)):
         checkpoints.save(step, {"extra": {}}, metrics={"score": score})
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == [2, 3]
-    assert checkpoints.best_step() == 2
+    assert checkpoints.best() == (2, 0.9)
     assert checkpoints.latest_step() == 3
 
 

@@ -1,5 +1,6 @@
 """A run that is stopped or killed, at any moment, ends with the same weights."""
 
+import json
 import pathlib
 import random
 import signal
@@ -13,7 +14,7 @@ import pytest
 from simex.train.checkpoint import Checkpoints
 
 NUM_KILLS = 20
-NUM_STEPS = {"sft": 60, "rl": 30}
+NUM_STEPS = {"sft": 60, "rl": 30, "ahead": 30}
 
 
 def start(job: str, folder: pathlib.Path) -> subprocess.Popen:
@@ -68,7 +69,7 @@ def load_arrays(job: str, folder: pathlib.Path) -> list[np.ndarray]:
 
     model, optimizer = one_process.MODEL, one_process.OPTIMIZER
     mesh = make_mesh(MeshConfig(fsdp=2))
-    if job == "rl":
+    if job != "sft":
         toy = make_toy(folder)
         model = toy.model
     abstract = abstract_train_state(model, make_optimizer(optimizer, mesh), mesh)
@@ -81,6 +82,16 @@ def load_arrays(job: str, folder: pathlib.Path) -> list[np.ndarray]:
 def assert_same(job: str, one: pathlib.Path, other: pathlib.Path) -> None:
     for a, b in zip(load_arrays(job, one), load_arrays(job, other), strict=True):
         np.testing.assert_array_equal(a, b)
+    assert read_measured(one) == read_measured(other)
+    ranks = [Checkpoints(folder / "checkpoints").best() for folder in (one, other)]
+    assert ranks[0] == ranks[1] and (ranks[0] is None) == (job != "sft")
+
+
+def read_measured(folder: pathlib.Path) -> list[tuple[int, float]]:
+    """Of the held-out examples, by train step."""
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    name = "validation/loss"
+    return [(line["step"], line[name]) for line in lines if name in line]
 
 
 @pytest.mark.slow
@@ -99,7 +110,7 @@ def test_sigterm_saves_the_step_that_was_done(whole) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("job", ["sft", "rl"])
+@pytest.mark.parametrize("job", ["sft", "rl", "ahead"])
 def test_kills_at_random_moments_change_nothing(job, whole) -> None:
     draw = random.Random(0)
     folder, num_kills, deadline = whole / f"killed_{job}", 0, time.time() + 1500

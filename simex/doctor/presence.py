@@ -1,0 +1,76 @@
+"""Whether what the stages of an experiment read is there, or will be when they run."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from simex.core.config import Stage
+from simex.core.setting_values import with_defaults
+from simex.jobs.pretrained import PretrainedDecoder
+from simex.jobs.setup import DecoderShape, Setup
+from simex.train.saved_params import split_choice
+
+# Settings that name a stage before, or a folder that it leaves; lists of such, too.
+STAGES = (
+    "checkpoint", "checkpoints", "dataset", "datasets", "explanations",
+    "functions_from", "init_from", "model", "problems", "solver", "verifier",
+)  # fmt: skip
+# Settings that name a file or folder outside the workdir, as (source, path) pairs too.
+FILES = ("data", "evaluation", "inputs", "source")
+
+
+def find_missing(stages: Sequence[Stage], workdir: pathlib.Path) -> list[str]:
+    """A sentence for everything that a stage reads and nobody makes before it."""
+    missing: list[str] = []
+    before: list[str] = []
+    for stage in stages:
+        settings = with_defaults(stage.job, stage.arguments)
+        for name in dict.fromkeys(_stages_read(settings)):
+            if not _will_be_there(name, before, workdir):
+                missing.append(
+                    f"{stage.name} reads {name}, which no stage before it makes and "
+                    f"which is not in {workdir}"
+                )
+        missing += [
+            f"{stage.name}.{setting} is {path}, which does not exist"
+            for setting, path in _files_read(settings)
+            if not pathlib.Path(path).exists()
+        ]
+        before.append(stage.name)
+    return missing
+
+
+def _will_be_there(name: str, before: Sequence[str], workdir: pathlib.Path) -> bool:
+    is_made = any(name == b or name.startswith(f"{b}/") for b in before)
+    return is_made or (workdir / name).exists()
+
+
+def _stages_read(settings: dict[str, Any]) -> Iterator[str]:
+    for setting in STAGES:
+        for name in _texts(settings.get(setting)):
+            yield split_choice(name)[0]
+    setup = settings.get("setup")
+    if isinstance(setup, Setup):
+        match setup.decoder:
+            case DecoderShape():
+                yield "train_tokenizer"
+            case PretrainedDecoder():
+                yield setup.decoder.stage
+
+
+def _files_read(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for setting in FILES:
+        value = settings.get(setting)
+        if isinstance(value, str):
+            yield setting, value
+        elif isinstance(value, list | tuple):
+            yield from ((setting, path) for _, path in value)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list | tuple):
+        return list(itertools.chain.from_iterable(map(_texts, value)))
+    return []

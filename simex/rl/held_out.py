@@ -1,0 +1,129 @@
+"""Rewards on items that are never trained on, while a policy is trained.
+
+Of all objectives together and of each: ``validation/reward``, ``validation/passed``,
+``validation/tokens`` (sampled, a rollout) and ``validation/lost_to_infra``. Every
+evaluation asks about the same items with the same random numbers, so that two of them
+differ by the params alone.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from simex.core.errors import UserError
+from simex.core.prng import host_rng
+from simex.rollouts.objective import Objective
+from simex.rollouts.policy import Policy
+from simex.rollouts.rollout import Group, has_passed
+from simex.sampling.methods import SamplingMethod
+from simex.train.best import PREFIX
+
+FIGURES = ("reward", "passed", "tokens", "lost_to_infra")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldOutItems:
+    """Items by objective, and how they are asked about."""
+
+    objectives: Sequence[tuple[Objective, Sequence[Any]]]
+    steps_between: int  # train steps; and after the last
+    method: SamplingMethod
+    seed: int
+
+    @staticmethod
+    def of(
+        found: Sequence[tuple[Objective, Sequence[Any], Sequence[Any]]],
+        *,
+        steps_between: int,
+        max_items: int,
+        samples: int,
+        temperature: float,
+        seed: int,
+    ) -> "HeldOutItems":
+        """From objectives, each with the items of training and those held out.
+
+        Raises:
+          UserError: an item is on both sides, or an objective has none held out.
+        """
+        for objective, trained, held in found:
+            _refuse_shared(objective.name, trained, held)
+        return HeldOutItems(
+            objectives=[
+                (with_group_size(objective, samples), list(held)[:max_items])
+                for objective, _, held in found
+                if objective.weight > 0
+            ],
+            steps_between=steps_between,
+            method=SamplingMethod(temperature=temperature),
+            seed=seed,
+        )
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of all that is measured."""
+        places = ["", *(f"{objective.name}/" for objective, _ in self.objectives)]
+        return [f"{PREFIX}{place}{name}" for place in places for name in FIGURES]
+
+    def is_due(self, done: int, last: int) -> bool:
+        """Whether to measure after `done` of `last` train steps."""
+        return done % self.steps_between == 0 or done == last
+
+    def measure(self, policy: Policy, pool: Any) -> dict[str, tuple[float, float]]:
+        """name -> (total, weight), as the policy is now."""
+        asking = dataclasses.replace(policy, method=self.method)
+        # Of another stream than any batch of training.
+        stream = int(host_rng(self.seed, "rl validation").integers(2**31))
+        groups = [
+            group
+            for number, (objective, items) in enumerate(self.objectives)
+            for group in objective.collect(
+                asking, items, pool=pool, seed_path=(stream, number)
+            )
+        ]
+        return summarise(groups)
+
+
+def with_group_size(objective: Objective, samples: int) -> Objective:
+    """The objective, asking so often about each item."""
+    changed: Any = objective
+    return dataclasses.replace(changed, group_size=samples)
+
+
+def summarise(groups: Sequence[Group]) -> dict[str, tuple[float, float]]:
+    """The figures; what was lost to faults of ours counts in `lost_to_infra` alone."""
+    metrics: dict[str, tuple[float, float]] = {}
+    for place in ["", *dict.fromkeys(group.objective for group in groups)]:
+        own = [group for group in groups if place in ("", group.objective)]
+        rollouts = [r for group in own for r in group.valid_rollouts]
+        asked = sum(len(group.rollouts) for group in own)
+        totals = {
+            "reward": sum(float(r.reward) for r in rollouts if r.reward is not None),
+            "passed": sum(has_passed(r) for r in rollouts),
+            "tokens": sum(r.num_tokens for r in rollouts),
+        }
+        prefix = f"{PREFIX}{place}/" if place else PREFIX
+        if rollouts:
+            for name, total in totals.items():
+                metrics[prefix + name] = (float(total), float(len(rollouts)))
+        lost = asked - len(rollouts)
+        metrics[f"{prefix}lost_to_infra"] = (float(lost), float(asked))
+    return metrics
+
+
+def _refuse_shared(name: str, trained: Sequence[Any], held: Sequence[Any]) -> None:
+    ids = {_id_of(item) for item in trained}
+    shared = sorted(_id_of(item) for item in held if _id_of(item) in ids)
+    if shared:
+        raise UserError(
+            f"Held-out items of the objective {name} must not be trained on; "
+            f"{len(shared)} are, {shared[0]!r} among them. Split the problems by id."
+        )
+    if not held:
+        raise UserError(
+            f"The objective {name} must have held-out items to be validated; it has "
+            "none. Make validation problems, or train without validation."
+        )
+
+
+def _id_of(item: Any) -> str:
+    return str(getattr(item, "id", item))

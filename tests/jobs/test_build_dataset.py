@@ -1,0 +1,103 @@
+"""What a dataset holds out, and that none of it is trained on."""
+
+import json
+
+import pytest
+
+from simex.core.errors import UserError
+from simex.data.builder import load_split
+from simex.data.records import Example
+from simex.jobs.build_dataset import build_dataset
+from simex.jobs.held_out import HeldOutExamples, first_of_each_task
+from simex.problems.problem import Problem, TestCase, Visibility
+from simex.problems.records import ProblemWithPrograms, to_record
+
+
+def explained(name, *, split, group):
+    return {
+        "id": name,
+        "split": split,
+        "group": group,
+        "role": "right",
+        "source": "print(1)",
+        "stdin": "",
+        "stdout": "1\n",
+        "thought": "It prints 1.",
+    }
+
+
+def problem(name, *, split, composition):
+    test = TestCase(stdin="", expected_stdout="1\n", visibility=Visibility.PUBLIC)
+    asked = Problem(
+        id=name,
+        statement="Print 1.",
+        checker="lines",
+        tests=(test,),
+        source="curriculum",
+        composition=composition,
+        split=split,
+    )
+    return to_record(
+        ProblemWithPrograms(
+            problem=asked, right_programs=("print(1)",), wrong_programs=()
+        )
+    )
+
+
+def write_lines(path, *records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    write_lines(
+        tmp_path / "write_explanations/explanations.jsonl",
+        explained("a", split="train", group="sum"),
+        explained("b", split="validation", group="max"),
+        explained("c", split="validation", group="sum"),  # as one that is trained on
+        explained("d", split="test", group="min"),
+    )
+    write_lines(
+        tmp_path / "make_problems/train.jsonl",
+        problem("p", split="train", composition="sum"),
+    )
+    return tmp_path
+
+
+def test_a_validation_split_shares_no_group_with_training(workdir):
+    write_lines(
+        workdir / "make_problems/validation.jsonl",
+        problem("q", split="validation", composition="max"),
+        problem("r", split="validation", composition="sum"),
+    )
+    build_dataset(workdir, workdir / "build_dataset")
+    for variant in ("nlex", "direct"):
+        folder = workdir / "build_dataset" / variant
+        assert {e.id for e in load_split(folder, "train")} == {
+            "a/predict",
+            "p/solve",
+        }
+        assert {e.id for e in load_split(folder, "validation")} == {
+            "b/predict",
+            "q/solve",
+        }
+
+
+def test_without_anything_held_out_there_is_no_such_split(workdir):
+    path = workdir / "write_explanations/explanations.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    build_dataset(workdir, workdir / "build_dataset")
+    folder = workdir / "build_dataset" / "nlex"
+    with pytest.raises(UserError, match="must have a split 'validation'; it has train"):
+        HeldOutExamples().load(folder, None, seq_len=8, batch_rows=8)
+
+
+def test_the_first_examples_of_each_task_are_looked_at():
+    examples = [
+        Example(id=f"{t}{i}", task=t, prompt="", target="x", group="g", source="s")
+        for i in range(3)
+        for t in ("explain", "solve")
+    ]
+    found = [e.id for e in first_of_each_task(examples, 2)]
+    assert found == ["explain0", "solve0", "explain1", "solve1"]
