@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from simex.models.cache import (
     Cache,
@@ -42,7 +42,7 @@ from simex.sharding.decode import keep_own, own_part
 from simex.sharding.mesh import (
     DECODE_AXES,
     DECODE_RULES,
-    decode_sharding,
+    cache_sharding,
     make_shardings,
 )
 
@@ -78,6 +78,8 @@ class Programs:
             None if own is mesh else make_shardings(boxed, own, rules=DECODE_RULES)
         )
         mesh = own
+        caches = cache_sharding(mesh, config.num_kv_heads)
+        chunks = NamedSharding(mesh, PartitionSpec(None, DECODE_AXES))
         shard = functools.partial(
             jax.shard_map,
             mesh=mesh,
@@ -91,10 +93,12 @@ class Programs:
                 out_specs=row,
             ),
             "prefill",
+            out_shardings=caches,
         )
         self.insert: Callable[..., Cache] = _watched(
             shard(_insert, in_specs=(row, row, row, row), out_specs=row),
             "insertion of prompts",
+            out_shardings=caches,
             donate_argnums=0,
         )
         self._resize = _watched(
@@ -104,6 +108,7 @@ class Programs:
                 out_specs=row,
             )(cache, slots_B),
             "resizing of a cache",
+            out_shardings=caches,
             static_argnums=2,
         )
         self._make_cache = _watched(
@@ -112,7 +117,7 @@ class Programs:
             ),
             "making of a cache",
             static_argnums=(0, 1),
-            out_shardings=decode_sharding(mesh),
+            out_shardings=caches,
         )
         self.decode_chunk: Callable[..., tuple[Cache, Chunk]] = _watched(
             shard(
@@ -123,6 +128,7 @@ class Programs:
                 out_specs=(row, PartitionSpec(None, DECODE_AXES)),
             ),
             "decoding of a chunk",
+            out_shardings=(caches, chunks),
             donate_argnums=1,
         )
 

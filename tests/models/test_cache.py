@@ -41,7 +41,9 @@ def expected(target: Cache, source: Cache, num_spans: int) -> Cache:
         for i in range(num_spans):
             row, at = int(SOURCES[0][i]), int(SOURCES[1][i])
             to_row, to_at = int(TARGETS[0][i]), int(TARGETS[1][i])
-            k[to_row, :, :, to_at : to_at + SPAN] = come.k_BKHS[row, ..., at : at + SPAN]
+            k[to_row, :, :, to_at : to_at + SPAN] = come.k_BKHS[
+                row, ..., at : at + SPAN
+            ]
             v[to_row, :, to_at : to_at + SPAN] = come.v_BKSH[row, :, at : at + SPAN]
         copied.append(LayerCache(jnp.array(k), jnp.array(v)))
     return tuple(copied)

@@ -10,10 +10,14 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from simex.core.errors import UserError
+from simex.models.config import ModelConfig
+from simex.sampling.programs import make_programs
+from simex.sharding import mesh as meshes
 from simex.sharding.cpu import configure_cpu_devices
 from simex.sharding.mesh import (
     DECODE_RULES,
     MeshConfig,
+    cache_sharding,
     make_mesh,
     make_shardings,
     num_batch_shards,
@@ -81,3 +85,45 @@ def test_cpu_devices_are_made_before_jax_starts_and_not_after() -> None:
 def test_no_devices_at_all_are_refused() -> None:
     with pytest.raises(UserError, match="at least 1"):
         configure_cpu_devices(0)
+
+
+class FakeDevice:
+    """A device of some process."""
+
+    def __init__(self, process_index: int, number: int):
+        self.process_index, self.id = process_index, number
+
+
+def test_devices_that_decode_together_come_from_one_process() -> None:
+    # Two outer places of 2 x 2 devices, in which two processes alternate.
+    owners = [[0, 1, 0, 1], [3, 2, 2, 3]]
+    devices = np.empty((2, 1, 2, 2), object)
+    devices.flat[:] = [
+        FakeDevice(owner, 4 * place + i)
+        for place, row in enumerate(owners)
+        for i, owner in enumerate(row)
+    ]
+    ordered = meshes._in_order_of_processes(devices)
+    assert ordered.shape == devices.shape
+    assert [d.process_index for d in ordered.flat] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [d.id for d in ordered.flat] == [0, 2, 1, 3, 5, 6, 4, 7]
+
+
+@pytest.mark.parametrize(("kv_heads", "of_a_device"), [(4, 2), (3, 3)])
+def test_a_cache_is_divided_over_tensor_where_kv_heads_divide(
+    kv_heads, of_a_device
+) -> None:
+    mesh = make_mesh(MeshConfig(tensor=2))
+    spec = cache_sharding(mesh, kv_heads).spec
+    assert (len(spec) == 2 and spec[1] == "tensor") is (of_a_device < kv_heads)
+    config = ModelConfig(
+        vocab_size=8, d_model=8, num_layers=1, num_query_heads=kv_heads,
+        num_kv_heads=kv_heads, head_dim=4, d_ff=8, max_positions=8,
+    )  # fmt: skip
+    programs = make_programs(
+        config, mesh, chunk_steps=2, stop_ids=(), cache_dtype="float32"
+    )
+    (layer,) = programs.make_cache(8, 8)  # eight rows over four pairs of devices
+    assert layer.v_BKSH.sharding.shard_shape((8, kv_heads, 8, 4)) == (
+        2, of_a_device, 8, 4,
+    )  # fmt: skip
