@@ -222,6 +222,9 @@ class SamplingRun:
 
 
 def _bucket(number: int) -> int:
-    """The next power of two or one and a half of one, at least `_MIN_ROWS`."""
+    """Rows rounded up to few sizes: 8, 12, 16, 24, 32, and from there in quarters of a
+    power of two (40, 48, 56, 64, 80, ...). Each size compiles once.
+    """
     power = 1 << max(0, number - 1).bit_length()
-    return max(_MIN_ROWS, power * 3 // 4 if number <= power * 3 // 4 else power)
+    step = power // 8 if power > 32 else power // 4
+    return max(_MIN_ROWS, -(-number // step) * step if step else number)

@@ -39,7 +39,7 @@ def kept(ids: np.ndarray) -> int:
 
 
 def make_simex(**settings: Any) -> Round:
-    """The sampler of this repository, on one device a core."""
+    """The sampler of this repository; both cores share every row (SamplerShape.tensor)."""
     from simex.sharding.cpu import configure_cpu_devices, keep_freed_memory
 
     keep_freed_memory()
@@ -49,13 +49,13 @@ def make_simex(**settings: Any) -> Round:
     from simex.sampling.sampler import Sampler
     from simex.sampling.samples import SampleRequest
     from simex.sharding.compiles import num_compiles
-    from simex.sharding.mesh import make_mesh
+    from simex.sharding.mesh import make_decode_mesh, make_mesh
     from tests.benchmarks.decoder import CONFIG, make_params
 
     defaults = {"num_slots": NUM_PROMPTS * GROUP, "max_prompt_len": PROMPT_LEN}
     sampler = Sampler(
         CONFIG,
-        make_mesh(),
+        make_decode_mesh(make_mesh(), tensor=NUM_CORES),
         max_total_len=PROMPT_LEN + MAX_NEW,
         stop_ids=STOP_IDS,
         **(defaults | settings),
