@@ -39,7 +39,7 @@ CACHE = str(pathlib.Path(tempfile.gettempdir()) / "simex-benchmarks")
 ROWS, ROW_LEN = 8, 512  # of a micro-batch of simex
 TRL_BATCHES = (64, 8)  # completions of a backward pass
 WARM_UP = 14  # steps of simex: sizes of a batch depend on lengths, each compiles once
-TRL_WARM_UP = 4  # at most: it has one size
+TRL_WARM_UP = 2  # at most: it has one size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,10 +156,11 @@ def _make_policy(model: Any, mesh: Any, size: Size) -> Any:
     from simex.rollouts.policy import Policy
     from simex.sampling.methods import SamplingMethod
     from simex.sampling.sampler import Sampler
+    from simex.sharding.mesh import make_decode_mesh
 
     sampler = Sampler(
         model,
-        mesh,
+        make_decode_mesh(mesh, tensor=mesh.size),  # both cores share every row
         num_slots=size.num_rollouts,
         max_prompt_len=PROMPT_LEN,
         max_total_len=PROMPT_LEN + size.max_new,

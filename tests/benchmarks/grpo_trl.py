@@ -74,8 +74,10 @@ def _make_trl_trainer(
 
     model = load_torch(pathlib.Path(folder), num_threads=NUM_CORES)
     model.generation_config.eos_token_id = list(END_IDS)
+    # Special tokens have names of their own: "0" would be found inside of "1024", too.
+    names = {Ids.pad_id: "<pad>", Ids.end_id: "<end>"}
     words = tokenizers.models.WordLevel(
-        {str(i): i for i in range(2048)}, str(Ids.pad_id)
+        {names.get(i, str(i)): i for i in range(Ids.vocab_size)}, names[Ids.pad_id]
     )
     tokenizer = tokenizers.Tokenizer(words)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
@@ -108,8 +110,8 @@ def _make_trl_trainer(
         ),
         processing_class=transformers.PreTrainedTokenizerFast(
             tokenizer_object=tokenizer,
-            pad_token=str(Ids.pad_id),
-            eos_token=str(Ids.end_id),
+            pad_token=names[Ids.pad_id],
+            eos_token=names[Ids.end_id],
             padding_side="left",
         ),
         callbacks=[pace],
