@@ -59,3 +59,22 @@ def test_a_cache_differs_only_where_spans_were_copied(copy, num_spans):
     wanted = expected(target, source, num_spans)
     for got, want in zip(jax.tree.leaves(copied), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("platform", "has", "has_not"),
+    [("cuda", "stablehlo.scatter", "stablehlo.while"),
+     ("cpu", "stablehlo.while", "stablehlo.scatter")],
+)  # fmt: skip
+def test_a_gpu_copies_in_one_scatter_and_a_cpu_in_turn(platform, has, has_not):
+    target, source = make(0, rows=5, positions=12), make(1, rows=2, positions=8)
+
+    def copy(target: Cache, source: Cache) -> Cache:
+        return caches.copy_spans(
+            target, source, SPAN, num_spans=4, sources=SOURCES, targets=TARGETS
+        )
+
+    lowered = jax.jit(copy).trace(target, source).lower(lowering_platforms=(platform,))
+    text = lowered.as_text()
+    assert has in text
+    assert has_not not in text
