@@ -18,9 +18,9 @@ from simex.rl.trainer import make_loss_fn, make_trainer
 from simex.sampling.rows import idle_rows
 from simex.sampling.sampler import Sampler
 from simex.sft.step import make_sft_step
+from simex.sharding.decode import decode_sharding
 from simex.sharding.mesh import (
     batch_sharding,
-    decode_sharding,
     make_decode_mesh,
     num_decode_shards,
     replicated,

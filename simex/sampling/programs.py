@@ -38,11 +38,10 @@ from simex.sampling.methods import choose_tokens
 from simex.sampling.rows import Chunk, Rows
 from simex.sharding.activations import placed
 from simex.sharding.compiles import unwatched, watch_compiles
-from simex.sharding.decode import keep_own, own_part
+from simex.sharding.decode import cache_sharding, keep_own, own_part
 from simex.sharding.mesh import (
     DECODE_AXES,
     DECODE_RULES,
-    cache_sharding,
     make_shardings,
 )
 

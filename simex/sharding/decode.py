@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from simex.core.errors import UserError
-from simex.sharding.mesh import MESH_AXES
+from simex.sharding.mesh import DECODE_AXES, MESH_AXES
 
 
 def own_part(mesh: Mesh) -> Mesh:
@@ -35,6 +35,18 @@ def own_part(mesh: Mesh) -> Mesh:
     sizes |= {"data": len(own), "tensor": mesh.shape["tensor"]}
     axis_types = (AxisType.Auto,) * len(MESH_AXES)
     return Mesh(own.reshape(tuple(sizes.values())), MESH_AXES, axis_types=axis_types)
+
+
+def decode_sharding(mesh: Mesh) -> NamedSharding:
+    """Of what decoding keeps: rows over all axes but `tensor`."""
+    return NamedSharding(mesh, PartitionSpec(DECODE_AXES))
+
+
+def cache_sharding(mesh: Mesh, num_kv_heads: int) -> NamedSharding:
+    """Of keys and values [B, K, ...]: also the heads are divided, where they divide."""
+    tensor = mesh.shape["tensor"]
+    heads = "tensor" if tensor > 1 and num_kv_heads % tensor == 0 else None
+    return NamedSharding(mesh, PartitionSpec(DECODE_AXES, *([heads] if heads else [])))
 
 
 def keep_own(tree: Any, shardings: Any) -> Any:

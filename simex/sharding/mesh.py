@@ -175,18 +175,6 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES, "sequence"))
 
 
-def decode_sharding(mesh: Mesh) -> NamedSharding:
-    """Of what decoding keeps: rows over all axes but `tensor`."""
-    return NamedSharding(mesh, PartitionSpec(DECODE_AXES))
-
-
-def cache_sharding(mesh: Mesh, num_kv_heads: int) -> NamedSharding:
-    """Of keys and values [B, K, ...]: also the heads are divided, where they divide."""
-    tensor = mesh.shape["tensor"]
-    heads = "tensor" if tensor > 1 and num_kv_heads % tensor == 0 else None
-    return NamedSharding(mesh, PartitionSpec(DECODE_AXES, *([heads] if heads else [])))
-
-
 def num_batch_shards(mesh: Mesh) -> int:
     """Into how many parts the rows of a train batch are divided."""
     return math.prod(mesh.shape[axis] for axis in BATCH_AXES)

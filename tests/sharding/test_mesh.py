@@ -14,10 +14,10 @@ from simex.models.config import ModelConfig
 from simex.sampling.programs import make_programs
 from simex.sharding import mesh as meshes
 from simex.sharding.cpu import configure_cpu_devices
+from simex.sharding.decode import cache_sharding
 from simex.sharding.mesh import (
     DECODE_RULES,
     MeshConfig,
-    cache_sharding,
     make_mesh,
     make_shardings,
     num_batch_shards,
