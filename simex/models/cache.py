@@ -27,6 +27,7 @@ class LayerCache(NamedTuple):
 
 
 Cache = tuple[LayerCache, ...]  # one entry a layer
+Place = tuple[jax.Array, jax.Array]  # rows and first positions, int32
 
 
 def make_cache(
@@ -97,8 +98,8 @@ def copy_spans(
     span: int,
     *,
     num_spans: int | jax.Array,
-    sources: tuple[jax.Array, jax.Array],
-    targets: tuple[jax.Array, jax.Array],
+    sources: Place,
+    targets: Place,
 ) -> Cache:
     """Copies the first `num_spans` of a list of spans of positions between caches.
 
@@ -107,7 +108,7 @@ def copy_spans(
         source: is read.
         span: how many positions each copy moves.
         num_spans: may be traced, so that one program serves any number.
-        sources: rows and first positions in `source`, two int32 arrays.
+        sources: rows and first positions in `source`.
         targets: rows and first positions in `target`.
     """
     return jax.lax.platform_dependent(
@@ -119,9 +120,6 @@ def copy_spans(
         cuda=functools.partial(_copy_together, span),
         default=functools.partial(_copy_in_turn, span),
     )
-
-
-Place = tuple[jax.Array, jax.Array]  # rows and first positions, int32
 
 
 def _copy_in_turn(
