@@ -83,10 +83,16 @@ def run_tiny_step(stage: Stage) -> dict[str, float]:
         rows=shards,
         temperature=temperature,
         reference_params=params,
+        share_prompts=given.get("share_prompts", True),
     )
     state = make_train_state(model, tx, mesh, key=key(0, "doctor"), params=params)
     values = check_first_step(trainer, state, groups, step=0)
-    probe = make_probe(groups, rows=shards, seq_len=model.max_positions)
+    probe = make_probe(
+        groups,
+        rows=shards,
+        seq_len=model.max_positions,
+        share_prompts=trainer.shares_prompts,
+    )
     if probe is None:
         raise UserError("The sampler must sample something; it returned nothing.")
     trainer.update(state, [probe[0]], denominator=1.0)

@@ -79,6 +79,7 @@ def train_rl(
     changes: Mapping[str, str | int | float] | None = None,
     max_staleness: int = 0,
     rows: int = 32,
+    share_prompts: bool = True,
     steps_between_saves: int = 5,
     max_lost_share: float = 0.2,
     answer_deadline_secs: float = 600.0,
@@ -111,6 +112,8 @@ def train_rl(
         sampling and judging go on while the policy is updated. 0 is on-policy; it
         and 1 repeat themselves bit for bit, more depends on how fast things go.
       rows: of a micro-batch, on all devices.
+      share_prompts: an update computes a prompt once for the samples of a row that
+        answer it. Only on CPUs and GPUs, and not with windows or dynamic RoPE.
       steps_between_saves: how much work an interruption may cost.
       max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
         in a row stop the run.
@@ -153,6 +156,7 @@ def train_rl(
                     else None
                 ),
                 rows=rows,
+                share_prompts=share_prompts,
                 steps_between_saves=steps_between_saves,
                 keep_best=validation.keep_best if validation else "",
                 max_lost_share=max_lost_share,

@@ -1,8 +1,9 @@
 """Grouped-query attention over packed rows, and over a cache.
 
 Both functions answer the same question for queries [B, T, N, H]; query head n reads
-kv head n // (N / K), and a layer with a window the last positions only. Scores and the softmax are float32. They differ only in where keys
-come from, so the decoder takes one of them as an argument and is otherwise the same.
+kv head n // (N / K), and a layer with a window the last positions only. Scores and the
+softmax are float32. They differ only in where keys come from, so the decoder takes one
+of them as an argument and is otherwise the same.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from simex.models.config import ModelConfig
 from simex.models.kernels import RowPart, blocked_softmax
 from simex.models.matmul import precision_of
 from simex.models.parallel_attention import attend_on_mesh
+from simex.models.segments import Segments
 from simex.models.softmax_attention import Window
 from simex.sharding.activations import current_mesh
 
@@ -27,8 +29,8 @@ Attend = Callable[
 _MASKED = -1e30  # finite: a row of padding then softmaxes to numbers, not to NaN
 
 
-def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
-    """Each position sees itself and earlier positions of its own segment.
+def packed_attention(config: ModelConfig, segments: Segments) -> Attend:
+    """Each position sees itself and what came before it in its segment and prefix.
 
     Remembers the keys and values of the whole row. Padding (segment 0) sees padding;
     its outputs mean nothing.
@@ -49,14 +51,14 @@ def packed_attention(config: ModelConfig, segment_ids_BT: jax.Array) -> Attend:
                 q_BTNH,
                 k_BTKH,
                 v_BTKH,
-                segment_ids_BT,
-                segment_ids_BT,
+                segments,
+                segments,
                 RowPart(),
                 window,
             )
         else:
             out_BTNH = attend_on_mesh(
-                config, mesh, q_BTNH, k_BTKH, v_BTKH, segment_ids_BT, window
+                config, mesh, q_BTNH, k_BTKH, v_BTKH, segments, window
             )
         return out_BTNH, from_projections(k_BTKH, v_BTKH)
 

@@ -2,8 +2,8 @@
 
 A kernel is given queries [B, T, N, H] that are part number `part` of `num_parts` equal
 parts of a row, and the keys and values [B, S, K, H] of the whole row (S = T num_parts),
-with the segments of both. Position t of a row sees s <= t of its own segment, and with
-a window only s > t - window. It returns [B, T, N, H] in float32.
+with the segments of both. Position t of a row sees s <= t of its own segment and its
+prefix, and with a window only s > t - window. It returns [B, T, N, H] in float32.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from simex.models.config import ModelConfig
 from simex.models.matmul import precision_of
+from simex.models.segments import Segments
 from simex.models.softmax_attention import Window, causal_attention
 from simex.models.splash import splash_attention
 
@@ -27,7 +28,7 @@ class RowPart:
 
 
 Kernel = Callable[..., jax.Array]
-"""(config, q_BTNH, k_BSKH, v_BSKH, segments_BT, segments_BS, RowPart, window)"""
+"""(config, q_BTNH, k_BSKH, v_BSKH, queries, keys, RowPart, window)"""
 
 
 def blocked_softmax(
@@ -35,8 +36,8 @@ def blocked_softmax(
     q_BTNH: jax.Array,
     k_BSKH: jax.Array,
     v_BSKH: jax.Array,
-    segments_BT: jax.Array,
-    segments_BS: jax.Array,
+    queries: Segments,
+    keys: Segments,
     where: RowPart,
     window: Window,
 ) -> jax.Array:
@@ -48,14 +49,14 @@ def blocked_softmax(
     B, T, N, H = q_BTNH.shape
     K, first = k_BSKH.shape[2], where.part * T
     if where.num_parts > 1:
-        whole = jnp.zeros((B, segments_BS.shape[1], N, H), q_BTNH.dtype)
+        whole = jnp.zeros((B, k_BSKH.shape[1], N, H), q_BTNH.dtype)
         q_BTNH = jax.lax.dynamic_update_slice_in_dim(whole, q_BTNH, first, axis=1)
     grouped = q_BTNH.reshape(B, -1, K, N // K, H) * H**-0.5
     out_BKGSH = causal_attention(
         grouped.transpose(0, 2, 3, 1, 4),
         k_BSKH.transpose(0, 2, 1, 3),
         v_BSKH.transpose(0, 2, 1, 3),
-        segments_BS,
+        keys,
         config.compute_dtype,
         window,
     )
@@ -70,14 +71,14 @@ def fused_on_gpu(
     q_BTNH: jax.Array,
     k_BSKH: jax.Array,
     v_BSKH: jax.Array,
-    segments_BT: jax.Array,
-    segments_BS: jax.Array,
+    queries: Segments,
+    keys: Segments,
     where: RowPart,
     window: Window,
 ) -> jax.Array:
     """cuDNN's flash attention, which takes bfloat16 only; XLA's own for float32."""
-    T, S = segments_BT.shape[1], segments_BS.shape[1]
-    seen_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
+    T, S = q_BTNH.shape[1], k_BSKH.shape[1]
+    seen_BTS = queries.sees(keys)
     is_whole = where.num_parts == 1 and window is None
     if not is_whole:
         queries_T1 = where.part * T + jnp.arange(T)[:, None]
@@ -102,23 +103,26 @@ def splash_on_tpu(
     q_BTNH: jax.Array,
     k_BSKH: jax.Array,
     v_BSKH: jax.Array,
-    segments_BT: jax.Array,
-    segments_BS: jax.Array,
+    queries: Segments,
+    keys: Segments,
     where: RowPart,
     window: Window,
 ) -> jax.Array:
-    """The Pallas kernel for rows that it can divide into blocks, else as on a CPU."""
-    if segments_BT.shape[1] % 128:
+    """The Pallas kernel for rows that it can divide into blocks, else as on a CPU.
+
+    It knows no prefixes: `rl.batch` shares none on a TPU.
+    """
+    if q_BTNH.shape[1] % 128 or queries.prefix_BT is not None:
         return blocked_softmax(
-            config, q_BTNH, k_BSKH, v_BSKH, segments_BT, segments_BS, where, window
+            config, q_BTNH, k_BSKH, v_BSKH, queries, keys, where, window
         )
     dtype = jnp.dtype(config.compute_dtype)
     return splash_attention(
         (q_BTNH * q_BTNH.shape[-1] ** -0.5).astype(dtype),
         k_BSKH.astype(dtype),
         v_BSKH.astype(dtype),
-        segments_BT,
-        segments_BS,
+        queries.own_BT,
+        keys.own_BT,
         part=where.part,
         num_parts=where.num_parts,
         window=window,

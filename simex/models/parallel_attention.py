@@ -12,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from simex.models.config import ModelConfig
 from simex.models.kernels import KERNELS, RowPart
+from simex.models.segments import Segments
 from simex.models.softmax_attention import Window
 from simex.sharding.activations import free_axes, without_axes
 from simex.sharding.mesh import BATCH_AXES, platform_of
@@ -23,7 +24,7 @@ def attend_on_mesh(
     q_BTNH: jax.Array,
     k_BTKH: jax.Array,
     v_BTKH: jax.Array,
-    segment_ids_BT: jax.Array,
+    segments: Segments,
     window: Window,
 ) -> jax.Array:
     """`models.kernels` for the mesh's platform: [B, T, N, H], float32."""
@@ -34,22 +35,22 @@ def attend_on_mesh(
     divides_rows = "sequence" in free and mesh.shape["sequence"] > 1
 
     def attend(
-        q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array, window: Window
+        q: jax.Array, k: jax.Array, v: jax.Array, own: Segments, window: Window
     ) -> jax.Array:
         if not divides_rows:
-            return kernel(config, q, k, v, segments, segments, RowPart(), window)
+            return kernel(config, q, k, v, own, own, RowPart(), window)
         where = RowPart(
             part=jax.lax.axis_index("sequence"), num_parts=mesh.shape["sequence"]
         )
         k, v = (x.astype(config.compute_dtype) for x in (k, v))
-        k, v, whole = (
-            jax.lax.all_gather(x, "sequence", axis=1, tiled=True)
-            for x in (k, v, segments)
+        k, v, whole = jax.tree.map(
+            lambda x: jax.lax.all_gather(x, "sequence", axis=1, tiled=True),
+            (k, v, own),
         )
-        return kernel(config, q, k, v, segments, whole, where, window)
+        return kernel(config, q, k, v, own, whole, where, window)
 
     if not free:
-        return attend(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT, window)
+        return attend(q_BTNH, k_BTKH, v_BTKH, segments, window)
     heads_spec = without_axes(PartitionSpec(BATCH_AXES, "sequence", heads, None), free)
     rows_spec = without_axes(PartitionSpec(BATCH_AXES, "sequence"), free)
     is_nested = len(free) < len(mesh.axis_names)
@@ -60,7 +61,7 @@ def attend_on_mesh(
         out_specs=heads_spec,
         axis_names=free,
         check_vma=False,  # kernels do not say over which axes their outputs vary
-    )(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT, window)
+    )(q_BTNH, k_BTKH, v_BTKH, segments, window)
 
 
 def _divide_heads(

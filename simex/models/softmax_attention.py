@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from simex.models.matmul import precision_of
+from simex.models.segments import Segments
 
 BLOCK = 128  # queries; a row of T positions computes (1 + BLOCK/T)/2 of its matrix
 _MASKED = -1e30  # finite: a row that sees nothing softmaxes to numbers, not to NaN
@@ -29,31 +30,31 @@ def causal_attention(
     q_BKGTH: jax.Array,
     k_BKTH: jax.Array,
     v_BKTH: jax.Array,
-    segments_BT: jax.Array,
+    segments: Segments,
     dtype: str,
     window: Window = None,
 ) -> jax.Array:
-    """softmax(q k') v, where t sees s <= t of its own segment.
+    """softmax(q k') v, where t sees s <= t of its own segment and prefix.
 
     Args:
         q_BKGTH: queries, already scaled; G query heads share a kv head.
         k_BKTH: keys.
         v_BKTH: values.
-        segments_BT: int32.
+        segments: of all positions.
         dtype: of the inputs of products; sums and the softmax are float32.
         window: t sees only s > t - window; an int or an int32 scalar. None: all.
 
     Returns:
         [B, K, G, T, H], float32.
     """
-    return _forward(q_BKGTH, k_BKTH, v_BKTH, segments_BT, dtype, window)[0]
+    return _forward(q_BKGTH, k_BKTH, v_BKTH, segments, dtype, window)[0]
 
 
 def _forward(
     q: jax.Array,
     k: jax.Array,
     v: jax.Array,
-    segments: jax.Array,
+    segments: Segments,
     dtype: str,
     window: Window = None,
 ) -> tuple[jax.Array, tuple[Any, ...]]:
@@ -102,7 +103,7 @@ def _blocks(T: int) -> list[tuple[int, int]]:
 def _scores(
     q: jax.Array,
     k: jax.Array,
-    segments: jax.Array,
+    segments: Segments,
     block: tuple[int, int],
     dtype: str,
     window: Window,
@@ -110,13 +111,13 @@ def _scores(
     """Masked scores of queries start..stop with keys 0..stop: [B, K, G, t, s]."""
     start, stop = block
     scores = _dot("bkgth,bksh->bkgts", q[:, :, :, start:stop], k[:, :, :stop], dtype)
-    same_Bts = segments[:, start:stop, None] == segments[:, None, :stop]
+    seen_Bts = segments.part(start, stop).sees(segments.part(0, stop))
     queries_1t1 = jnp.arange(start, stop)[None, :, None]
     keys_11s = jnp.arange(stop)[None, None]
     causal_1ts = queries_1t1 >= keys_11s
     if window is not None:
         causal_1ts &= queries_1t1 - keys_11s < window
-    return jnp.where((same_Bts & causal_1ts)[:, None, None], scores, _MASKED)
+    return jnp.where((seen_Bts & causal_1ts)[:, None, None], scores, _MASKED)
 
 
 def _dot(equation: str, left: jax.Array, right: jax.Array, dtype: str) -> jax.Array:

@@ -22,6 +22,7 @@ from simex.models.embedding import embed
 from simex.models.layers import RESIDUAL, Block, Projection, RMSNorm
 from simex.models.matmul import matmul
 from simex.models.rope import rope_angles
+from simex.models.segments import Segments
 from simex.models.softmax_attention import Window
 from simex.sharding.activations import constrain
 
@@ -147,7 +148,7 @@ def init_params(config: ModelConfig, key: jax.Array, *, boxed: bool = False) -> 
         key,
         tokens,
         _angles(config, tokens, tokens),
-        packed_attention(config, tokens),
+        packed_attention(config, Segments(tokens)),
         method=Decoder.hidden_and_logits,
     )
     params = variables["params"]
@@ -161,12 +162,37 @@ def forward(
     tokens_BT: jax.Array,
     segment_ids_BT: jax.Array,
     positions_BT: jax.Array,
+    prefix_ids_BT: jax.Array | None = None,
 ) -> jax.Array:
-    """Packed rows -> hidden [B, T, D]; a position sees its own segment's past only."""
-    attend = packed_attention(config, segment_ids_BT)
+    """Packed rows -> hidden [B, T, D]; a position sees its own segment's past only.
+
+    With `prefix_ids_BT` also the segment of that id, which must lie before its own:
+    several sequences go on from one beginning.
+
+    Raises:
+        ValueError: there are prefixes, and a layer could not heed them
+            (`can_share_prefixes`).
+    """
+    if prefix_ids_BT is not None and not can_share_prefixes(config, "cpu"):
+        raise ValueError(
+            "Sequences must not share their beginnings in a model with windows or a "
+            "dynamic RoPE scaling: see can_share_prefixes. Pack them apart."
+        )
+    attend = packed_attention(config, Segments(segment_ids_BT, prefix_ids_BT))
     lengths_BT = _segment_lengths(config, segment_ids_BT, positions_BT)
     angles = _angles(config, positions_BT, lengths_BT)
     return _apply(config, params, tokens_BT, angles, attend)[0]
+
+
+def can_share_prefixes(config: ModelConfig, platform: str) -> bool:
+    """Whether `forward` takes prefixes, and is better off with them.
+
+    A window counts positions of the row, the dynamic scaling of RoPE reads the length
+    of the one sequence that a position belongs to, and the kernel for TPUs knows no
+    segments but a position's own.
+    """
+    is_fixed = config.rope_scaling.kind != "dynamic" and not any(config.windows)
+    return is_fixed and platform != "tpu"
 
 
 def prefill(
@@ -178,7 +204,7 @@ def prefill(
     positions_BT: jax.Array,
 ) -> Cache:
     """Packed rows -> keys and values of every position, in the packed layout."""
-    attend = packed_attention(config, segment_ids_BT)
+    attend = packed_attention(config, Segments(segment_ids_BT))
     lengths_BT = _segment_lengths(config, segment_ids_BT, positions_BT)
     angles = _angles(config, positions_BT, lengths_BT)
     return _apply(config, params, tokens_BT, angles, attend)[1]

@@ -23,7 +23,7 @@ class WeighedTurn:
 
 
 def make_micro_batches(
-    chosen: Sequence[Chosen], *, rows: int, seq_len: int
+    chosen: Sequence[Chosen], *, rows: int, seq_len: int, share_prompts: bool = False
 ) -> tuple[MicroBatch, ...]:
     """Packs every turn of every chosen rollout, with the advantage of each token.
 
@@ -31,10 +31,12 @@ def make_micro_batches(
       chosen: of one train step.
       rows: of a micro-batch.
       seq_len: T; a turn that is longer is refused, never cut.
+      share_prompts: a prompt is in a row once for all turns there that answer it.
 
     Returns:
       Micro-batches of one shape. Each is a dict of [rows, T]: tokens, segment_ids,
-      positions, loss_mask, advantages, weights, sampler_logprobs.
+      positions, loss_mask, advantages, weights, sampler_logprobs, and prefix_ids
+      where prompts are shared.
     """
     turns = [
         WeighedTurn(
@@ -48,11 +50,11 @@ def make_micro_batches(
         )
         if turn.is_trained
     ]
-    return pack_turns(turns, rows=rows, seq_len=seq_len)
+    return pack_turns(turns, rows=rows, seq_len=seq_len, share_prompts=share_prompts)
 
 
 def make_probe(
-    groups: Sequence[Group], *, rows: int, seq_len: int
+    groups: Sequence[Group], *, rows: int, seq_len: int, share_prompts: bool = False
 ) -> tuple[MicroBatch, list[Turn]] | None:
     """One micro-batch of sampled turns, flat groups among them, and those turns.
 
@@ -73,11 +75,18 @@ def make_probe(
         )
         for turn in turns
     ]
-    return pack_turns(weighed, rows=rows, seq_len=seq_len)[0], turns
+    packed = pack_turns(
+        weighed, rows=rows, seq_len=seq_len, share_prompts=share_prompts
+    )
+    return packed[0], turns
 
 
 def pack_turns(
-    turns: Sequence[WeighedTurn], *, rows: int, seq_len: int
+    turns: Sequence[WeighedTurn],
+    *,
+    rows: int,
+    seq_len: int,
+    share_prompts: bool = False,
 ) -> tuple[MicroBatch, ...]:
     """Rows of T tokens, `rows` at a time; the last micro-batch is filled with padding.
 
@@ -95,13 +104,25 @@ def pack_turns(
             _align(one.turn, np.full_like(one.advantages, one.weight)) for one in turns
         ],
     }
-    needed = len(pack(sequences, seq_len).arrays["tokens"])
-    padded = -(-needed // rows) * rows
-    arrays = pack(sequences, seq_len, num_rows=padded, extras=extras).arrays
+    # The last id of a prompt stays with its answer, whose first id it is to predict.
+    num_shared = [max(len(one.turn.prompt_ids) - 1, 0) for one in turns]
+    arrays = pack(
+        sequences,
+        seq_len,
+        extras=extras,
+        num_shared=num_shared if share_prompts else None,
+    ).arrays
+    padded = -(-len(arrays["tokens"]) // rows) * rows
     return tuple(
-        {name: values[start : start + rows] for name, values in arrays.items()}
+        {name: _rows(values, start, start + rows) for name, values in arrays.items()}
         for start in range(0, padded, rows)
     )
+
+
+def _rows(values_BT: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Rows start..stop; those that are not there are padding."""
+    missing = max(stop - len(values_BT), 0)
+    return np.pad(values_BT[start:stop], ((0, missing), (0, 0)))
 
 
 def _align(turn: Turn, values: np.ndarray) -> np.ndarray:

@@ -26,7 +26,12 @@ def check_first_step(
     Raises:
       UserError: with the numbers.
     """
-    probe = make_probe(groups, rows=trainer.rows, seq_len=trainer.model.max_positions)
+    probe = make_probe(
+        groups,
+        rows=trainer.rows,
+        seq_len=trainer.model.max_positions,
+        share_prompts=trainer.shares_prompts,
+    )
     if probe is None:
         return {}
     arrays, turns = probe

@@ -5,7 +5,7 @@ misaligned masks, another forward in the sampler) show here as a ratio other tha
 """
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -75,10 +75,10 @@ def check_mask(micro_batches: Sequence[MicroBatch], turns: Sequence[Turn]) -> No
         for turn in turns
     )
     found = collections.Counter(
-        _segment(arrays, row, segment)
+        turn
         for arrays in micro_batches
         for row in range(len(arrays["tokens"]))
-        for segment in range(1, 1 + int(arrays["segment_ids"][row].max()))
+        for turn in _turns({name: values[row] for name, values in arrays.items()})
     )
     stray = sum(
         int((arrays["loss_mask"] * (arrays["segment_ids"] == 0)).sum())
@@ -94,14 +94,19 @@ def check_mask(micro_batches: Sequence[MicroBatch], turns: Sequence[Turn]) -> No
         )
 
 
-def _segment(
-    arrays: MicroBatch, row: int, segment: int
-) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
-    is_here = arrays["segment_ids"][row] == segment
-    mask = arrays["loss_mask"][row][is_here]
-    logprobs = arrays["sampler_logprobs"][row][is_here]
-    return (
-        tuple(arrays["tokens"][row][is_here].tolist()),
-        tuple(mask.astype(int).tolist()),
-        logprobs[mask > 0].tobytes(),
-    )
+def _turns(row: MicroBatch) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], bytes]]:
+    """What each turn of a row is: a segment, behind the prompt that it may share."""
+    segments = row["segment_ids"]
+    prefixes = row.get("prefix_ids", segments)
+    shared = set(prefixes[prefixes != segments].tolist())
+    for segment in range(1, 1 + int(segments.max())):
+        if segment in shared:
+            continue
+        prefix = prefixes[segments == segment][0]
+        is_here = (segments == segment) | (segments == prefix)
+        mask = row["loss_mask"][is_here]
+        yield (
+            tuple(row["tokens"][is_here].tolist()),
+            tuple(mask.astype(int).tolist()),
+            row["sampler_logprobs"][is_here][mask > 0].tobytes(),
+        )

@@ -53,6 +53,7 @@ class RlConfig:
     curriculum: Curriculum | None = None  # None: items in shuffled epochs
     replay: Replay | None = None  # supervised examples in every update
     rows: int = 32  # of a micro-batch
+    share_prompts: bool = True  # in its rows, where the model and platform allow it
     max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
     steps_between_saves: int = 5
@@ -119,6 +120,7 @@ def run_rl(
         rows=config.rows,
         temperature=policy.method.temperature,
         reference_params=params,
+        share_prompts=config.share_prompts,
     )
     with (
         SavedRun(
@@ -232,7 +234,10 @@ def update(
 ) -> tuple[TrainState, dict[str, float]]:
     """One optimizer update; none where nothing is to be learned."""
     micro_batches = make_micro_batches(
-        selection.chosen, rows=trainer.rows, seq_len=trainer.model.max_positions
+        selection.chosen,
+        rows=trainer.rows,
+        seq_len=trainer.model.max_positions,
+        share_prompts=trainer.shares_prompts,
     )
     state, values = trainer.update(
         state,

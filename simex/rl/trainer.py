@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from simex.core.metrics import mean_values
 from simex.models.config import ModelConfig
+from simex.models.transformer import can_share_prefixes
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
@@ -19,7 +20,7 @@ from simex.rl.replay import make_replay_loss, weigh
 from simex.rollouts.rollout import Turn
 from simex.sharding.activations import placed
 from simex.sharding.compiles import watch_compiles
-from simex.sharding.mesh import put_batch, replicated
+from simex.sharding.mesh import platform_of, put_batch, replicated
 from simex.tokens.chat import Rendered
 from simex.tokens.packing import pack
 from simex.train.accumulate import Accumulator, add_gradients, make_accumulator
@@ -34,6 +35,7 @@ class Trainer:
     model: ModelConfig
     algorithm: Algorithm
     rows: int  # of a micro-batch
+    shares_prompts: bool  # by turns that answer the same one
     accumulator: Accumulator
     replay: Accumulator  # of supervised examples; compiles where it is used
     score: Callable[[Any, Mapping[str, Any]], jax.Array]
@@ -119,6 +121,7 @@ def make_trainer(
     rows: int,
     temperature: float,
     reference_params: Any,
+    share_prompts: bool = True,
 ) -> Trainer:
     """Compiles the update.
 
@@ -130,6 +133,8 @@ def make_trainer(
       rows: of a micro-batch, on all devices.
       temperature: of the sampler; logprobs on both sides are of it.
       reference_params: those that KL is measured to; read only where it is.
+      share_prompts: compute a prompt once for the turns of a row that answer it, where
+        `models.transformer.can_share_prefixes`.
     """
 
     def score(params: Any, batch: Mapping[str, Any]) -> jax.Array:
@@ -142,6 +147,7 @@ def make_trainer(
         model=model,
         algorithm=algorithm,
         rows=rows,
+        shares_prompts=share_prompts and can_share_prefixes(model, platform_of(mesh)),
         accumulator=make_accumulator(
             make_loss_fn(model, algorithm, temperature=temperature),
             tx,

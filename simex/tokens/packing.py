@@ -4,8 +4,13 @@ First-fit decreasing: sequences are taken longest first (ties in the given order
 each goes into the first row that still has room. It needs at most 11/9 of the least
 number of rows, plus 6/9 (Dósa, "The tight bound of first fit decreasing bin-packing",
 2007); first-fit in arrival order may need 1.7 times as many. No sequence is ever split.
+
+Sequences that begin alike may share their beginning, as the samples of a group share
+their prompt: a row then holds it once, before the sequences that go on from it (Prefix
+Grouper, arXiv 2506.05433, does so with attention of its own; here it is a mask).
 """
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
@@ -20,21 +25,19 @@ class Packed:
 
     arrays: dict[str, np.ndarray]  # [B, T] each; names as in `pack`
     rows: np.ndarray  # int64 [N]
-    starts: np.ndarray  # int64 [N]
-    lengths: np.ndarray  # int64 [N]
+    columns: Sequence[np.ndarray]  # N times int64 [L], of each token
 
     @property
     def fill_share(self) -> float:
         """Share of positions that hold a token, over all rows."""
-        return float(self.lengths.sum() / max(self.arrays["tokens"].size, 1))
+        is_used = self.arrays["segment_ids"] > 0
+        return float(is_used.sum() / max(is_used.size, 1))
 
     def unpack(self, values_BT: np.ndarray) -> list[np.ndarray]:
         """The values of each sequence, in the order in which they were packed."""
         return [
-            values_BT[row, start : start + length]
-            for row, start, length in zip(
-                self.rows, self.starts, self.lengths, strict=True
-            )
+            values_BT[row, columns]
+            for row, columns in zip(self.rows, self.columns, strict=True)
         ]
 
 
@@ -45,6 +48,7 @@ def pack(
     pad_id: int = 0,
     num_rows: int | None = None,
     extras: Mapping[str, Sequence[np.ndarray]] | None = None,
+    num_shared: Sequence[int] | None = None,
 ) -> Packed:
     """Packs `sequences` into rows of `seq_len` tokens.
 
@@ -56,11 +60,17 @@ def pack(
         sees one shape. None: as many as are needed.
       extras: further arrays by name, e.g. "advantages"; one vector a sequence, of that
         sequence's length. Unused positions are 0.
+      num_shared: N numbers: how many first tokens of each sequence may lie in a row
+        once for all sequences with the same ones. Their loss mask and extras must be 0,
+        and the token after them must not be a target: what it follows has other
+        successors, too. None: nothing is shared.
 
     Returns:
       `Packed` with `tokens`, `segment_ids` (0 = padding, 1.. in each row), `positions`
       (from 0 in each sequence) as int32, `loss_mask` as float32, and the extras as
-      float32 where they are floating, else in their own type.
+      float32 where they are floating, else in their own type. With `num_shared` also
+      `prefix_ids`, int32: the segment that a position sees beside its own; its own
+      where there is none.
 
     Raises:
       ValueError: a sequence is empty or longer than T (it is named; nothing is ever
@@ -68,7 +78,14 @@ def pack(
     """
     lengths = np.array([len(s) for s in sequences], dtype=np.int64)
     _check_lengths(sequences, lengths, seq_len)
-    rows, starts, segments = first_fit_decreasing(lengths, seq_len)
+    if num_shared is None:
+        rows, starts, segments = first_fit_decreasing(lengths, seq_len)
+        places = [
+            _Place(head=range(0), body=range(start, start + length), segment=segment)
+            for start, length, segment in zip(starts, lengths, segments, strict=True)
+        ]
+    else:
+        rows, places = _share_beginnings(sequences, num_shared, seq_len)
     num_needed = int(rows.max(initial=-1)) + 1
     num_rows = _checked_num_rows(num_rows, num_needed, seq_len=seq_len)
     shape = (num_rows, seq_len)
@@ -78,16 +95,34 @@ def pack(
         "positions": np.zeros(shape, dtype=np.int32),
         "loss_mask": np.zeros(shape, dtype=np.float32),
     }
-    for i, sequence in enumerate(sequences):
-        place = (rows[i], slice(starts[i], starts[i] + lengths[i]))
-        arrays["tokens"][place] = sequence.ids
-        arrays["segment_ids"][place] = segments[i]
-        arrays["positions"][place] = np.arange(lengths[i])
-        arrays["loss_mask"][place] = sequence.loss_mask
-    packed = Packed(arrays=arrays, rows=rows, starts=starts, lengths=lengths)
+    if num_shared is not None:
+        arrays["prefix_ids"] = np.zeros(shape, dtype=np.int32)
+    packed = Packed(arrays=arrays, rows=rows, columns=[p.columns for p in places])
+    for row, place, sequence in zip(rows, places, sequences, strict=True):
+        arrays["tokens"][row, place.columns] = sequence.ids
+        arrays["positions"][row, place.columns] = np.arange(len(sequence))
+        arrays["loss_mask"][row, place.columns] = sequence.loss_mask
+        arrays["segment_ids"][row, place.body] = place.segment
+        if num_shared is not None:
+            arrays["segment_ids"][row, place.head] = place.prefix
+            arrays["prefix_ids"][row, place.columns] = place.prefix or place.segment
     for name, values in (extras or {}).items():
         arrays[name] = _place_extra(packed, name, values, sequences=sequences)
     return packed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where one sequence lies in its row."""
+
+    head: range  # columns of what it shares
+    body: range  # columns of the rest
+    segment: int  # of the body
+    prefix: int = 0  # segment of the head; 0: it shares nothing
+
+    @property
+    def columns(self) -> np.ndarray:
+        return np.array([*self.head, *self.body], dtype=np.int64)
 
 
 def first_fit_decreasing(
@@ -110,6 +145,69 @@ def first_fit_decreasing(
         count[row] += 1
         segments[i] = count[row]
     return rows, starts, segments
+
+
+def _share_beginnings(
+    sequences: Sequence[Rendered], num_shared: Sequence[int], seq_len: int
+) -> tuple[np.ndarray, list[_Place]]:
+    """Row and place of each sequence; those with one beginning come one after another.
+
+    First-fit decreasing as above, but a row that has the beginning already is preferred
+    and needs room for the rest alone.
+    """
+    for sequence, n in zip(sequences, num_shared, strict=True):
+        if not 0 <= n < len(sequence) or sequence.loss_mask[: n + 1].any():
+            raise ValueError(
+                f"{sequence.id!r} must share 0 to {len(sequence) - 1} of its tokens, "
+                f"and none of them nor the next may be a target; num_shared is {n}."
+            )
+    heads = [s.ids[:n].tobytes() for s, n in zip(sequences, num_shared, strict=True)]
+    counts = collections.Counter(heads)
+    groups: dict[bytes, list[int]] = {}
+    for i in sorted(range(len(sequences)), key=lambda i: -len(sequences[i])):
+        groups.setdefault(heads[i], []).append(i)  # longest first, so are groups
+    rows = np.zeros(len(sequences), dtype=np.int64)
+    places: dict[int, _Place] = {}
+    opened: list[_OpenRow] = []
+    for i in (i for group in groups.values() for i in group):
+        n = num_shared[i] if counts[heads[i]] > 1 else 0
+        length, head = len(sequences[i]), heads[i] if n else b""
+        fitting = [
+            number
+            for number, row in enumerate(opened)
+            if row.length_with(length, head) <= seq_len
+        ]
+        having = [number for number in fitting if head in opened[number].heads]
+        rows[i] = next(iter((*having, *fitting)), len(opened))
+        if rows[i] == len(opened):
+            opened.append(_OpenRow())
+        places[i] = opened[rows[i]].add(length, head, n)
+    return rows, [places[i] for i in range(len(sequences))]
+
+
+@dataclasses.dataclass(kw_only=True)
+class _OpenRow:
+    """What a row holds so far."""
+
+    used: int = 0
+    num_segments: int = 0
+    heads: dict[bytes, tuple[range, int]] = dataclasses.field(default_factory=dict)
+
+    def length_with(self, length: int, head: bytes) -> int:
+        known = len(self.heads[head][0]) if head in self.heads else 0
+        return self.used + length - known
+
+    def add(self, length: int, head: bytes, num_shared: int) -> _Place:
+        if num_shared and head not in self.heads:
+            self.heads[head] = (self._take(num_shared), self.num_segments)
+        columns, prefix = self.heads.get(head, (range(0), 0))
+        body = self._take(length - num_shared)
+        return _Place(head=columns, body=body, segment=self.num_segments, prefix=prefix)
+
+    def _take(self, length: int) -> range:
+        begin, self.used = self.used, self.used + length
+        self.num_segments += 1
+        return range(begin, self.used)
 
 
 def _check_lengths(
@@ -161,6 +259,6 @@ def _place_extra(
     if np.issubdtype(dtype, np.floating):
         dtype = np.dtype(np.float32)
     out_BT = np.zeros(packed.arrays["tokens"].shape, dtype=dtype)
-    for place, vector in zip(packed.unpack(out_BT), vectors, strict=True):
-        place[:] = vector
+    for row, columns, vector in zip(packed.rows, packed.columns, vectors, strict=True):
+        out_BT[row, columns] = vector
     return out_BT

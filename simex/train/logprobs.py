@@ -32,7 +32,8 @@ def token_logprobs(
     Args:
         config: of the decoder.
         params: plain nested dict.
-        batch: tokens, segment_ids, positions, each int32 [B, T].
+        batch: tokens, segment_ids, positions, each int32 [B, T]; prefix_ids where
+            sequences share their beginnings (`tokens.packing`).
         temperature: logits are divided by it; must be positive.
         max_chunk_logits: positions are taken in chunks so that no block of logits on a
             device is larger; with several chunks the backward pass computes logits again.
@@ -93,6 +94,7 @@ def _score_tokens(
         tokens_BT=tokens_BT,
         segment_ids_BT=segments_BT,
         positions_BT=batch["positions"],
+        prefix_ids_BT=batch.get("prefix_ids"),
     )
     targets_BT = jnp.roll(tokens_BT, -1, axis=1)
     name, kernel, axes = output_kernel(config, params)

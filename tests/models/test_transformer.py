@@ -1,5 +1,7 @@
 """Packing, causality, the cache and the mesh never change what the decoder computes."""
 
+import contextlib
+import dataclasses
 import functools
 
 import jax
@@ -10,14 +12,24 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.cache import make_cache, merge_recent
 from simex.models.config import ModelConfig
+from simex.models.kernels import (
+    RowPart,
+    blocked_softmax,
+    fused_on_gpu,
+    splash_on_tpu,
+)
 from simex.models.layout import stack_layers, unstack_layers
+from simex.models.rope import RopeScaling
+from simex.models.segments import Segments
 from simex.models.transformer import (
+    can_share_prefixes,
     decode,
     forward,
     init_params,
     logits,
     prefill,
 )
+from simex.sharding.activations import placed
 from simex.sharding.mesh import MeshConfig, batch_sharding, make_mesh, make_shardings
 
 CONFIG = ModelConfig(
@@ -90,6 +102,69 @@ def test_packed_sequences_give_the_logits_they_have_alone(config) -> None:
             _logits(config, _params(config), alone)[:, :length],
             atol=1e-5,
         )
+
+
+def _shared_row(width: int) -> tuple[dict[str, jax.Array], list[list[int]]]:
+    """A beginning of 4, two sequences that go on from it, a third for itself.
+
+    Returns the row and the columns of each sequence.
+    """
+    row = _row(4, 3, 2, 3, width=width)
+    prefixes = row["segment_ids_BT"].at[0, 4:9].set(1)
+    positions = row["positions_BT"].at[0, 4:9].set(jnp.array([4, 5, 6, 4, 5]))
+    row = {**row, "prefix_ids_BT": prefixes, "positions_BT": positions}
+    head = [0, 1, 2, 3]
+    return row, [[*head, 4, 5, 6], [*head, 7, 8], [9, 10, 11]]
+
+
+@pytest.mark.parametrize(
+    "mesh", [None, MeshConfig(fsdp=2), MeshConfig(fsdp=2, tensor=2, sequence=2)]
+)
+def test_sequences_that_share_a_beginning_have_the_logits_of_their_own(mesh) -> None:
+    row, sequences = _shared_row(16)
+    row = {name: jnp.repeat(values, 2, axis=0) for name, values in row.items()}
+    with contextlib.ExitStack() as stack:
+        if mesh is not None:
+            devices = jax.devices()[: mesh.fsdp * mesh.tensor * mesh.sequence]
+            stack.enter_context(placed(make_mesh(mesh, devices=devices)))
+        together = jax.jit(
+            lambda params: logits(CONFIG, params, forward(CONFIG, params, **row))
+        )(_params(CONFIG))
+    for columns in sequences:
+        alone = _row(len(columns), width=16)
+        ids = row["tokens_BT"][0, jnp.array(columns)]
+        alone["tokens_BT"] = alone["tokens_BT"].at[0, : len(columns)].set(ids)
+        expected = _logits(CONFIG, _params(CONFIG), alone)[0, : len(columns)]
+        for found in together:
+            np.testing.assert_allclose(found[jnp.array(columns)], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [fused_on_gpu, splash_on_tpu])
+def test_kernels_of_other_platforms_see_the_same_prefixes(kernel) -> None:
+    row, _ = _shared_row(16)
+    segments = Segments(row["segment_ids_BT"], row["prefix_ids_BT"])
+    keys = jax.random.split(jax.random.key(0), 3)
+    q = jax.random.normal(keys[0], (1, 16, 4, 8))
+    k, v = (jax.random.normal(key, (1, 16, 2, 8)) for key in keys[1:])
+    found, expected = (
+        run(CONFIG, q, k, v, segments, segments, RowPart(), None)
+        for run in (kernel, blocked_softmax)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_prefixes_are_refused_where_a_layer_could_not_heed_them() -> None:
+    windows = dataclasses.replace(CONFIG, windows=(4, None))
+    assert can_share_prefixes(CONFIG, "cpu") and can_share_prefixes(CONFIG, "gpu")
+    assert not can_share_prefixes(CONFIG, "tpu")
+    assert not can_share_prefixes(windows, "cpu")
+    dynamic = RopeScaling(kind="dynamic", factor=2.0, original_max_positions=8)
+    dynamic = dataclasses.replace(CONFIG, rope_scaling=dynamic)
+    assert not can_share_prefixes(dynamic, "cpu")
+    row, _ = _shared_row(16)
+    for config in (windows, dynamic):
+        with pytest.raises(ValueError, match="can_share_prefixes"):
+            forward(config, _params(config), **row)
 
 
 def test_no_gradient_flows_from_the_future_or_from_another_segment() -> None:

@@ -33,6 +33,30 @@ def test_the_ids_that_are_trained_are_the_ids_that_were_sampled():
     check_mask(batches_of(MIXED), turns_of(MIXED))
 
 
+def test_prompts_that_are_shared_lose_nothing():
+    selection = select([MIXED] * 3, algorithm=PRESETS["dr_grpo"], vocab_size=300)
+    batches = make_micro_batches(
+        selection.chosen, rows=4, seq_len=16, share_prompts=True
+    )
+    check_mask(batches, turns_of(MIXED, MIXED, MIXED))
+    # [2 9 3] has 6 answers of 2 ids and [2 8 3] 3 of 3: 2 + 6 x 3 and 2 + 3 x 4 ids,
+    # and one more 2 for the second row that the 20 of the first need; apart 6 x 5 + 3 x 6.
+    assert sum((b["segment_ids"] > 0).sum() for b in batches) == 20 + 14 + 2
+
+
+@pytest.mark.parametrize("name", ["tokens", "prefix_ids"])
+def test_a_shared_prompt_that_differs_stops_the_run(name):
+    selection = select([MIXED], algorithm=PRESETS["dr_grpo"], vocab_size=300)
+    batches = make_micro_batches(
+        selection.chosen, rows=4, seq_len=16, share_prompts=True
+    )
+    arrays = batches[0]
+    shared = (arrays["prefix_ids"] != arrays["segment_ids"]).nonzero()
+    arrays[name][shared[0][0], shared[1][0]] = 0
+    with pytest.raises(UserError, match="ids that the policy sampled"):
+        check_mask(batches, turns_of(MIXED))
+
+
 @pytest.mark.parametrize("name", ["tokens", "loss_mask", "sampler_logprobs"])
 def test_a_row_that_differs_from_what_was_sampled_stops_the_run(name):
     batches = batches_of(MIXED)

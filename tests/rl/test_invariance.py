@@ -67,14 +67,16 @@ def trainer_of(preset, rows, devices, *shapes):
     return trainer, tx
 
 
-def update_of(groups, *, preset, rows=8, seq_len=16, devices=1):
+def update_of(groups, *, preset, rows=8, seq_len=16, devices=1, share_prompts=False):
     """Number of micro-batches, params after one update, and its metrics."""
-    trainer, tx = trainer_of(preset, rows, devices, seq_len)
+    trainer, tx = trainer_of(preset, rows, devices, seq_len, share_prompts)
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )
     selection = select(groups, algorithm=PRESETS[preset], vocab_size=64)
-    batches = make_micro_batches(selection.chosen, rows=rows, seq_len=seq_len)
+    batches = make_micro_batches(
+        selection.chosen, rows=rows, seq_len=seq_len, share_prompts=share_prompts
+    )
     state, values = trainer.update(state, batches, denominator=selection.denominator)
     return len(batches), [np.asarray(x) for x in jax.tree.leaves(state.params)], values
 
@@ -119,3 +121,28 @@ def test_without_anything_to_learn_from_nothing_changes():
     flat = [group(*(r for r in g.rollouts if r.reward == 1.0)) for g in make_groups()]
     num_batches, _, values = update_of(flat, preset="gspo")
     assert num_batches == 0 and values == {}
+
+
+@pytest.mark.parametrize("preset", ["gspo", "grpo_verl"])
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_prompt_computed_once_for_its_group_changes_nothing(preset, devices):
+    """Four answers to one prompt of 12 ids, 2 to 7 ids each, in rows of 64.
+
+    Apart they are four turns of up to 19 ids; together 11 + 4 x (1 + up to 7) ids.
+    """
+    rng = np.random.default_rng(1)
+
+    def make_group():
+        prompt = rng.integers(5, 60, 12)
+        return group(
+            *(
+                rollout(r, turn(prompt, rng.integers(5, 60, n), logprob=-4.1))
+                for r, n in zip((1.0, -1.0, 1.0, -1.0), (2, 7, 5, 4), strict=True)
+            )
+        )
+
+    groups = [make_group() for _ in range(4)]
+    apart = update_of(groups, preset=preset, seq_len=64, devices=devices)
+    layout = {"seq_len": 64, "devices": devices, "share_prompts": True}
+    together = update_of(groups, preset=preset, **layout)
+    assert_same(apart, together)

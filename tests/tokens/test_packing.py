@@ -110,6 +110,76 @@ def test_rows_of_real_lengths_are_filled_to_97_percent(name, seq_len, window):
     assert drawn.sum() / (num_rows * seq_len) >= 0.97
 
 
+def answers(prompt: list[int], *completions: list[int]) -> list[Rendered]:
+    return [Rendered.from_ids(prompt, c, id=f"{prompt}{c}") for c in completions]
+
+
+def test_a_row_holds_what_sequences_share_once():
+    # 7 8 9 is a prompt of two answers; its last id stays with each of them. 5 6 has one.
+    sequences = [*answers([7, 8, 9], [1], [2, 3]), *answers([5, 6], [4])]
+    packed = pack(sequences, 10, num_shared=[2, 2, 1])
+    # The longest first, then what begins alike; 2 + 3 + 2 + 3 of 10 columns.
+    assert packed.arrays["tokens"].tolist() == [[7, 8, 9, 2, 3, 9, 1, 5, 6, 4]]
+    assert packed.arrays["segment_ids"].tolist() == [[1, 1, 2, 2, 2, 3, 3, 4, 4, 4]]
+    assert packed.arrays["prefix_ids"].tolist() == [[1, 1, 1, 1, 1, 1, 1, 4, 4, 4]]
+    assert packed.arrays["positions"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 0, 1, 2]]
+    assert packed.arrays["loss_mask"].tolist() == [[0, 0, 0, 1, 1, 0, 1, 0, 0, 1]]
+    assert packed.fill_share == 1.0
+    for sequence, back in zip(
+        sequences, packed.unpack(packed.arrays["tokens"]), strict=True
+    ):
+        assert back.tolist() == sequence.ids.tolist()
+
+
+def test_what_is_shared_stands_in_each_row_that_needs_it():
+    # Rows of 8: 3 shared and 2 x (1 + 1) are 7; the third answer needs 3 + 2 elsewhere.
+    packed = pack(answers([1, 2, 3, 4], [5], [6], [7]), 8, num_shared=[3, 3, 3])
+    assert packed.arrays["tokens"].tolist() == [
+        [1, 2, 3, 4, 5, 4, 6, 0],
+        [1, 2, 3, 4, 7, 0, 0, 0],
+    ]
+
+
+def test_whatever_is_shared_each_sequence_sees_itself_and_nothing_else():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        prompts = [rng.integers(1, 99, rng.integers(1, 20)).tolist() for _ in range(4)]
+        sequences = [
+            one
+            for prompt in prompts
+            for one in answers(
+                prompt, *(rng.integers(1, 99, n) for n in rng.integers(1, 13, 3))
+            )
+        ]
+        shared = [int(np.argmax(s.loss_mask)) - 1 for s in sequences]
+        packed = pack(sequences, 32, num_shared=shared)
+        segments, prefixes = (
+            packed.arrays[name] for name in ("segment_ids", "prefix_ids")
+        )
+        for sequence, row, columns in zip(
+            sequences, packed.rows, packed.columns, strict=True
+        ):
+            last = columns[-1]
+            sees = (segments[row] == segments[row, last]) | (
+                segments[row] == prefixes[row, last]
+            )
+            assert packed.arrays["tokens"][row, sees].tolist() == sequence.ids.tolist()
+            assert packed.arrays["positions"][row, sees].tolist() == list(
+                range(len(sequence))
+            )
+        assert packed.arrays["loss_mask"].sum() == sum(
+            s.loss_mask.sum() for s in sequences
+        )
+        assert len(segments) <= len(pack(sequences, 32).arrays["tokens"])
+
+
+@pytest.mark.parametrize("num", [-1, 2, 3])
+def test_targets_are_never_shared(num):
+    """Prompt 1 2, answer 3: of its ids 0 or 1 may be shared; id 2 predicts the 3."""
+    with pytest.raises(ValueError, match="none of them nor the next may be a target"):
+        pack(answers([1, 2], [3]), 8, num_shared=[num])
+
+
 def test_the_rows_are_filled_up_to_a_fixed_number():
     packed = pack(sequences_of(3), 4, num_rows=3)
     assert packed.arrays["tokens"].shape == (3, 4)
