@@ -27,7 +27,7 @@ from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.tokens.saved import load_tokenizer
-from simex.train.saved_params import load_params
+from simex.train.saved_params import Choice, load_params, split_choice
 
 _BLOCK = 64  # items between two places where a stopped job continues
 
@@ -52,7 +52,7 @@ def score_cruxeval(
     Args:
       workdir: of the run.
       stage_dir: of this stage.
-      model: the stage whose newest checkpoint answers.
+      model: the stage whose newest checkpoint answers, or "STAGE@best".
       styles: how to ask, names in evals.cruxeval_prompts.STYLES, each with the most
         tokens of a completion.
       path: CRUXEval's own file.
@@ -67,8 +67,13 @@ def score_cruxeval(
         if style not in STYLES:
             raise unknown_name("style", style, STYLES, where="score_cruxeval.styles")
     items = load_items(pathlib.Path(path))[:num_items]
+    stage, step = split_choice(model)
     answerer = _Answerer(
-        model_folder(workdir, model), make_mesh(mesh), compute_dtype, sampler
+        model_folder(workdir, stage),
+        make_mesh(mesh),
+        compute_dtype,
+        sampler,
+        step=step,
     )
     for style, max_new_tokens in styles.items():
         answers = stage_dir / f"{style}.answers.jsonl"
@@ -101,8 +106,11 @@ class _Answerer:
         mesh: Any,
         compute_dtype: str,
         shape: SamplerShape,
+        *,
+        step: Choice,
     ):
         self._folder, self._mesh, self._shape = folder, mesh, shape
+        self._step = step
         config = load_description(folder).config
         self._config = dataclasses.replace(config, compute_dtype=compute_dtype)
         self._stop_ids = load_description(folder).stop_ids
@@ -121,7 +129,10 @@ class _Answerer:
             return
         if self._params is None:
             self._params = load_params(
-                self._folder / CHECKPOINTS, self._config, mesh=self._mesh
+                self._folder / CHECKPOINTS,
+                self._config,
+                mesh=self._mesh,
+                step=self._step,
             )
         tokenizer = load_tokenizer(self._folder / TOKENIZER)
         ask, parse = STYLES[style]

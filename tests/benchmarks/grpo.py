@@ -36,7 +36,7 @@ from tests.benchmarks.training import save_in_process
 from tests.benchmarks.turns import Maker, Round, medians, take_turns
 
 CACHE = str(pathlib.Path(tempfile.gettempdir()) / "simex-benchmarks")
-ROWS, ROW_LEN = 8, 512  # of a micro-batch of simex
+ROWS, ROW_LEN = 4, 512  # of a micro-batch of simex
 TRL_BATCHES = (64, 8)  # completions of a backward pass
 WARM_UP = 14  # steps of simex: sizes of a batch depend on lengths, each compiles once
 TRL_WARM_UP = 2  # at most: it has one size

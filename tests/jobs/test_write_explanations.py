@@ -4,16 +4,19 @@ import collections
 import json
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_jsonl
 from simex.hf.description import Description, save_description
 from simex.jobs.checkpoint_teller import CheckpointTeller
-from simex.jobs.setup import SamplerShape
+from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.jobs.write_explanations import write_explanations
 from simex.models.config import ModelConfig
 from simex.models.transformer import init_params
+from simex.nlex.completion import CompletionFailure
 from simex.nlex.completion.endpoint import Endpoint
 from simex.nlex.layout import LAYOUT_SYMBOLS
 from simex.tokens.saved import save_tokenizer
@@ -136,6 +139,61 @@ def test_a_checkpoint_tells_through_our_own_sampler(workdir, tmp_path, capsys):
     short = CheckpointTeller(model="finetune", max_prompt_len=9, max_new_tokens=6)
     (result,) = short.make_completer(workdir).complete_all(["word " * 99])
     assert "longer than the model takes" in result.reason
+
+
+@pytest.mark.slow
+def test_a_model_that_the_run_trained_tells_with_its_own_setup(workdir, tmp_path):
+    """Params such that every next token is "t", until the row of 1,024 is full.
+
+    So what the model wrote, and not another, is seen in the answer and its count.
+    """
+    texts = [f"t becomes {i}.\nOutput: '{i}'\nprint(t)" for i in range(60)]
+    (tmp_path / "train_tokenizer").mkdir()
+    train_sentencepiece(
+        texts,
+        tmp_path / "train_tokenizer" / "tokenizer.model",
+        vocab_size=400,
+        symbols=LAYOUT_SYMBOLS,
+    )
+    shape = DecoderShape(
+        d_model=16,
+        num_layers=1,
+        num_query_heads=2,
+        num_kv_heads=1,
+        head_dim=8,
+        d_ff=32,
+        max_positions=1024,
+    )
+    setup = Setup(
+        decoder=shape,
+        sampler=SamplerShape(num_slots=8, chunk_steps=2, prefill_rows=2),
+        max_new_tokens=3,
+    )
+    config, tokenizer = setup.load_model(workdir), setup.load_tokenizer(workdir)
+    params = init_params(config, jax.random.key(0))
+    embedding = np.zeros((config.vocab_size, config.d_model), np.float32)
+    (word,) = tokenizer.encode("t")[-1:]
+    embedding[:, 0] = 1.0  # whatever comes in, the hidden state has this direction ...
+    embedding[word, 0] = 9.0  # ... and this id most of it
+    params["embedder"]["embedding"] = jnp.asarray(embedding)
+    params["layer_0"] = jax.tree.map(jnp.zeros_like, params["layer_0"])
+    save_params(workdir / "nlex" / "train_sft" / "checkpoints", params)
+    teller = CheckpointTeller(model="nlex/train_sft", setup=setup, batch_size=4)
+    completer = teller.make_completer(workdir)
+    (result,) = completer.complete_all(["tell this"])
+    assert result == CompletionFailure(
+        reason="the answer does not end", is_of_prompt=True
+    )
+    policy = teller._make_policy(workdir)
+    (turn,) = policy.complete([teller._make_query("tell this")])
+    assert turn.completion_ids == (word,) * 3  # Setup.max_new_tokens
+    write_explanations(
+        workdir, workdir / "write_explanations", style="llm", checkpoint=teller
+    )
+    records = list(read_jsonl(workdir / "write_explanations" / "explanations.jsonl"))
+    assert [r["dropped"] for r in records] == [
+        "no completion: the answer does not end"
+    ] * 6
 
 
 def test_one_teller_is_named_for_the_style_llm_and_none_for_others(workdir):

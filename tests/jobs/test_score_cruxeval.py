@@ -1,0 +1,92 @@
+"""CRUXEval by one of our checkpoints: whose words are scored, and how."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simex.core.files import read_jsonl, write_jsonl
+from simex.hf.description import Description, save_description
+from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.score_cruxeval import report_cruxeval, score_cruxeval
+from simex.jobs.setup import SamplerShape
+from simex.models.config import ModelConfig
+from simex.models.transformer import init_params
+from simex.tokens.saved import save_tokenizer
+from simex.tokens.train_tokenizer import train_sentencepiece
+from simex.train.checkpoint import Checkpoints
+
+LOSS = "validation/loss"  # less is better
+ITEMS = [
+    {"id": "sample_0", "code": "def f(x):\n    return x", "input": "7", "output": "7"},
+    {"id": "sample_1", "code": "def f(x):\n    return 8", "input": "1", "output": "8"},
+]
+
+
+def params_that_say(word: int, config: ModelConfig):
+    """Whatever was read, the next token is `word`: one direction, no layer adds to it."""
+    params = init_params(config, jax.random.key(0))
+    embedding = np.zeros((config.vocab_size, config.d_model), np.float32)
+    embedding[:, 0], embedding[word, 0] = 1.0, 9.0
+    nothing = jax.tree.map(jnp.zeros_like, params["layer_0"])
+    return params | {
+        "embedder": {"embedding": jnp.asarray(embedding)},
+        "layer_0": nothing,
+    }
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """The best of two checkpoints says 7, the newest says 8."""
+    folder = tmp_path_factory.mktemp("run")
+    model = folder / "import_model" / "model"
+    (model / "tokenizer").mkdir(parents=True)
+    tokenizer = train_sentencepiece(
+        [f"assert f({i}) == {i + 7}\n" for i in range(200)],
+        folder / "tokenizer.model",
+        vocab_size=400,
+        symbols=(),
+    )
+    save_tokenizer(tokenizer, model / "tokenizer")
+    config = ModelConfig(
+        vocab_size=448, num_ids=tokenizer.vocab_size, d_model=16, num_layers=1,
+        num_query_heads=2, num_kv_heads=1, head_dim=8, d_ff=24,
+    )  # fmt: skip
+    save_description(model, Description(config=config, stop_ids=(tokenizer.end_id,)))
+    checkpoints = Checkpoints(model / "checkpoints", best_metric=LOSS)
+    for step, digit in enumerate("78"):
+        params = params_that_say(tokenizer.encode(digit)[-1], config)
+        checkpoints.save(step, {"state.params": params}, metrics={LOSS: float(step)})
+    checkpoints.close()
+    write_jsonl(folder / "items.jsonl", ITEMS)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_newest_or_the_best_checkpoint_answers(workdir):
+    for stage, model in (("newest", "import_model"), ("best", "import_model@best")):
+        (workdir / stage).mkdir()
+        score_cruxeval(
+            workdir,
+            workdir / stage,
+            model=model,
+            styles={"direct": 1},
+            path=str(workdir / "items.jsonl"),
+            max_prompt_len=200,
+            sampler=SamplerShape(num_slots=8, prefill_rows=8),
+            sandbox=SandboxConfig(num_workers=1),
+        )
+    # 7 is right for the first item and 8 for the second.
+    found = {
+        stage: [
+            (record["said"], record["is_right"], record["is_strictly_right"])
+            for record in read_jsonl(workdir / stage / "direct.jsonl")
+        ]
+        for stage in ("newest", "best")
+    }
+    assert found == {
+        "newest": [("8", False, False), ("8", True, True)],
+        "best": [("7", True, True), ("7", False, False)],
+    }
+    report_cruxeval(workdir, workdir, before="newest/direct", after=["best/direct"])
+    assert '"value": 0.5' in (workdir / "results.json").read_text()
