@@ -106,13 +106,24 @@ def train_ahead(folder: pathlib.Path, steps: int) -> None:
 
 
 def train_rl(folder: pathlib.Path, steps: int, **settings: Any) -> None:
-    """The toy lesson, with a judge."""
+    """The toy lesson; other items are asked about every second train step."""
+    from simex.rl.held_out import HeldOutItems
     from simex.sharding.processes import num_processes, process_number
     from tests.rl import toy
 
     own = folder.parent / f"tokenizer_{process_number()}_of_{num_processes()}"
     own.mkdir(parents=True, exist_ok=True)
     lesson = toy.make_toy(own, num_devices=NUM_DEVICES)
+    objective = toy.ToyObjective()
+    held_out = HeldOutItems.of(
+        [(objective, objective.load_items(folder), ["d", "e", "f"])],
+        steps_between=2,
+        max_items=3,
+        samples=8,
+        temperature=1.0,
+        seed=0,
+    )
+    settings |= {"held_out": held_out, "keep_best": "validation/reward"}
     toy.train(folder, lesson, num_steps=steps, rows=16, **settings)
 
 

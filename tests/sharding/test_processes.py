@@ -147,6 +147,14 @@ def test_two_processes_learn_by_reinforcement_as_one(tmp_path) -> None:
                 read_metric(tmp_path / "alone", metric),
                 rtol=1e-6,
             )
+        for metric in ("validation/reward", "validation/tokens"):
+            measured = read_metric(tmp_path / name, metric)
+            assert len(measured) == 2  # after 2 and 4 train steps
+            assert measured == read_metric(tmp_path / "alone", metric)
+        best = [
+            Checkpoints(tmp_path / n / "checkpoints").best() for n in (name, "alone")
+        ]
+        assert best[0] is not None and best[0] == best[1]
         assert_close(
             load_weights(tmp_path / name, lesson),
             load_weights(tmp_path / "alone", lesson),
