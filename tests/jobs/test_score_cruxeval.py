@@ -1,8 +1,5 @@
 """CRUXEval by one of our checkpoints: whose words are scored, and how."""
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from simex.core.files import read_jsonl, write_jsonl
@@ -11,28 +8,16 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.score_cruxeval import report_cruxeval, score_cruxeval
 from simex.jobs.setup import SamplerShape
 from simex.models.config import ModelConfig
-from simex.models.transformer import init_params
 from simex.tokens.saved import save_tokenizer
 from simex.tokens.train_tokenizer import train_sentencepiece
 from simex.train.checkpoint import Checkpoints
+from tests.jobs.one_word import params_that_say
 
 LOSS = "validation/loss"  # less is better
 ITEMS = [
     {"id": "sample_0", "code": "def f(x):\n    return x", "input": "7", "output": "7"},
     {"id": "sample_1", "code": "def f(x):\n    return 8", "input": "1", "output": "8"},
 ]
-
-
-def params_that_say(word: int, config: ModelConfig):
-    """Whatever was read, the next token is `word`: one direction, no layer adds to it."""
-    params = init_params(config, jax.random.key(0))
-    embedding = np.zeros((config.vocab_size, config.d_model), np.float32)
-    embedding[:, 0], embedding[word, 0] = 1.0, 9.0
-    nothing = jax.tree.map(jnp.zeros_like, params["layer_0"])
-    return params | {
-        "embedder": {"embedding": jnp.asarray(embedding)},
-        "layer_0": nothing,
-    }
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ import collections
 import json
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from simex.core.errors import UserError
@@ -14,7 +12,6 @@ from simex.hf.description import Description, save_description
 from simex.jobs.checkpoint_teller import CheckpointTeller
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 from simex.jobs.write_explanations import write_explanations
-from simex.models.config import ModelConfig
 from simex.models.transformer import init_params
 from simex.nlex.completion import CompletionFailure
 from simex.nlex.completion.endpoint import Endpoint
@@ -23,6 +20,7 @@ from simex.tokens.saved import save_tokenizer
 from simex.tokens.train_tokenizer import train_sentencepiece
 from simex.traces.records import to_record
 from simex.train.saved_params import save_params
+from tests.jobs.one_word import params_that_say
 from tests.nlex.conftest import trace_of  # noqa: F401  (a fixture)
 from tests.nlex.test_llm import Server
 
@@ -31,6 +29,15 @@ ANSWER = {
     "usage": {"prompt_tokens": 100, "completion_tokens": 10},
 }
 GOOD = json.dumps(ANSWER).encode()
+SHAPE = DecoderShape(
+    d_model=16, num_layers=1, num_query_heads=2, num_kv_heads=1, head_dim=8,
+    d_ff=32, max_positions=1024,
+)  # fmt: skip
+
+
+def make_tokenizer(path):
+    texts = [f"t becomes {i}.\nOutput: '{i}'\nprint(t)" for i in range(60)]
+    return train_sentencepiece(texts, path, vocab_size=400, symbols=LAYOUT_SYMBOLS)
 
 
 @pytest.fixture
@@ -99,21 +106,9 @@ def test_an_endpoint_that_goes_down_costs_nothing_that_is_not_asked_again(
 
 @pytest.mark.slow
 def test_a_checkpoint_tells_through_our_own_sampler(workdir, tmp_path, capsys):
-    texts = [f"t becomes {i}.\nOutput: '{i}'\nprint(t)" for i in range(60)]
     folder = workdir / "finetune"
-    tokenizer = train_sentencepiece(
-        texts, tmp_path / "t.model", vocab_size=400, symbols=LAYOUT_SYMBOLS
-    )
-    config = ModelConfig(
-        vocab_size=448,
-        d_model=16,
-        num_layers=1,
-        num_query_heads=2,
-        num_kv_heads=1,
-        head_dim=8,
-        d_ff=32,
-        max_positions=1024,
-    )
+    tokenizer = make_tokenizer(tmp_path / "t.model")
+    config = SHAPE.fit(tokenizer.vocab_size)
     save_params(folder / "checkpoints", init_params(config, jax.random.key(0)))
     save_description(folder, Description(config=config, stop_ids=(tokenizer.end_id,)))
     (folder / "tokenizer").mkdir()
@@ -143,40 +138,17 @@ def test_a_checkpoint_tells_through_our_own_sampler(workdir, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_model_that_the_run_trained_tells_with_its_own_setup(workdir, tmp_path):
-    """Params such that every next token is "t", until the row of 1,024 is full.
-
-    So what the model wrote, and not another, is seen in the answer and its count.
-    """
-    texts = [f"t becomes {i}.\nOutput: '{i}'\nprint(t)" for i in range(60)]
+    """It says "t" for ever, as many times as it may; that is seen in what it answers."""
     (tmp_path / "train_tokenizer").mkdir()
-    train_sentencepiece(
-        texts,
-        tmp_path / "train_tokenizer" / "tokenizer.model",
-        vocab_size=400,
-        symbols=LAYOUT_SYMBOLS,
-    )
-    shape = DecoderShape(
-        d_model=16,
-        num_layers=1,
-        num_query_heads=2,
-        num_kv_heads=1,
-        head_dim=8,
-        d_ff=32,
-        max_positions=1024,
-    )
+    make_tokenizer(tmp_path / "train_tokenizer" / "tokenizer.model")
     setup = Setup(
-        decoder=shape,
+        decoder=SHAPE,
         sampler=SamplerShape(num_slots=8, chunk_steps=2, prefill_rows=2),
         max_new_tokens=3,
     )
     config, tokenizer = setup.load_model(workdir), setup.load_tokenizer(workdir)
-    params = init_params(config, jax.random.key(0))
-    embedding = np.zeros((config.vocab_size, config.d_model), np.float32)
     (word,) = tokenizer.encode("t")[-1:]
-    embedding[:, 0] = 1.0  # whatever comes in, the hidden state has this direction ...
-    embedding[word, 0] = 9.0  # ... and this id most of it
-    params["embedder"]["embedding"] = jnp.asarray(embedding)
-    params["layer_0"] = jax.tree.map(jnp.zeros_like, params["layer_0"])
+    params = params_that_say(word, config)
     save_params(workdir / "nlex" / "train_sft" / "checkpoints", params)
     teller = CheckpointTeller(model="nlex/train_sft", setup=setup, batch_size=4)
     completer = teller.make_completer(workdir)

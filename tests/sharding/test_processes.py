@@ -67,7 +67,9 @@ def load_state(folder: pathlib.Path) -> TrainState:
     return checkpoints.load(NUM_STEPS, {"state": abstract})["state"]
 
 
-def assert_close(one: TrainState, other: TrainState) -> None:
+def assert_close(
+    one: TrainState, other: TrainState, *, params_atol: float = 1e-5
+) -> None:
     """Equal to 1e-5, but for params whose gradient is rounding alone.
 
     The examples repeat one token, so attention has nothing to choose between: queries
@@ -75,12 +77,12 @@ def assert_close(one: TrainState, other: TrainState) -> None:
     moments are compared like all others.
     """
 
-    def compare(x: Any, y: Any) -> None:
-        np.testing.assert_allclose(x, y, atol=1e-5)
+    def compare(x: Any, y: Any, atol: float = 1e-5) -> None:
+        np.testing.assert_allclose(x, y, atol=atol)
 
     def compare_params(squares: Any, x: Any, y: Any) -> None:
         if float(squares.max()) > 1e-16:
-            compare(x, y)
+            compare(x, y, params_atol)
 
     jax.tree.map(compare, one.opt_state, other.opt_state)
     squares = one.opt_state[1][0].nu
@@ -96,7 +98,9 @@ def sft_alone(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def check_sft(folder: pathlib.Path, alone: pathlib.Path) -> None:
+def check_sft(
+    folder: pathlib.Path, alone: pathlib.Path, *, params_atol: float = 1e-5
+) -> None:
     assert read_seen(folder) == read_seen(alone)
     np.testing.assert_allclose(
         read_metric(folder, "loss"), read_metric(alone, "loss"), rtol=1e-6
@@ -107,7 +111,7 @@ def check_sft(folder: pathlib.Path, alone: pathlib.Path) -> None:
         np.testing.assert_allclose(measured, read_metric(alone, name), rtol=1e-6)
     one, other = (Checkpoints(f / "checkpoints").best() for f in (folder, alone))
     assert one is not None and other is not None and one.step == other.step
-    assert_close(load_state(folder), load_state(alone))
+    assert_close(load_state(folder), load_state(alone), params_atol=params_atol)
 
 
 def test_two_processes_train_as_one(sft_alone) -> None:
@@ -120,7 +124,9 @@ def test_two_processes_train_as_one(sft_alone) -> None:
 def test_four_processes_train_as_one(sft_alone) -> None:
     folder = sft_alone.parent / "four"
     run_processes(4, "sft", folder, NUM_STEPS)
-    check_sft(folder, sft_alone)
+    # Sums of four parts round otherwise than of one, and a step of Adam is 0.01 however
+    # small the gradient: one of 16,384 embeddings was seen to differ by 2.2e-5.
+    check_sft(folder, sft_alone, params_atol=1e-4)
 
 
 @pytest.mark.long
