@@ -67,10 +67,15 @@ def test_loops_multiply_and_groups_share() -> None:
 def test_a_7b_update_moves_little_more_than_fully_sharded_training_must() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.sharding.update_7b"],
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1"},
+        env=os.environ
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # whoever else has it loaded
+        },
         cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        check=True,
     )
+    assert done.returncode == 0, done.stderr
     assert float(done.stdout.splitlines()[-1]) < 1.3
