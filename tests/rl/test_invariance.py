@@ -1,5 +1,6 @@
 """The same rollouts give the same update however the work is laid out."""
 
+import dataclasses
 import functools
 
 import jax
@@ -121,6 +122,26 @@ def test_without_anything_to_learn_from_nothing_changes():
     flat = [group(*(r for r in g.rollouts if r.reward == 1.0)) for g in make_groups()]
     num_batches, _, values = update_of(flat, preset="gspo")
     assert num_batches == 0 and values == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_asked", "is_shared"),
+    [({}, True, True), ({}, False, False), ({"windows": (4,)}, True, False)],
+)
+def test_prompts_are_shared_where_that_is_wanted_and_the_model_can(
+    changes, is_asked, is_shared
+):
+    trainer = make_trainer(
+        dataclasses.replace(MODEL, **changes),
+        PRESETS["dr_grpo"],
+        optax.sgd(1.0),
+        make_mesh(devices=jax.devices()[:1]),
+        rows=1,
+        temperature=1.0,
+        reference_params=None,
+        share_prompts=is_asked,
+    )
+    assert trainer.shares_prompts == is_shared
 
 
 @pytest.mark.parametrize("preset", ["gspo", "grpo_verl"])

@@ -76,6 +76,7 @@ def test_a_7b_update_moves_little_more_than_fully_sharded_training_must() -> Non
         cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.splitlines()[-1]) < 1.3

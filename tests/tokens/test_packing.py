@@ -140,6 +140,17 @@ def test_what_is_shared_stands_in_each_row_that_needs_it():
     ]
 
 
+def test_a_row_with_the_beginning_comes_before_an_earlier_one_with_room():
+    # Rows of 13. 9 x 8 opens row 0; 1 2 3 4 with 3 more ids does not fit there and opens
+    # row 1. Its second answer needs 5 columns of row 0, but 2 of row 1.
+    sequences = [*answers([9], [9] * 7), *answers([1, 2, 3, 4], [5, 6, 7], [8])]
+    packed = pack(sequences, 13, num_shared=[0, 3, 3])
+    assert packed.rows.tolist() == [0, 1, 1]
+    assert packed.arrays["tokens"][1].tolist() == [
+        *[1, 2, 3, 4, 5, 6, 7, 4, 8], 0, 0, 0, 0
+    ]  # fmt: skip
+
+
 def test_whatever_is_shared_each_sequence_sees_itself_and_nothing_else():
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -6,6 +6,7 @@ import shutil
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -50,6 +51,23 @@ def _assert_same(a, b) -> None:
     for x, y in zip(leaves_a, leaves_b):
         assert x.sharding == y.sharding
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def test_arrays_may_be_given_away_as_soon_as_a_save_has_begun(tmp_path) -> None:
+    """As the next update does with them; keys are of one device, params of two."""
+    state, key = jax.tree.map(jnp.copy, (_state(), jax.random.key(5)))
+    expected, words = _state(), jax.random.key_data(key).tolist()
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.begin_save(3, {"state": state, "keys": {"rollouts": key}})
+    for leaf in (*jax.tree.leaves(state), key):
+        leaf.delete()
+    abstract = jax.eval_shape(lambda: jax.random.key(5))
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    keys = {"rollouts": jax.ShapeDtypeStruct((), abstract.dtype, sharding=sharding)}
+    found = checkpoints.restore({"state": _abstract(), "keys": keys})
+    assert found is not None
+    _assert_same(found.items["state"], expected)
+    assert jax.random.key_data(found.items["keys"]["rollouts"]).tolist() == words
 
 
 def test_a_checkpoint_brings_back_state_key_iterator_and_extra(tmp_path) -> None:
