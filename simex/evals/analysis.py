@@ -180,8 +180,10 @@ def _binned(edges: np.ndarray) -> Callable[[float], str]:
     def label(value: float) -> str:
         below = [edge for edge in whole if edge < value]
         above = [edge for edge in whole if edge >= value]
-        first = f"{below[-1] + 1}" if below else ""
-        return f"{first}–{above[0]}" if above else f"{first}–"
+        if not below or not above:
+            return f"to {above[0]}" if above else f"from {below[-1] + 1}"
+        first, last = below[-1] + 1, above[0]
+        return str(first) if first == last else f"{first}–{last}"
 
     return label
 

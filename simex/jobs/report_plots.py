@@ -181,7 +181,7 @@ def plot_analysis(path: pathlib.Path) -> Iterator[Plot]:
         )
         yield Plot(
             title=first["title"],
-            note="Share of predictions; bands are 95 % intervals.",
+            note="Share of predictions; bars are 95 % intervals.",
             series=series,
             x_label="",
             x_names=tuple(parts),

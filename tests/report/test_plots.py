@@ -42,6 +42,18 @@ def test_shares_are_labelled_in_percent():
     assert "50 %" in render_svg(make_plot(is_share=True))
 
 
+def test_kinds_have_a_bar_each_and_no_line_between_them():
+    line = Series(label="a", x=(0, 1), y=(0.4, 0.6), low=(0.3, 0.5), high=(0.5, 0.7))
+    kinds = render_svg(make_plot(series=(line,), x_names=("right", "wrong")))
+    assert kinds.count("stroke-opacity: 0.4") == 2
+    assert "fill-opacity: 0.14" not in kinds
+    sizes = render_svg(make_plot(series=(line,)))
+    assert "stroke-opacity: 0.4" not in sizes and "fill-opacity: 0.14" in sizes
+    one = Series(label="a", x=(0,), y=(0.4,), low=(0.3,), high=(0.5,))
+    alone = render_svg(make_plot(series=(one,), x_names=("no",)))
+    assert alone.count("stroke-opacity: 0.4") == 1
+
+
 @pytest.mark.parametrize(
     "series",
     [
