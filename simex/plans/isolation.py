@@ -3,10 +3,12 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 
 from simex.core.errors import UserError
@@ -14,7 +16,9 @@ from simex.plans.compile_process import Request
 from simex.plans.report import ProgramReport, Refusal, from_json
 from simex.plans.topology import CPU
 
+MAX_REASON = 300  # characters of what a compiler said
 _MODULE = "simex.plans.compile_process"
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")  # of a traceback
 
 
 def compile_all(
@@ -76,10 +80,13 @@ def _death(code: int, errors: str) -> str:
         return "the compiler was killed: this machine has too little memory for it"
     if code < 0:
         return f"the compiler crashed ({signal.Signals(-code).name})"
-    last = errors.strip().splitlines()[-1:] or ["nothing"]
-    if last[0].startswith("simex.core.errors.UserError: "):
-        raise UserError(last[0].split(": ", 1)[1])
-    return f"the compiler stopped with code {code} and said: {last[0]}"
+    lines = errors.strip().splitlines() or ["nothing"]
+    if lines[-1].startswith("simex.core.errors.UserError: "):
+        raise UserError(lines[-1].split(": ", 1)[1])
+    # Compilers add lines of their own behind that of the exception, and whole programs.
+    said = [line for line in lines if _EXCEPTION.match(line)] or lines
+    reason = textwrap.shorten(said[-1], MAX_REASON, placeholder=" ...")
+    return f"the compiler stopped with code {code} and said: {reason}"
 
 
 def _environment(request: Request) -> dict[str, str]:

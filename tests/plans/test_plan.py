@@ -27,6 +27,17 @@ def stages_of(path, *overrides):
     return planned_stages(load_experiment(path, overrides))
 
 
+def test_what_a_compiler_said_is_its_exception_and_not_the_program_behind_it():
+    hlo = "Error encountered while compiling %while.1 = (" + "f32[1,2], " * 999 + ")"
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 1, in f'
+    error = "jax.errors.JaxRuntimeError: INTERNAL: RET_CHECK failure device_id 16"
+    reason = isolation._death(1, f"{trace}\n{error}\n\n{hlo}")
+    assert reason == f"the compiler stopped with code 1 and said: {error}"
+    long = isolation._death(1, "ValueError: " + "shape (3, 4) and " * 999)
+    assert len(long) < isolation.MAX_REASON + 60 and long.endswith(" ...")
+    assert isolation._death(3, "").endswith("code 3 and said: nothing")
+
+
 @pytest.fixture(scope="module")
 def smoke():
     return stages_of("experiments/smoke.gin", "DecoderShape.max_positions=32")
