@@ -185,6 +185,7 @@ def plot_analysis(path: pathlib.Path) -> Iterator[Plot]:
             series=series,
             x_label="",
             x_names=tuple(parts),
+            is_of_kinds=True,
             is_share=True,
         )
 

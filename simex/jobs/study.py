@@ -230,6 +230,7 @@ def _plots(found: Mapping[str, Combined]) -> list[Plot]:
                 series=(mean, *seeds),
                 x_label="",
                 x_names=tuple(n.partition(".")[2].replace("_", " ") for n in names),
+                is_of_kinds=True,
                 is_share=True,
             )
         )

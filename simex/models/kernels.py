@@ -110,7 +110,7 @@ def splash_on_tpu(
 ) -> jax.Array:
     """The Pallas kernel for rows that it can divide into blocks, else as on a CPU.
 
-    It knows no prefixes: `rl.batch` shares none on a TPU.
+    It knows no prefixes; `segments.can_share_prefixes` is False on a TPU.
     """
     if q_BTNH.shape[1] % 128 or queries.prefix_BT is not None:
         return blocked_softmax(

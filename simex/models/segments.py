@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from simex.models.config import ModelConfig
+
 
 class Segments(NamedTuple):
     """Of each position its own segment and, where several go on from one, that one.
@@ -27,3 +29,14 @@ class Segments(NamedTuple):
         if self.prefix_BT is None:
             return seen_BTS
         return jnp.logical_or(seen_BTS, self.prefix_BT[:, :, None] == own_B1S)
+
+
+def can_share_prefixes(config: ModelConfig, platform: str) -> bool:
+    """Whether `transformer.forward` takes prefixes, and is better off with them.
+
+    A window counts positions of the row, the dynamic scaling of RoPE reads the length
+    of the one sequence that a position belongs to, and the kernel for TPUs knows no
+    segments but a position's own.
+    """
+    is_fixed = config.rope_scaling.kind != "dynamic" and not any(config.windows)
+    return is_fixed and platform != "tpu"

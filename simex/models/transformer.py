@@ -22,7 +22,7 @@ from simex.models.embedding import embed
 from simex.models.layers import RESIDUAL, Block, Projection, RMSNorm
 from simex.models.matmul import matmul
 from simex.models.rope import rope_angles
-from simex.models.segments import Segments
+from simex.models.segments import Segments, can_share_prefixes
 from simex.models.softmax_attention import Window
 from simex.sharding.activations import constrain
 
@@ -182,17 +182,6 @@ def forward(
     lengths_BT = _segment_lengths(config, segment_ids_BT, positions_BT)
     angles = _angles(config, positions_BT, lengths_BT)
     return _apply(config, params, tokens_BT, angles, attend)[0]
-
-
-def can_share_prefixes(config: ModelConfig, platform: str) -> bool:
-    """Whether `forward` takes prefixes, and is better off with them.
-
-    A window counts positions of the row, the dynamic scaling of RoPE reads the length
-    of the one sequence that a position belongs to, and the kernel for TPUs knows no
-    segments but a position's own.
-    """
-    is_fixed = config.rope_scaling.kind != "dynamic" and not any(config.windows)
-    return is_fixed and platform != "tpu"
 
 
 def prefill(

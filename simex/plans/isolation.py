@@ -81,10 +81,10 @@ def _death(code: int, errors: str) -> str:
     if code < 0:
         return f"the compiler crashed ({signal.Signals(-code).name})"
     lines = errors.strip().splitlines() or ["nothing"]
-    if lines[-1].startswith("simex.core.errors.UserError: "):
-        raise UserError(lines[-1].split(": ", 1)[1])
-    # Compilers add lines of their own behind that of the exception, and whole programs.
+    # jax and compilers add lines of their own behind that of the exception.
     said = [line for line in lines if _EXCEPTION.match(line)] or lines
+    if said[-1].startswith("simex.core.errors.UserError: "):
+        raise UserError(said[-1].split(": ", 1)[1])
     reason = textwrap.shorten(said[-1], MAX_REASON, placeholder=" ...")
     return f"the compiler stopped with code {code} and said: {reason}"
 

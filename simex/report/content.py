@@ -39,6 +39,7 @@ class Plot:
     series: tuple[Series, ...]
     x_label: str = "step"
     x_names: tuple[str, ...] = ()  # what x = 0, 1, ... stand for, if not for numbers
+    is_of_kinds: bool = False  # no line leads from one x to the next
     note: str = ""  # a sentence under the title
     is_share: bool = False  # y is a share in 0..1 and is shown in percent
 

@@ -57,8 +57,12 @@ def render_svg(
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
         axes = figure.add_subplot()
-        for colour, series in zip(_cycle(len(plot.series)), plot.series):
-            _draw(axes, series, colour=colour, is_named=bool(plot.x_names))
+        places = np.linspace(-0.2, 0.2, len(plot.series)) if plot.series[1:] else [0.0]
+        for colour, series, aside in zip(_cycle(len(plot.series)), plot.series, places):
+            if plot.is_of_kinds:
+                _draw_kinds(axes, series, colour=colour, aside=float(aside))
+            else:
+                _draw(axes, series, colour=colour)
         _dress(axes, plot)
         file = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -88,16 +92,20 @@ def _cycle(num: int) -> Sequence[str]:
     return [_COLOURS[i % NUM_COLOURS] for i in range(num)]
 
 
-def _draw(axes: Axes, series: Series, *, colour: str, is_named: bool) -> None:
-    """A line with its band; points with their intervals where x is a kind, not a size."""
+def _draw_kinds(axes: Axes, series: Series, *, colour: str, aside: float) -> None:
+    """Points with bars; several series stand side by side."""
+    x = np.asarray(series.x, dtype=np.float64) + aside
+    y = np.asarray(series.y, dtype=np.float64)
+    y[~np.isfinite(y)] = np.nan
+    axes.plot(x, y, color=colour, marker="o", markersize=4, linestyle="")
+    if series.low:
+        axes.vlines(x, series.low, series.high, color=colour, alpha=0.4)
+
+
+def _draw(axes: Axes, series: Series, *, colour: str) -> None:
     series = thinned(series)
     y = np.asarray(series.y, dtype=np.float64)
     y[~np.isfinite(y)] = np.nan  # a gap; an infinity would have no place on the axis
-    if is_named:
-        axes.plot(series.x, y, color=colour, marker="o", markersize=4, linestyle="")
-        if series.low:
-            axes.vlines(series.x, series.low, series.high, color=colour, alpha=0.4)
-        return
     is_sparse = len(series.x) <= 12
     axes.plot(series.x, y, color=colour, marker="o" if is_sparse else "", markersize=3)
     if series.low:

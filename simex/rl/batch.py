@@ -95,7 +95,8 @@ def pack_turns(
     if not turns:
         return ()
     sequences = [
-        Rendered.from_ids(one.turn.prompt_ids, one.turn.completion_ids) for one in turns
+        Rendered.from_ids(one.turn.prompt_ids, one.turn.completion_ids, id=f"turn {i}")
+        for i, one in enumerate(turns)
     ]
     extras = {
         "advantages": [_align(one.turn, one.advantages) for one in turns],

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from simex.core.metrics import mean_values
 from simex.models.config import ModelConfig
-from simex.models.transformer import can_share_prefixes
+from simex.models.segments import can_share_prefixes
 from simex.rl.algorithm import Algorithm
 from simex.rl.batch import MicroBatch
 from simex.rl.loss import policy_loss
@@ -89,9 +89,12 @@ class Trainer:
             return []
         sequences = [Rendered.from_ids(t.prompt_ids, t.completion_ids) for t in turns]
         seq_len = self.model.max_positions
-        needed = len(pack(sequences, seq_len).arrays["tokens"])
-        padded = -(-needed // self.rows) * self.rows
-        packed = pack(sequences, seq_len, num_rows=padded)
+        num_shared = None
+        if self.shares_prompts:  # the rows are then those of an update
+            num_shared = [max(len(turn.prompt_ids) - 1, 0) for turn in turns]
+        packed = pack(sequences, seq_len, num_shared=num_shared)
+        padded = -(-len(packed.arrays["tokens"]) // self.rows) * self.rows
+        packed = pack(sequences, seq_len, num_rows=padded, num_shared=num_shared)
         blocks = [
             {name: v[start : start + self.rows] for name, v in packed.arrays.items()}
             for start in range(0, padded, self.rows)
@@ -134,7 +137,7 @@ def make_trainer(
       temperature: of the sampler; logprobs on both sides are of it.
       reference_params: those that KL is measured to; read only where it is.
       share_prompts: compute a prompt once for the turns of a row that answer it, where
-        `models.transformer.can_share_prefixes`.
+        `models.segments.can_share_prefixes`.
     """
 
     def score(params: Any, batch: Mapping[str, Any]) -> jax.Array:

@@ -7,11 +7,13 @@ number of rows, plus 6/9 (Dósa, "The tight bound of first fit decreasing bin-pa
 
 Sequences that begin alike may share their beginning, as the samples of a group share
 their prompt: a row then holds it once, before the sequences that go on from it (Prefix
-Grouper, arXiv 2506.05433, does so with attention of its own; here it is a mask).
+Grouper, arXiv 2506.05433, does so with attention of its own; here it is a mask). They are
+then placed group by group; where that takes more rows, nothing is shared.
 """
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -61,9 +63,9 @@ def pack(
       extras: further arrays by name, e.g. "advantages"; one vector a sequence, of that
         sequence's length. Unused positions are 0.
       num_shared: N numbers: how many first tokens of each sequence may lie in a row
-        once for all sequences with the same ones. Their loss mask and extras must be 0,
-        and the token after them must not be a target: what it follows has other
-        successors, too. None: nothing is shared.
+        once for all sequences with the same ones. Neither they nor the token after them
+        may be targets: what a target follows has no other successor. Their extras must
+        be 0. None: nothing is shared.
 
     Returns:
       `Packed` with `tokens`, `segment_ids` (0 = padding, 1.. in each row), `positions`
@@ -74,18 +76,21 @@ def pack(
 
     Raises:
       ValueError: a sequence is empty or longer than T (it is named; nothing is ever
-        cut), the rows do not suffice, or an extra does not fit its sequence.
+        cut), the rows do not suffice, an extra does not fit its sequence, or something
+        that cannot be shared is to be.
     """
     lengths = np.array([len(s) for s in sequences], dtype=np.int64)
     _check_lengths(sequences, lengths, seq_len)
-    if num_shared is None:
-        rows, starts, segments = first_fit_decreasing(lengths, seq_len)
-        places = [
-            _Place(head=range(0), body=range(start, start + length), segment=segment)
-            for start, length, segment in zip(starts, lengths, segments, strict=True)
-        ]
-    else:
-        rows, places = _share_beginnings(sequences, num_shared, seq_len)
+    rows, starts, segments = first_fit_decreasing(lengths, seq_len)
+    places = [
+        _Place(head=range(0), body=range(start, start + length), segment=segment)
+        for start, length, segment in zip(starts, lengths, segments, strict=True)
+    ]
+    if num_shared is not None:
+        _check_shared(sequences, num_shared, extras or {})
+        shared_rows, shared_places = _share_beginnings(sequences, num_shared, seq_len)
+        if shared_rows.max(initial=-1) <= rows.max(initial=-1):
+            rows, places = shared_rows, shared_places
     num_needed = int(rows.max(initial=-1)) + 1
     num_rows = _checked_num_rows(num_rows, num_needed, seq_len=seq_len)
     shape = (num_rows, seq_len)
@@ -120,9 +125,10 @@ class _Place:
     segment: int  # of the body
     prefix: int = 0  # segment of the head; 0: it shares nothing
 
-    @property
+    @functools.cached_property
     def columns(self) -> np.ndarray:
-        return np.array([*self.head, *self.body], dtype=np.int64)
+        parts = [np.arange(part.start, part.stop) for part in (self.head, self.body)]
+        return np.concatenate(parts)
 
 
 def first_fit_decreasing(
@@ -155,12 +161,6 @@ def _share_beginnings(
     First-fit decreasing as above, but a row that has the beginning already is preferred
     and needs room for the rest alone.
     """
-    for sequence, n in zip(sequences, num_shared, strict=True):
-        if not 0 <= n < len(sequence) or sequence.loss_mask[: n + 1].any():
-            raise ValueError(
-                f"{sequence.id!r} must share 0 to {len(sequence) - 1} of its tokens, "
-                f"and none of them nor the next may be a target; num_shared is {n}."
-            )
     heads = [s.ids[:n].tobytes() for s, n in zip(sequences, num_shared, strict=True)]
     counts = collections.Counter(heads)
     groups: dict[bytes, list[int]] = {}
@@ -183,6 +183,25 @@ def _share_beginnings(
             opened.append(_OpenRow())
         places[i] = opened[rows[i]].add(length, head, n)
     return rows, [places[i] for i in range(len(sequences))]
+
+
+def _check_shared(
+    sequences: Sequence[Rendered],
+    num_shared: Sequence[int],
+    extras: Mapping[str, Sequence[np.ndarray]],
+) -> None:
+    for number, (sequence, n) in enumerate(zip(sequences, num_shared, strict=True)):
+        name = f"{sequence.id!r} (number {number})"
+        if not 0 <= n < len(sequence) or (n and sequence.loss_mask[: n + 1].any()):
+            raise ValueError(
+                f"{name} must share 0 to {len(sequence) - 1} of its tokens, and none of "
+                f"them nor the next may be a target; num_shared is {n}."
+            )
+        for extra, values in extras.items():
+            if np.any(values[number][:n]):
+                raise ValueError(
+                    f"Extra {extra!r} of {name} must be 0 at its {n} shared tokens."
+                )
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -29,6 +29,8 @@ def token_logprobs(
 ) -> tuple[jax.Array, jax.Array]:
     """Logprob of every token given its segment's past, and the entropy it came from.
 
+    The past of a segment with a prefix includes the prefix.
+
     Args:
         config: of the decoder.
         params: plain nested dict.

@@ -20,9 +20,8 @@ from simex.models.kernels import (
 )
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
-from simex.models.segments import Segments
+from simex.models.segments import Segments, can_share_prefixes
 from simex.models.transformer import (
-    can_share_prefixes,
     decode,
     forward,
     init_params,
@@ -141,11 +140,11 @@ def test_sequences_that_share_a_beginning_have_the_logits_of_their_own(mesh) -> 
 
 @pytest.mark.parametrize("kernel", [fused_on_gpu, splash_on_tpu])
 def test_kernels_of_other_platforms_see_the_same_prefixes(kernel) -> None:
-    row, _ = _shared_row(16)
+    row, _ = _shared_row(128)  # splash attention takes multiples of 128
     segments = Segments(row["segment_ids_BT"], row["prefix_ids_BT"])
     keys = jax.random.split(jax.random.key(0), 3)
-    q = jax.random.normal(keys[0], (1, 16, 4, 8))
-    k, v = (jax.random.normal(key, (1, 16, 2, 8)) for key in keys[1:])
+    q = jax.random.normal(keys[0], (1, 128, 4, 8))
+    k, v = (jax.random.normal(key, (1, 128, 2, 8)) for key in keys[1:])
     found, expected = (
         run(CONFIG, q, k, v, segments, segments, RowPart(), None)
         for run in (kernel, blocked_softmax)

@@ -36,6 +36,10 @@ def test_what_a_compiler_said_is_its_exception_and_not_the_program_behind_it():
     long = isolation._death(1, "ValueError: " + "shape (3, 4) and " * 999)
     assert len(long) < isolation.MAX_REASON + 60 and long.endswith(" ...")
     assert isolation._death(3, "").endswith("code 3 and said: nothing")
+    with pytest.raises(UserError, match="^There must be rows.$"):
+        isolation._death(
+            1, f"{trace}\nsimex.core.errors.UserError: There must be rows.\n--------"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -44,13 +44,18 @@ def test_shares_are_labelled_in_percent():
 
 def test_kinds_have_a_bar_each_and_no_line_between_them():
     line = Series(label="a", x=(0, 1), y=(0.4, 0.6), low=(0.3, 0.5), high=(0.5, 0.7))
-    kinds = render_svg(make_plot(series=(line,), x_names=("right", "wrong")))
+    names = {"x_names": ("right", "wrong"), "is_of_kinds": True}
+    kinds = render_svg(make_plot(series=(line,), **names))
     assert kinds.count("stroke-opacity: 0.4") == 2
     assert "fill-opacity: 0.14" not in kinds
-    sizes = render_svg(make_plot(series=(line,)))
+    two = render_svg(make_plot(series=(line, line), **names))
+    assert two.count("stroke-opacity: 0.4") == 4
+    bars = set(re.findall(r'<path d="M ([\d.]+) [\d.]+ \s*L \1 ', two))
+    assert len(bars) >= 4  # side by side, not one over the other
+    sizes = render_svg(make_plot(series=(line,), x_names=("1e-3", "1e-4")))
     assert "stroke-opacity: 0.4" not in sizes and "fill-opacity: 0.14" in sizes
     one = Series(label="a", x=(0,), y=(0.4,), low=(0.3,), high=(0.5,))
-    alone = render_svg(make_plot(series=(one,), x_names=("no",)))
+    alone = render_svg(make_plot(series=(one,), x_names=("no",), is_of_kinds=True))
     assert alone.count("stroke-opacity: 0.4") == 1
 
 

@@ -191,6 +191,37 @@ def test_targets_are_never_shared(num):
         pack(answers([1, 2], [3]), 8, num_shared=[num])
 
 
+def test_nothing_is_shared_where_that_would_take_more_rows():
+    # Rows of 54, prompts of 8, 8, 8, 7, 7: apart 53 | 38 + 14 | 31 + 18. Group by group
+    # the 53 comes first, then what begins like it, and four rows are needed.
+    prompts = [[1] * 8, [1] * 8, [1] * 8, [2] * 7, [2] * 7]
+    lengths = (53, 14, 18, 38, 31)
+    sequences = [
+        *(
+            Rendered.from_ids(prompt, [9] * (n - len(prompt)))
+            for prompt, n in zip(prompts, lengths, strict=True)
+        )
+    ]
+    packed = pack(sequences, 54, num_shared=[7, 7, 7, 6, 6])
+    assert len(packed.arrays["tokens"]) == 3
+    assert (packed.arrays["prefix_ids"] == packed.arrays["segment_ids"]).all()
+
+
+def test_what_is_shared_has_no_extras_and_nothing_shared_has_no_conditions():
+    sequences = answers([1, 2, 3], [4], [5])
+    with pytest.raises(
+        ValueError, match="'advantages' of .* must be 0 at its 2 shared"
+    ):
+        pack(
+            sequences,
+            8,
+            num_shared=[2, 2],
+            extras={"advantages": [np.array([0.0, 1.0, 0.0, 1.0])] * 2},
+        )
+    without_prompt = [Rendered.from_ids([], [3, 4])] * 2
+    assert pack(without_prompt, 8, num_shared=[0, 0]).fill_share == 0.5
+
+
 def test_the_rows_are_filled_up_to_a_fixed_number():
     packed = pack(sequences_of(3), 4, num_rows=3)
     assert packed.arrays["tokens"].shape == (3, 4)
