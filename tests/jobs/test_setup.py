@@ -8,14 +8,9 @@ from simex.jobs import setup as shared_settings
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
 
 SHAPE = DecoderShape(
-    d_model=16,
-    num_layers=1,
-    num_query_heads=2,
-    num_kv_heads=1,
-    head_dim=8,
-    d_ff=24,
+    d_model=16, num_layers=1, num_query_heads=2, num_kv_heads=1, head_dim=8, d_ff=24,
     max_positions=32,
-)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("tensor", "together"), [(None, 1), (1, 1), (4, 4)])
