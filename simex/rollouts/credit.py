@@ -1,7 +1,10 @@
 """Which part of a trajectory's advantage each of its turns gets.
 
-The paper leaves this open (METHOD 4). A rule takes the number of submit-or-fix turns
-that come after a turn and gives that turn's credit.
+The paper leaves this open (METHOD 4). A rule of CREDIT_RULES takes the number of
+submit-or-fix turns that come after a turn and gives that turn's credit. The rule "gain"
+pays each program by itself: a first one for being right, a fix for what it changed. All
+that a trajectory earns is the same (potential-based shaping: Ng, Harada and Russell,
+1999), yet a right first program is not blamed for the fix that broke it.
 """
 
 import dataclasses
@@ -12,13 +15,15 @@ from simex.core.names import unknown_name
 from simex.rollouts.rollout import Turn
 
 FIX_TASK = "submit_or_fix"
+PROGRAM_TASKS = ("solve", FIX_TASK)
+GAIN = "gain"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CreditConfig:
     """How a return is handed to turns."""
 
-    rule: str = "shared"  # a name in CREDIT_RULES
+    rule: str = "shared"  # a name in CREDIT_RULES, or "gain"
     discount: float = 0.9  # of "discounted", for each later submit-or-fix turn
     simulate_reward: float = 0.0
     """Above 0, a simulate turn inside a trajectory earns plus or minus this for
@@ -26,8 +31,9 @@ class CreditConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError for an unknown rule or a number outside its range."""
-        if self.rule not in CREDIT_RULES:
-            raise unknown_name("credit rule", self.rule, CREDIT_RULES)
+        known = [*CREDIT_RULES, GAIN]
+        if self.rule not in known:
+            raise unknown_name("credit rule", self.rule, known)
         if not 0 <= self.discount <= 1:
             raise UserError(f"discount must lie in 0..1; got {self.discount}.")
         if not self.simulate_reward >= 0:
@@ -36,22 +42,62 @@ class CreditConfig:
             )
 
 
-def give_credit(turns: Sequence[Turn], config: CreditConfig) -> tuple[Turn, ...]:
+def give_credit(
+    turns: Sequence[Turn],
+    config: CreditConfig,
+    *,
+    standing: Sequence[bool | None] = (),
+    scale: float = 1.0,
+) -> tuple[Turn, ...]:
     """The turns of one trajectory with their credit.
 
     For turns solve, simulate, fix, simulate, fix the fixes to come are 2, 2, 1, 1, 0:
     "discounted" with 0.5 gives 0.25, 0.25, 0.5, 0.5, 1.
+
+    Args:
+      turns: in their order.
+      config: the rule.
+      standing: for "gain": whether the program that stands after each solve and
+        submit-or-fix turn is right; None where a fault of ours hides it.
+      scale: of the trajectory's reward, which is plus or minus it.
     """
-    rule = CREDIT_RULES[config.rule]
+    if config.rule == GAIN:
+        turns, rule = _with_gains(turns, standing, scale), CREDIT_RULES["shared"]
+    else:
+        rule = CREDIT_RULES[config.rule]
     credited: list[Turn] = []
     fixes_after = 0
     for turn in reversed(turns):
         credit = rule(fixes_after, config)
         if config.simulate_reward > 0 and turn.task == "predict_output":
             credit = 0.0
+        if config.rule == GAIN and turn.task in PROGRAM_TASKS:
+            credit = 0.0
         credited.append(dataclasses.replace(turn, credit=credit))
         fixes_after += turn.task == FIX_TASK
     return tuple(reversed(credited))
+
+
+def _with_gains(
+    turns: Sequence[Turn], standing: Sequence[bool | None], scale: float
+) -> list[Turn]:
+    """Each program's turn earns what it adds to what stood before it.
+
+    With scale 1 a first program earns 1 or -1; a fix earns 2 for mending, -2 for
+    breaking and 0 for changing nothing. The sum is the reward of the trajectory. What
+    is not known earns None, which takes no part in any baseline.
+    """
+    after = iter(standing)
+    before: float | None = 0.0
+    paid = []
+    for turn in turns:
+        if turn.task in PROGRAM_TASKS:
+            is_right = next(after)
+            value = None if is_right is None else scale * (1.0 if is_right else -1.0)
+            gain = None if value is None or before is None else value - before
+            turn, before = dataclasses.replace(turn, reward=gain), value
+        paid.append(turn)
+    return paid
 
 
 def _shared(fixes_after: int, config: CreditConfig) -> float:

@@ -9,7 +9,7 @@ from simex.core.files import read_jsonl
 from simex.problems.problem import Problem
 from simex.problems.records import from_record
 from simex.rollouts.attempt import Attempt
-from simex.rollouts.credit import CreditConfig, give_credit
+from simex.rollouts.credit import PROGRAM_TASKS, CreditConfig, give_credit
 from simex.rollouts.feedback import Feedback
 from simex.rollouts.policy import Policy
 from simex.rollouts.program import ProgramReport
@@ -80,7 +80,12 @@ class SolveObjective:
         passed = float(attempt.has_passed)
         programs = report_programs(attempt)
         return Rollout(
-            turns=give_credit(attempt.turns, self.credit),
+            turns=give_credit(
+                attempt.turns,
+                self.credit,
+                standing=_right_after_turns(attempt, programs),
+                scale=self.reward_scale,
+            ),
             reward=None if is_lost else self.reward_scale * (2 * passed - 1),
             parts={
                 "passed": passed,
@@ -122,6 +127,19 @@ def _measure_fixing(
         if test.is_prediction_right is not None
     ]
     return values | ({"predicted_right": sum(known) / len(known)} if known else {})
+
+
+def _right_after_turns(
+    attempt: Attempt, programs: Sequence[ProgramReport]
+) -> list[bool | None]:
+    """For each turn that may write a program: whether the one that stands is right.
+
+    A submission leaves the program before it standing, a refused answer none.
+    """
+    count = sum(turn.task in PROGRAM_TASKS for turn in attempt.turns)
+    right = [None if p.fault else _has_passed(p) for p in programs]
+    missing = count - len(right)
+    return right + [right[-1] if attempt.is_submitted else False] * missing
 
 
 def _has_passed(program: ProgramReport) -> bool:

@@ -40,6 +40,33 @@ def test_credit_is_handed_to_turns_by_the_rule(config, credits):
 
 
 @pytest.mark.parametrize(
+    ("standing", "gains"),
+    [
+        # 1 for a right first program, -1 for a wrong one; then what each fix changed.
+        ([True, True, True], [1.0, 0.0, 0.0]),
+        ([True, False, True], [1.0, -2.0, 2.0]),
+        ([False, False, True], [-1.0, 0.0, 2.0]),
+        # What a fault of ours hides is nobody's gain, nor is the step from it.
+        ([False, None, True], [-1.0, None, None]),
+    ],
+)
+def test_a_gain_is_what_each_program_adds(standing, gains):
+    names = ["solve", "predict_output", "submit_or_fix"]
+    given = give_credit(
+        turns(*names, *names[1:]),
+        CreditConfig(rule="gain"),
+        standing=standing,
+        scale=0.5,
+    )
+    programs = [turn for turn in given if turn.task != "predict_output"]
+    halves = [None if gain is None else gain / 2 for gain in gains]
+    assert [turn.reward for turn in programs] == halves
+    assert [turn.credit for turn in given] == [0, 1, 0, 1, 0]
+    if None not in gains:  # all that is earned is the trajectory's reward
+        assert sum(gains) == (1 if standing[-1] else -1)
+
+
+@pytest.mark.parametrize(
     "wrong", [{"rule": "last"}, {"discount": 1.5}, {"simulate_reward": -1.0}]
 )
 def test_impossible_credit_is_refused(wrong):

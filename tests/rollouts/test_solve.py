@@ -3,6 +3,7 @@
 import pytest
 
 from simex.core.errors import UserError
+from simex.rollouts.credit import CreditConfig
 from simex.rollouts.measures import measure_rollouts
 from simex.rollouts.predict_output import PredictOutputObjective, mix_roles
 from simex.rollouts.solve import SolveObjective
@@ -62,6 +63,36 @@ def test_a_completion_without_a_program_fails_and_is_not_asked_again(pool):
     assert group.rollouts[0].reward == -1.0
     assert group.rollouts[0].parts["refused"] == 1.0
     assert len(policy.prompts) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "gains"),
+    [
+        ([RIGHT, "#SUBMIT\n"], [1.0, 0.0]),
+        ([WRONG, "#SUBMIT\n"], [-1.0, 0.0]),
+        ([WRONG, RIGHT], [-1.0, 2.0]),
+        ([RIGHT, WRONG], [1.0, -2.0]),
+    ],
+)
+def test_with_gains_a_fix_answers_for_what_it_changed_alone(pool, answers, gains):
+    objective = SolveObjective(
+        weight=1.0, group_size=1, credit=CreditConfig(rule="gain")
+    )
+    policy = Script([answer(source) for source in answers])
+    (group,) = objective.collect(policy, [PROBLEM], pool=pool, seed_path=(0,))
+    assert [turn.reward for turn in group.rollouts[0].turns] == gains
+
+
+@pytest.mark.parametrize(
+    ("answers", "gains"),
+    [(["no program"], [-1.0]), ([answer(RIGHT), "no program"], [1.0, -2.0])],
+)
+def test_a_refused_answer_leaves_no_program_standing(pool, answers, gains):
+    objective = SolveObjective(
+        weight=1.0, group_size=1, credit=CreditConfig(rule="gain")
+    )
+    (group,) = objective.collect(Script(answers), [PROBLEM], pool=pool, seed_path=(0,))
+    assert [turn.reward for turn in group.rollouts[0].turns] == gains
 
 
 def item_of(role, number):
