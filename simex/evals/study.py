@@ -31,6 +31,17 @@ ORDERINGS = {
     "gain.compact_over_noise10": "(h) 10 % wrong values harm",
     "gain.compact_over_noise30": "(h) 30 % wrong values harm",
     "gain.compact_over_noise100": "(h) only wrong values harm",
+    "gain.prediction_over_sft": "RL predicts better than SFT",
+    "gain.prediction_right_over_sft": "... right programs",
+    "gain.prediction_wrong_over_sft": "... wrong programs",
+    "gain.prediction_over_more": "... than as many minutes of further SFT",
+    "gain.prediction_over_outcome": "... than RL on the outcome alone",
+    "gain.solve_over_sft": "RL solves better than SFT",
+    "gain.solve_over_more": "... than as many minutes of further SFT",
+    "gain.best_at_8_over_sft": "RL chooses better by simulation than SFT",
+    "gain.best_at_8_over_more": "... than as many minutes of further SFT",
+    "gain.rl_gated": "self-RLEF after RL: fixes outnumber breaks",
+    "gain.rl_gated_over_resample": "... and fixing beats drawing anew",
     "gain.noise100_over_direct": "(h, reversed) only wrong values still beat answers",
 }
 """A difference that is positive where the sentence holds (METHOD: orderings)."""

@@ -66,6 +66,29 @@ def _held_out_series(path: pathlib.Path, metric: str, label: str) -> Iterator[Se
                 yield _series(path, name, f"{label}: {place}" if label else place)
 
 
+def plot_stages(workdir: pathlib.Path, stages: Mapping[str, str]) -> Iterator[Plot]:
+    """What several RL stages earned while they trained, each a line.
+
+    Args:
+      workdir: of the run.
+      stages: by the name of the line; those without such a figure have none.
+    """
+    for name, title in (
+        ("predict_output/passed", "Predicted rightly, in training"),
+        ("predict_output/part/sound", "Told before the first false statement"),
+        ("solve/passed", "Solved at the end, in training"),
+        ("policy/entropy", "Entropy, nats"),
+    ):
+        series = tuple(
+            one
+            for label, stage in stages.items()
+            if (one := _series(workdir / stage / "metrics.jsonl", name, label)).x
+        )
+        if series:
+            is_share = name != "policy/entropy"
+            yield Plot(title=title, series=series, is_share=is_share)
+
+
 def plot_rl(workdir: pathlib.Path) -> Iterator[Plot]:
     """Rewards, flat groups, entropy, clipping and agreement by train step."""
     path = workdir / "train_rl" / "metrics.jsonl"

@@ -151,7 +151,7 @@ def report_study(
         facts={"seeds": str(len(runs))},
         seconds=seconds,
         results=results,
-        groups=_groups(found),
+        groups=estimate_groups(found),
         analysis=tuple(_plots(found)),
     )
     for folder in (stage_dir, workdir):
@@ -186,12 +186,12 @@ _TITLES = {
     "prediction_wrong": "... of wrong programs",
     "solve": "Solving",
     BEST: f"Choosing one of {MAX_K}",
-    "verifier": "Verifiers: the solver itself, and a dedicated one",
+    "verifier": "Verifiers",
     "gain": "Differences, paired within each seed",
 }
 
 
-def _groups(found: Mapping[str, Combined]) -> tuple[Group, ...]:
+def estimate_groups(found: Mapping[str, Any]) -> tuple[Group, ...]:
     """A table for each first word of the names."""
     heads = list(dict.fromkeys(name.split(".")[0] for name in found))
     return tuple(

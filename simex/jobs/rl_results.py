@@ -1,0 +1,154 @@
+"""Job: does RL pay? One policy beside others, on the same held-out items."""
+
+import itertools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gin
+import jax
+
+from simex.core.files import read_jsonl
+from simex.core.stamps import seconds_by_stage
+from simex.evals import loop_summary, summary
+from simex.evals.intervals import Estimate, paired_difference
+from simex.evals.rankers import RANKERS
+from simex.jobs.report_estimates import MAX_K, load_candidates, load_loop
+from simex.jobs.report_plots import plot_best_at_k, plot_loops, plot_stages
+from simex.jobs.study import estimate_groups
+from simex.report.content import Report
+from simex.report.page import write_report as write_page
+from simex.report.results import save_results
+
+CONTROL = "resample"  # the loop that other loops are compared with
+ROLES = {"": None, "_right": "right", "_wrong": "wrong"}  # of programs, by suffix
+
+
+@gin.configurable
+def rl_results(
+    workdir: pathlib.Path,
+    stage_dir: pathlib.Path,
+    *,
+    seed: int,
+    predicting: Mapping[str, str],
+    solving: Mapping[str, str],
+    subject: str = "rl",
+    title: str = "simex: does RL pay?",
+) -> None:
+    """Writes results.json and report.html, here and at the top of the workdir.
+
+    Args:
+      workdir: of the run.
+      stage_dir: of this stage.
+      seed: of the run.
+      predicting: for each policy the stage whose checkpoint `evaluate_prediction` asked.
+      solving: for each policy its stage of evaluate_solving.
+      subject: the policy that is compared with every other.
+      title: of the page.
+    """
+    found = estimate_predictions(workdir, predicting, subject)
+    found |= estimate_solvers(workdir, solving, subject)
+    for name, stage in solving.items():
+        found |= estimate_loops(workdir / stage, name)
+    results = {name: estimate.as_dict() for name, estimate in found.items()}
+    seconds = seconds_by_stage(workdir)
+    device = f"{jax.default_backend()} x {jax.device_count()}"
+    trained = {name: stage for name, stage in predicting.items() if stage in seconds}
+    report = Report(
+        title=title,
+        facts={"seed": str(seed), "device": device, "compared": subject},
+        seconds=seconds,
+        results=results,
+        groups=estimate_groups(found),
+        rl_curves=tuple(plot_stages(workdir, trained)),
+        best_at_k=plot_best_at_k(load_candidates(workdir / solving[subject])),
+        loops=plot_loops(workdir / solving[subject]),
+        settings=(workdir / "config.gin").read_text(encoding="utf-8"),
+    )
+    for folder in (stage_dir, workdir):
+        save_results(
+            folder / "results.json",
+            results,
+            seconds=seconds,
+            seed=seed,
+            device=device,
+            backend="",
+            required=(),
+        )
+        write_page(folder / "report.html", report)
+
+
+def estimate_predictions(
+    workdir: pathlib.Path, predicting: Mapping[str, str], subject: str
+) -> dict[str, Estimate]:
+    """Accuracies, and the subject's gain over each other policy, by kind of program."""
+    folder = workdir / "evaluate_prediction"
+    records = {
+        name: list(read_jsonl(folder / f"{stage.replace('/', '_')}.jsonl"))
+        for name, stage in predicting.items()
+    }
+    found: dict[str, Estimate] = {}
+    for suffix, role in ROLES.items():
+        for name, predicted in records.items():
+            estimate = summary.estimate_accuracy(predicted, role=role)
+            found[f"prediction{suffix}.{name}"] = estimate
+    for (suffix, role), (name, predicted) in itertools.product(
+        ROLES.items(), records.items()
+    ):
+        if name != subject:
+            gain = summary.estimate_gain(
+                _of_role(records[subject], role), _of_role(predicted, role)
+            )
+            found[f"gain.prediction{suffix}_over_{name}"] = gain
+    return found
+
+
+def estimate_solvers(
+    workdir: pathlib.Path, solving: Mapping[str, str], subject: str
+) -> dict[str, Estimate]:
+    """pass@1 and best@k by simulation and by the oracle, with the subject's gains."""
+    found: dict[str, Estimate] = {}
+    best = f"best_at_{MAX_K}"
+    groups, chosen = {}, {}
+    for name, stage in solving.items():
+        judged = load_candidates(workdir / stage)
+        groups[name] = summary.group_candidates(judged)
+        chosen[name] = summary.ranked_values(groups[name], RANKERS["simulate"], MAX_K)
+        found[f"solve.{name}"] = summary.estimate_pass_at_k(groups[name], 1)
+        for ranker in ("simulate", "oracle", "majority"):
+            found[f"{best}.{name}_{ranker}"] = summary.estimate_best_at_k(
+                groups[name], ranker, MAX_K
+            )
+        for key, estimate in summary.verifier_quality(judged).items():
+            found[f"{key}.{name}"] = estimate
+    for name in solving:
+        if name != subject:
+            gain = summary.estimate_solving_gain(groups[subject], groups[name])
+            found[f"gain.solve_over_{name}"] = gain
+            gain = paired_difference(chosen[subject], chosen[name])
+            found[f"gain.{best}_over_{name}"] = gain
+    return found
+
+
+def estimate_loops(folder: pathlib.Path, name: str) -> dict[str, Estimate]:
+    """What each loop of one solver changes, and its gain over drawing anew."""
+    outcomes = {
+        path.stem: load_loop(folder, path.stem)
+        for path in sorted((folder / "loops").glob("*.jsonl"))
+    }
+    found: dict[str, Estimate] = {}
+    for loop, records in outcomes.items():
+        for key, estimate in loop_summary.estimate_loop(records).items():
+            if not key.endswith("_public"):
+                found[f"loop_{loop}.{name}_{key}"] = estimate
+        found[f"gain.{name}_{loop}"] = loop_summary.estimate_loop_gain(records)
+        if loop != CONTROL and CONTROL in outcomes:
+            gain = loop_summary.estimate_loop_gain(records, outcomes[CONTROL])
+            found[f"gain.{name}_{loop}_over_{CONTROL}"] = gain
+    return found
+
+
+def _of_role(
+    records: Sequence[Mapping[str, Any]], role: str | None
+) -> list[Mapping[str, Any]]:
+    return [record for record in records if role is None or record["role"] == role]

@@ -1,0 +1,93 @@
+"""One policy beside others: gains are paired, and every loop has its control."""
+
+import json
+
+import pytest
+
+from simex.jobs.rl_results import rl_results
+from simex.report.results import load_estimates
+
+PROBLEMS = ("p0", "p1")
+STAGES = {"sft": "sft/evaluate_solving", "rl": "rl/evaluate_solving"}
+
+
+def write(path, records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def predictions(right):
+    """Of four programs, two of them wrong ones; `right` says which are predicted."""
+    roles = ("right", "wrong", "right", "wrong")
+    return [
+        {"id": str(i), "group": str(i), "role": role, "is_right": i in right}
+        for i, role in enumerate(roles)
+    ]
+
+
+def candidates(num_right):
+    """Eight a problem, the first `num_right` of them right and simulated as passing."""
+    return [
+        {
+            "problem_id": problem,
+            "source": f"print({i})",
+            "num_tokens": 5,
+            "passed_public": [i < num_right],
+            "is_right": i < num_right,
+            "predicted": [["1"]],
+            "predicted_pass": [[i < num_right]],
+        }
+        for problem in PROBLEMS
+        for i in range(8)
+    ]
+
+
+def outcomes(*rights):
+    return [
+        {"problem_id": problem, "right": right, "public": right}
+        for problem, right in zip(PROBLEMS, rights, strict=True)
+    ]
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    folder = tmp_path / "evaluate_prediction"
+    write(folder / "nlex_train_sft.jsonl", predictions({0}))
+    write(folder / "train_rl.jsonl", predictions({0, 1, 2}))
+    for stage, num_right in ((STAGES["sft"], 2), (STAGES["rl"], 4)):
+        write(tmp_path / stage / "simulated.jsonl", candidates(num_right))
+        loops = tmp_path / stage / "loops"
+        write(loops / "gated.jsonl", outcomes([False, True], [True, True]))
+        write(loops / "resample.jsonl", outcomes([False, False], [True, True]))
+    write(tmp_path / "train_rl" / "metrics.jsonl", [{"step": 0, "solve/passed": 0.5}])
+    (tmp_path / "config.gin").write_text("")
+    return tmp_path
+
+
+def test_what_rl_adds_is_measured_on_the_same_items(workdir):
+    stage = workdir / "rl_results"
+    stage.mkdir()
+    rl_results(
+        workdir,
+        stage,
+        seed=7,
+        predicting={"sft": "nlex/train_sft", "rl": "train_rl"},
+        solving=STAGES,
+    )
+    estimates = load_estimates(stage / "results.json")
+    found = {name: pytest.approx(e["value"]) for name, e in estimates.items()}
+    # Of the right programs 1 and 2 of 2 are predicted, of the wrong ones 0 and 1 of 2.
+    assert found["gain.prediction_over_sft"] == 0.5
+    assert found["gain.prediction_right_over_sft"] == 0.5
+    assert found["gain.prediction_wrong_over_sft"] == 0.5
+    assert found["prediction_wrong.rl"] == 0.5
+    assert found["solve.sft"] == 0.25 and found["gain.solve_over_sft"] == 0.25
+    # Simulation finds a right one wherever there is one.
+    assert found["best_at_8.sft_simulate"] == 1.0
+    assert found["gain.best_at_8_over_sft"] == 0.0
+    # One of two attempts is mended by the loop, none by drawing anew.
+    assert found["gain.rl_gated"] == 0.5 and found["gain.rl_resample"] == 0.0
+    assert found["gain.rl_gated_over_resample"] == 0.5
+    assert "gain.rl_resample_over_resample" not in found
+    page = (workdir / "report.html").read_text()
+    assert "prediction over sft" in page or "prediction_over_sft" in page
