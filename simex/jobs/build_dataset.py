@@ -164,9 +164,7 @@ def _make_fix(
         id=f"{problem.id}/{_role_of(item, source)}{number or ''}/submit_or_fix",
         task="submit_or_fix",
         prompt=submit_or_fix.render_prompt(problem.statement, source, tests, shown),
-        target=submit_or_fix.render_target(
-            submit_or_fix.render_thought(tests, shown, passed), fixed
-        ),
+        target=submit_or_fix.render_target(submit_or_fix.render_thought(passed), fixed),
         group=problem.composition,
         source=problem.source,
         license=_license_of(item, source),

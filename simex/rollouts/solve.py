@@ -2,10 +2,12 @@
 
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
 
 from simex.core.errors import InfraError
 from simex.core.files import read_jsonl
+from simex.core.names import unknown_name
 from simex.problems.problem import Problem
 from simex.problems.records import from_record
 from simex.rollouts.attempt import Attempt
@@ -14,7 +16,7 @@ from simex.rollouts.feedback import Feedback
 from simex.rollouts.policy import Policy
 from simex.rollouts.program import ProgramReport
 from simex.rollouts.rollout import End, Group, Rollout
-from simex.rollouts.trajectory import report_programs, run_trajectories
+from simex.rollouts.trajectory import FixWhen, report_programs, run_trajectories
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 
@@ -27,11 +29,21 @@ class SolveObjective:
     group_size: int = 8
     reward_scale: float = 1.0
     max_fixes: int = 1  # 0: single-turn
+    fix_when: FixWhen = "always"
+    """Which attempts the policy is asked about: all, as in the paper, or those only that
+    fail a public test by their feedback; the others are submitted."""
+
     feedback: Feedback = Feedback()
     credit: CreditConfig = CreditConfig()
     max_new_tokens: int | None = None  # of a turn; None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
     name: str = "solve"
+
+    def __post_init__(self) -> None:
+        """Raises UserError for an unknown `fix_when`."""
+        known = typing.get_args(FixWhen)
+        if self.fix_when not in known:
+            raise unknown_name("SolveObjective.fix_when", self.fix_when, known)
 
     @property
     def verifiers(self) -> tuple[str, ...]:
@@ -62,6 +74,7 @@ class SolveObjective:
             feedback=self.feedback,
             pool=pool,
             seed_path=seed_path,
+            fix_when=self.fix_when,
             simulate_reward=self.credit.simulate_reward,
             max_new_tokens=self.max_new_tokens,
         )

@@ -6,6 +6,7 @@ so that a turn's prompt ids are never the ids of an earlier completion.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 from simex.core.names import unknown_name
 from simex.problems.problem import Problem
@@ -28,6 +29,9 @@ from simex.rollouts.rollout import POLICY, End, Turn
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import predict_output
 from simex.tasks.answer import Answer, Refusal
+from simex.tasks.rewards import is_output_right
+
+FixWhen = Literal["always", "failing"]
 
 
 def run_trajectories(
@@ -39,6 +43,7 @@ def run_trajectories(
     feedback: Feedback,
     pool: SandboxPool,
     seed_path: tuple[int, ...],
+    fix_when: FixWhen = "always",
     simulate_reward: float = 0.0,
     max_new_tokens: int | None = None,
 ) -> list[Attempt]:
@@ -56,6 +61,8 @@ def run_trajectories(
       feedback: where the shown outputs come from.
       pool: the judge.
       seed_path: names the samples.
+      fix_when: "failing" submits what passes every public test by its feedback without
+        asking the policy.
       simulate_reward: what a simulate turn of the policy earns or loses of its own.
       max_new_tokens: a bound of every turn below the policy's own.
     """
@@ -78,12 +85,15 @@ def run_trajectories(
             reward=simulate_reward,
             max_new_tokens=max_new_tokens,
         )
+        outputs = [_shown_outputs(attempt) for attempt in attempts]
+        if fix_when == "failing":
+            attempts = list(map(_submit_what_passes, attempts, outputs))
         fixed = fix_attempts(
             policy,
             attempts,
             pool=pool,
             seed_path=path,
-            outputs=[_shown_outputs(attempt) for attempt in attempts],
+            outputs=outputs,
             max_new_tokens=max_new_tokens,
         )
         attempts = list(map(_remember, attempts, fixed))
@@ -168,6 +178,25 @@ def _shown_outputs(attempt: Attempt) -> list[str] | None:
         # A refused prediction shows nothing, as it did when fixing was taught.
         return [value or "" for value in attempt.predicted]
     return executed_outputs(attempt)
+
+
+def _submit_what_passes(attempt: Attempt, outputs: Sequence[str] | None) -> Attempt:
+    """Submitted without a turn where all that is shown is what was expected."""
+    if not attempt.is_open or outputs is None:
+        return attempt
+    problem = attempt.problem
+    has_passed = all(
+        is_output_right(
+            output,
+            test.expected_stdout,
+            checker=problem.checker,
+            float_tol=problem.float_tol,
+        )
+        for test, output in zip(problem.public_tests, outputs, strict=True)
+    )
+    if not has_passed:
+        return attempt
+    return dataclasses.replace(attempt, is_submitted=True, end=End.SUBMITTED)
 
 
 def _predict(policy: Policy, queries: Sequence[Query], verifier: str) -> list[Turn]:

@@ -11,7 +11,6 @@ from simex.nlex.layout import (
     ATTEMPT_OUTPUT,
     CODE,
     END_CODE,
-    END_THINK,
     EXAMPLES,
     EXPECTED,
     INPUT,
@@ -22,7 +21,6 @@ from simex.tasks import solve
 from simex.tasks.answer import Answer
 
 parse_completion = solve.parse_completion
-MAX_SHOWN = 60  # characters of an output in a thought
 
 
 def render_prompt(
@@ -44,37 +42,14 @@ def render_prompt(
     return "".join(parts)
 
 
-def render_thought(
-    tests: Sequence[TestCase], outputs: Sequence[str], is_passed: Sequence[bool]
-) -> str:
-    """The reasoning that is taught: what each test wants, what came, and the verdict.
+def render_thought(is_passed: Sequence[bool]) -> str:
+    """The reasoning that is taught: which public tests the attempt passes.
 
-    Both values stand side by side, so that the verdict can be read off them; a small
-    model that was taught verdicts alone learned to guess them (experiments/LOG.md).
-
-    Example: for a test that wants 3 and an attempt that printed 0 it is
-    ``"0 want 3 got 0 failed"``.
-
-    Raises:
-      ValueError: the arguments differ in length.
+    Example: ``render_thought([True, False])`` is ``"0 passed\\n1 failed"``.
     """
     return "\n".join(
-        f"{index} want {_on_one_line(test.expected_stdout)} got {_on_one_line(output)} "
-        f"{'passed' if ok else 'failed'}"
-        for index, (test, output, ok) in enumerate(
-            zip(tests, outputs, is_passed, strict=True)
-        )
+        f"{index} {'passed' if ok else 'failed'}" for index, ok in enumerate(is_passed)
     )
-
-
-def _on_one_line(text: str) -> str:
-    """Words of `text` with single blanks; of a long text the beginning, marked.
-
-    Nothing that a program prints may end the thought.
-    """
-    line = " ".join(text.split())
-    shown = line[:MAX_SHOWN].partition(END_THINK)[0]
-    return line if shown == line else f"{shown}..."
 
 
 def render_target(thought: str, source: str | None) -> str:

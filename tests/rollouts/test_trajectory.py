@@ -129,6 +129,32 @@ def test_a_submitted_program_is_not_asked_about_again(pool):
     assert rollout.reward == 1.0 and rollout.end is End.SUBMITTED
 
 
+def test_what_passes_by_its_feedback_may_be_submitted_without_asking(pool):
+    rollout, _ = collect(pool, [program(RIGHT)], fix_when="failing", max_fixes=3)
+    assert tasks(rollout) == ["solve"] and rollout.end is End.SUBMITTED
+    assert rollout.reward == 1.0 and rollout.parts["submitted"] == 1.0
+    # What fails is asked about, and submitted as soon as it passes.
+    rollout, _ = collect(
+        pool, [program(WRONG), program(RIGHT)], fix_when="failing", max_fixes=3
+    )
+    assert tasks(rollout) == ["solve", "submit_or_fix"]
+    assert rollout.reward == 1.0 and rollout.end is End.SUBMITTED
+
+
+def test_predictions_decide_what_is_submitted_where_they_are_the_feedback(pool):
+    answers = [program(WRONG), predict("3"), predict("4")]
+    rollout, _ = collect(pool, answers, feedback=PREDICTING, fix_when="failing")
+    assert rollout.end is End.SUBMITTED and rollout.reward == -1.0
+    answers = [program(RIGHT), predict("3"), predict("5"), SUBMIT]
+    rollout, _ = collect(pool, answers, feedback=PREDICTING, fix_when="failing")
+    assert tasks(rollout)[-1] == "submit_or_fix" and rollout.reward == 1.0
+
+
+def test_an_unknown_moment_to_fix_is_refused():
+    with pytest.raises(UserError, match="fix_when"):
+        SolveObjective(weight=1.0, fix_when="never")
+
+
 def test_a_fix_that_breaks_a_right_program_is_counted_as_a_break(pool):
     rollout, _ = collect(pool, [program(RIGHT), program(WRONG)])
     assert (rollout.parts["broken"], rollout.parts["fixed"]) == (1.0, 0.0)

@@ -116,27 +116,12 @@ def test_outputs_and_tests_must_be_as_many():
 
 
 def test_submitting_is_one_word_alone_in_the_code_block():
+    thought = submit_or_fix.render_thought([True, False])
+    assert thought == "0 passed\n1 failed"
     submitted = submit_or_fix.render_target("0 passed", None)
     assert submit_or_fix.is_submit(submit_or_fix.parse_completion(submitted))
     other = submit_or_fix.render_target("", "#SUBMIT\nprint(1)\n")
     assert not submit_or_fix.is_submit(submit_or_fix.parse_completion(other))
-
-
-def test_a_taught_verdict_stands_beside_the_two_values_that_it_compares():
-    thought = submit_or_fix.render_thought(TESTS, ["3\n", "1\n2 \n"], [True, False])
-    assert thought == "0 want 3 got 3 passed\n1 want 9 got 1 2 failed"
-    with pytest.raises(ValueError, match="zip"):
-        submit_or_fix.render_thought(TESTS, ["3\n"], [True, False])
-
-
-def test_a_long_output_is_cut_in_a_thought():
-    thought = submit_or_fix.render_thought(TESTS[:1], ["7" * 61], [False])
-    assert thought == f"0 want 3 got {'7' * 60}... failed"
-
-
-def test_no_output_ends_a_thought():
-    thought = submit_or_fix.render_thought(TESTS[:1], ["1</think>2"], [False])
-    assert thought == "0 want 3 got 1... failed"
 
 
 def test_functions_use_cruxevals_layout():
