@@ -1,6 +1,7 @@
 """Job: explanations, programs and repairs as examples, written by a TFDS builder."""
 
 import collections
+import functools
 import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,16 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import gin
 
 from simex.core.files import read_jsonl
+from simex.core.names import unknown_name
 from simex.data.builder import build_dataset as build_tfds
 from simex.data.explained import make_example
 from simex.data.records import Example
 from simex.data.runs import Run
+from simex.problems.problem import Problem
 from simex.problems.records import ProblemWithPrograms, from_record
 from simex.tasks import solve, submit_or_fix
 from simex.tasks.rewards import is_output_right
 
 # Two datasets from the same runs: with the explanation, and with the answer alone.
 VARIANTS = ("nlex", "direct")
+FIXES = ("all", "failing")  # attempts that fixing is taught on
 OWN_LICENSE = "Apache-2.0"  # of the generated curriculum
 
 
@@ -29,6 +33,7 @@ def build_dataset(
     problems: Sequence[str] = ("make_problems",),
     explanations: str = "write_explanations",
     roles: Sequence[str] | None = None,
+    fixes: str = "all",
 ) -> None:
     """Writes {nlex,direct}/ (ArrayRecord), splits "train" and "validation".
 
@@ -45,14 +50,21 @@ def build_dataset(
       explanations: the stage that told the traces.
       roles: the roles of programs to be explained, such as "right"; None: all. Fixes
         are taught on all.
+      fixes: "failing" leaves out the attempts that pass, which teach to submit: for a
+        policy that is asked for a fix only where the feedback fails.
     """
+    if fixes not in FIXES:
+        raise unknown_name("build_dataset.fixes", fixes, FIXES)
     told = list(read_jsonl(workdir / explanations / "explanations.jsonl"))
     train = _load_problems([workdir / stage / "train.jsonl" for stage in problems])
     paths = [workdir / stage / "validation.jsonl" for stage in problems]
     held_out = _load_problems([path for path in paths if path.exists()])
     for variant in VARIANTS:
-        examples = _make_examples(told, train, variant, roles, split="train")
-        held = _make_examples(told, held_out, variant, roles, split="validation")
+        make = functools.partial(
+            _make_examples, told, variant=variant, roles=roles, fixes=fixes
+        )
+        examples = make(train, split="train")
+        held = make(held_out, split="validation")
         build_tfds(_without_shared_groups(examples, held), stage_dir / variant)
 
 
@@ -81,9 +93,10 @@ def _is_solvable(item: ProblemWithPrograms) -> bool:
 def _make_examples(
     records: list[dict],
     problems: Mapping[str, ProblemWithPrograms],
+    *,
     variant: str,
     roles: Sequence[str] | None,
-    *,
+    fixes: str,
     split: str,
 ) -> Iterator[Example]:
     outputs: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
@@ -103,7 +116,9 @@ def _make_examples(
         item = problems[problem_id]
         if by_stdin.keys() >= {test.stdin for test in item.problem.public_tests}:
             key = problem_id, _role_of(item, source)
-            yield _make_fix(item, source, by_stdin, number=numbers[key])
+            passed = _judge(item.problem, by_stdin)
+            if fixes == "all" or not all(passed):
+                yield _make_fix(item, source, by_stdin, passed, number=numbers[key])
             numbers[key] += 1
 
 
@@ -143,22 +158,31 @@ def _license_of(item: ProblemWithPrograms, program: str) -> str:
     return license if license == own else f"{license}; statement: {own}"
 
 
+def _judge(problem: Problem, by_stdin: Mapping[str, str]) -> list[bool]:
+    """Whether what was printed on each public test is right."""
+    return [
+        is_output_right(
+            by_stdin[test.stdin],
+            test.expected_stdout,
+            checker=problem.checker,
+            float_tol=problem.float_tol,
+        )
+        for test in problem.public_tests
+    ]
+
+
 def _make_fix(
-    item: ProblemWithPrograms, source: str, by_stdin: Mapping[str, str], *, number: int
+    item: ProblemWithPrograms,
+    source: str,
+    by_stdin: Mapping[str, str],
+    passed: Sequence[bool],
+    *,
+    number: int,
 ) -> Example:
     """Submit where every public test passes, else the right program."""
     problem = item.problem
     tests = problem.public_tests
     shown = [by_stdin[test.stdin] for test in tests]
-    passed = [
-        is_output_right(
-            output,
-            test.expected_stdout,
-            checker=problem.checker,
-            float_tol=problem.float_tol,
-        )
-        for test, output in zip(tests, shown, strict=True)
-    ]
     fixed = None if all(passed) else item.right_programs[0]
     return Example(
         id=f"{problem.id}/{_role_of(item, source)}{number or ''}/submit_or_fix",

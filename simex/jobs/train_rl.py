@@ -72,6 +72,7 @@ def train_rl(
     rollouts_per_step: int,
     learning_rate: float,
     warmup_steps: int = 0,
+    schedule: str = "constant",
     optimizer: str = "adamw",
     clip_norm: float = 0.1,
     temperature: float = 1.0,
@@ -101,8 +102,9 @@ def train_rl(
       seed: of items and samples.
       num_steps: train steps; each samples anew.
       rollouts_per_step: of all objectives together.
-      learning_rate: after the warm-up, constant.
+      learning_rate: after the warm-up.
       warmup_steps: train steps until then.
+      schedule: "constant" from then on, or "linear" or "cosine" to 0 at the last step.
       optimizer: "muon" or "adamw".
       clip_norm: global gradient norm.
       temperature: of the policy while it is sampled and trained.
@@ -169,6 +171,8 @@ def train_rl(
                 name=optimizer,
                 learning_rate=learning_rate,
                 warmup_steps=warmup_steps,
+                schedule=schedule,
+                num_steps=num_steps,
                 clip_norm=clip_norm,
             ),
             mesh=mesh,

@@ -26,6 +26,7 @@ from simex.jobs import (  # noqa: F401  (importing a job registers it)
     import_problems,
     make_prediction_set,
     make_problems,
+    rl_results,
     run_programs,
     score_cruxeval,
     study,
