@@ -93,6 +93,30 @@ def test_without_anything_held_out_there_is_no_such_split(workdir):
         HeldOutExamples().load(folder, None, seq_len=8, batch_rows=8)
 
 
+@pytest.mark.parametrize(
+    ("fixes", "submitted"), [("all", {True, False}), ("failing", {False})]
+)
+def test_what_passes_may_be_left_out_of_the_fixes(workdir, fixes, submitted):
+    ran = {"problem_id": "p", **explained("a", split="train", group="sum")}
+    failed = {**ran, "id": "e", "role": "wrong", "source": "print(2)", "stdout": "2\n"}
+    write_lines(
+        workdir / "write_explanations/explanations.jsonl",
+        ran,
+        failed,
+        explained("b", split="validation", group="max"),
+    )
+    build_dataset(workdir, workdir / "build_dataset", fixes=fixes)
+    examples = load_split(workdir / "build_dataset" / "nlex", "train")
+    found = {e.id: "#SUBMIT" in e.target for e in examples if e.task == "submit_or_fix"}
+    assert set(found.values()) == submitted
+    assert found["p/wrong/submit_or_fix"] is False
+
+
+def test_unknown_fixes_are_refused(workdir):
+    with pytest.raises(UserError, match=r"build_dataset\.fixes"):
+        build_dataset(workdir, workdir / "build_dataset", fixes="some")
+
+
 def test_the_first_examples_of_each_task_are_looked_at():
     examples = [
         Example(id=f"{t}{i}", task=t, prompt="", target="x", group="g", source="s")

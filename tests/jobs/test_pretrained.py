@@ -140,6 +140,26 @@ def test_rl_starts_from_it_and_leaves_a_model_that_others_load(workdir):
     assert turn.completion_ids
 
 
+@pytest.mark.slow
+def test_a_decay_of_rl_ends_with_its_last_step(workdir):
+    stage_dir = workdir / "train_rl"
+    stage_dir.mkdir()
+    with pytest.raises(UserError, match=r"linear schedule must end .* num_steps is 2"):
+        train_rl(
+            workdir,
+            stage_dir,
+            setup=make_setup(),
+            objectives=[SayDigits()],
+            seed=0,
+            num_steps=2,
+            warmup_steps=2,
+            schedule="linear",
+            rollouts_per_step=16,
+            learning_rate=1e-2,
+            init_from="import_model",
+        )
+
+
 def test_rows_beyond_what_the_model_knows_need_a_scaled_rope():
     options = {"compute_dtype": "bfloat16", "remat": "full", "scan_layers": True}
     plain = adapt_model(MODEL, **options)
