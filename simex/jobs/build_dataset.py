@@ -49,7 +49,7 @@ def build_dataset(
         "make_problems", "import_problems".
       explanations: the stage that told the traces.
       roles: the roles of programs to be explained, such as "right"; None: all. Fixes
-        are taught on all.
+        are taught on all roles.
       fixes: "failing" leaves out the attempts that pass, which teach to submit: for a
         policy that is asked for a fix only where the feedback fails.
     """

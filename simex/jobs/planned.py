@@ -142,7 +142,9 @@ def _plan_rl(jobs: _Jobs, job: Job) -> RlStage:
         name=job.name,
         model=model,
         mesh=setup.mesh,
-        optimizer=_optimizer(settings, clip_norm=settings["clip_norm"]),
+        optimizer=_optimizer(
+            settings, clip_norm=settings["clip_norm"], schedule=settings["schedule"]
+        ),
         algorithm=make_algorithm(settings["algorithm"], settings["changes"]),
         temperature=settings["temperature"],
         rows=settings["rows"],

@@ -73,6 +73,10 @@ def plot_stages(workdir: pathlib.Path, stages: Mapping[str, str]) -> Iterator[Pl
       workdir: of the run.
       stages: by the name of the line; those without such a figure have none.
     """
+    paths = {
+        label: workdir / stage.removesuffix("@best") / "metrics.jsonl"
+        for label, stage in stages.items()
+    }
     for name, title in (
         ("predict_output/passed", "Predicted rightly, in training"),
         ("predict_output/part/sound", "Told before the first false statement"),
@@ -81,8 +85,8 @@ def plot_stages(workdir: pathlib.Path, stages: Mapping[str, str]) -> Iterator[Pl
     ):
         series = tuple(
             one
-            for label, stage in stages.items()
-            if (one := _series(workdir / stage / "metrics.jsonl", name, label)).x
+            for label, path in paths.items()
+            if path.exists() and (one := _series(path, name, label)).x
         )
         if series:
             is_share = name != "policy/entropy"

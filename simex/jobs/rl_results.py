@@ -9,17 +9,30 @@ import gin
 import jax
 
 from simex.core.files import read_jsonl
+from simex.core.names import unknown_name
 from simex.core.stamps import seconds_by_stage
-from simex.evals import loop_summary, summary
+from simex.evals import loop_summary, prices, summary
 from simex.evals.intervals import Estimate, paired_difference
 from simex.evals.rankers import RANKERS
-from simex.jobs.report_estimates import MAX_K, load_candidates, load_loop
-from simex.jobs.report_plots import plot_best_at_k, plot_loops, plot_stages
-from simex.jobs.study import estimate_groups
-from simex.report.content import Report
+from simex.jobs.report_estimates import (
+    MAX_K,
+    load_candidates,
+    load_loop,
+    price_solving,
+)
+from simex.jobs.report_plots import (
+    find_rollout_pages,
+    plot_analysis,
+    plot_best_at_k,
+    plot_loops,
+    plot_stages,
+)
+from simex.jobs.study import make_tables
+from simex.report.content import Price, Report
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
 
+ANALYSIS = "analyse_predictions/analysis.json"
 CONTROL = "resample"  # the loop that other loops are compared with
 ROLES = {"": None, "_right": "right", "_wrong": "wrong"}  # of programs, by suffix
 
@@ -45,24 +58,34 @@ def rl_results(
       solving: for each policy its stage of evaluate_solving.
       subject: the policy that is compared with every other.
       title: of the page.
+
+    What each way to solve costs (samples, predictions, runs) stands beside it: loops have
+    one rule for going on, and not the same number of samples.
     """
+    for names in (predicting, solving):
+        if subject not in names:
+            raise unknown_name("rl_results.subject", subject, names)
     found = estimate_predictions(workdir, predicting, subject)
     found |= estimate_solvers(workdir, solving, subject)
+    priced = {}
     for name, stage in solving.items():
         found |= estimate_loops(workdir / stage, name)
+        priced[name] = list(map(prices.to_record, price_solving(workdir / stage)))
     results = {name: estimate.as_dict() for name, estimate in found.items()}
     seconds = seconds_by_stage(workdir)
     device = f"{jax.default_backend()} x {jax.device_count()}"
-    trained = {name: stage for name, stage in predicting.items() if stage in seconds}
     report = Report(
         title=title,
         facts={"seed": str(seed), "device": device, "compared": subject},
         seconds=seconds,
         results=results,
-        groups=estimate_groups(found),
-        rl_curves=tuple(plot_stages(workdir, trained)),
+        groups=make_tables(found),
+        rl_curves=tuple(plot_stages(workdir, predicting)),
         best_at_k=plot_best_at_k(load_candidates(workdir / solving[subject])),
+        prices=tuple(Price(**row) for row in priced[subject]),
         loops=plot_loops(workdir / solving[subject]),
+        analysis=tuple(plot_analysis(workdir / ANALYSIS)),
+        links=tuple(find_rollout_pages(workdir)),
         settings=(workdir / "config.gin").read_text(encoding="utf-8"),
     )
     for folder in (stage_dir, workdir):
@@ -74,6 +97,7 @@ def rl_results(
             device=device,
             backend="",
             required=(),
+            tables={f"prices.{name}": rows for name, rows in priced.items()},
         )
         write_page(folder / "report.html", report)
 
@@ -119,6 +143,9 @@ def estimate_solvers(
             found[f"{best}.{name}_{ranker}"] = summary.estimate_best_at_k(
                 groups[name], ranker, MAX_K
             )
+        found[f"gain.{name}_{best}_over_pass_at_1"] = summary.estimate_ranking_gain(
+            groups[name], "simulate", MAX_K
+        )
         for key, estimate in summary.verifier_quality(judged).items():
             found[f"{key}.{name}"] = estimate
     for name in solving:

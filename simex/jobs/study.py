@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -151,7 +151,7 @@ def report_study(
         facts={"seeds": str(len(runs))},
         seconds=seconds,
         results=results,
-        groups=estimate_groups(found),
+        groups=make_tables(found),
         analysis=tuple(_plots(found)),
     )
     for folder in (stage_dir, workdir):
@@ -191,16 +191,15 @@ _TITLES = {
 }
 
 
-def estimate_groups(found: Mapping[str, Any]) -> tuple[Group, ...]:
-    """A table for each first word of the names."""
-    heads = list(dict.fromkeys(name.split(".")[0] for name in found))
+def make_tables(names: Iterable[str]) -> tuple[Group, ...]:
+    """Tables of results, one for each first word of their names."""
+    by_head: dict[str, dict[str, str]] = {}
+    for name in names:
+        head, _, label = name.partition(".")
+        by_head.setdefault(head, {})[name] = label
     return tuple(
-        Group(
-            title=_TITLES.get(head, head.replace("_", " ")),
-            note="",
-            labels={n: n.partition(".")[2] for n in found if n.split(".")[0] == head},
-        )
-        for head in heads
+        Group(title=_TITLES.get(head, head.replace("_", " ")), note="", labels=labels)
+        for head, labels in by_head.items()
     )
 
 

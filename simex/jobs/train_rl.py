@@ -104,7 +104,8 @@ def train_rl(
       rollouts_per_step: of all objectives together.
       learning_rate: after the warm-up.
       warmup_steps: train steps until then.
-      schedule: "constant" from then on, or "linear" or "cosine" to 0 at the last step.
+      schedule: "constant" from then on, or "linear" or "cosine" down to 0 after
+        the last step.
       optimizer: "muon" or "adamw".
       clip_norm: global gradient norm.
       temperature: of the policy while it is sampled and trained.

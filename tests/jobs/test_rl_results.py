@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from simex.jobs.rl_results import rl_results
+from simex.core.errors import UserError
+from simex.jobs.rl_results import estimate_predictions, rl_results
 from simex.report.results import load_estimates
 
 PROBLEMS = ("p0", "p1")
@@ -25,8 +26,8 @@ def predictions(right):
     ]
 
 
-def candidates(num_right):
-    """Eight a problem, the first `num_right` of them right and simulated as passing."""
+def candidates(num_right, *, num_believed):
+    """Eight a problem, the first ones of them right, and simulated as passing."""
     return [
         {
             "problem_id": problem,
@@ -35,7 +36,7 @@ def candidates(num_right):
             "passed_public": [i < num_right],
             "is_right": i < num_right,
             "predicted": [["1"]],
-            "predicted_pass": [[i < num_right]],
+            "predicted_pass": [[i < num_believed]],
         }
         for problem in PROBLEMS
         for i in range(8)
@@ -44,7 +45,14 @@ def candidates(num_right):
 
 def outcomes(*rights):
     return [
-        {"problem_id": problem, "right": right, "public": right}
+        {
+            "problem_id": problem,
+            "right": right,
+            "public": right,
+            "samples": [1, 2],
+            "predictions": [1, 2],
+            "executions": [0, 0],
+        }
         for problem, right in zip(PROBLEMS, rights, strict=True)
     ]
 
@@ -54,10 +62,14 @@ def workdir(tmp_path):
     folder = tmp_path / "evaluate_prediction"
     write(folder / "nlex_train_sft.jsonl", predictions({0}))
     write(folder / "train_rl.jsonl", predictions({0, 1, 2}))
-    for stage, num_right in ((STAGES["sft"], 2), (STAGES["rl"], 4)):
-        write(tmp_path / stage / "simulated.jsonl", candidates(num_right))
+    for stage, num_right, num_believed, after_fix in (
+        (STAGES["sft"], 2, 4, [False, False]),
+        (STAGES["rl"], 4, 4, [False, True]),
+    ):
+        judged = candidates(num_right, num_believed=num_believed)
+        write(tmp_path / stage / "simulated.jsonl", judged)
         loops = tmp_path / stage / "loops"
-        write(loops / "gated.jsonl", outcomes([False, True], [True, True]))
+        write(loops / "gated.jsonl", outcomes(after_fix, [True, True]))
         write(loops / "resample.jsonl", outcomes([False, False], [True, True]))
     write(tmp_path / "train_rl" / "metrics.jsonl", [{"step": 0, "solve/passed": 0.5}])
     (tmp_path / "config.gin").write_text("")
@@ -82,12 +94,37 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
     assert found["gain.prediction_wrong_over_sft"] == 0.5
     assert found["prediction_wrong.rl"] == 0.5
     assert found["solve.sft"] == 0.25 and found["gain.solve_over_sft"] == 0.25
-    # Simulation finds a right one wherever there is one.
-    assert found["best_at_8.sft_simulate"] == 1.0
-    assert found["gain.best_at_8_over_sft"] == 0.0
-    # One of two attempts is mended by the loop, none by drawing anew.
+    # Four are believed: two of them are right before, all of them after.
+    assert found["best_at_8.sft_simulate"] == 0.5
+    assert found["gain.best_at_8_over_sft"] == 0.5
+    # Choosing adds 0.5 - 0.25 before, and 1 - 0.5 after.
+    assert found["gain.sft_best_at_8_over_pass_at_1"] == 0.25
+    assert found["gain.rl_best_at_8_over_pass_at_1"] == 0.5
+    # One of two attempts is mended by the loop, none by drawing anew, none before RL.
     assert found["gain.rl_gated"] == 0.5 and found["gain.rl_resample"] == 0.0
     assert found["gain.rl_gated_over_resample"] == 0.5
+    assert found["gain.sft_gated"] == 0.0
     assert "gain.rl_resample_over_resample" not in found
     page = (workdir / "report.html").read_text()
-    assert "prediction over sft" in page or "prediction_over_sft" in page
+    assert "Solved at the end, in training" in page and "loop gated" in page
+
+
+def test_the_interval_of_a_gain_is_of_paired_differences(workdir):
+    # Beside itself a policy gains nothing for sure, however much its items differ.
+    rows = {"sft": "nlex/train_sft", "rl": "train_rl"}
+    gains = estimate_predictions(workdir, rows, "sft")
+    assert gains["gain.prediction_over_rl"].value == -0.5
+    same = {"sft": "nlex/train_sft", "rl": "nlex/train_sft"}
+    gain = estimate_predictions(workdir, same, "rl")["gain.prediction_over_sft"]
+    assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
+
+
+def test_an_unknown_subject_is_refused(workdir):
+    with pytest.raises(UserError, match=r"rl_results\.subject"):
+        rl_results(
+            workdir,
+            workdir,
+            seed=0,
+            predicting={"sft": "nlex/train_sft"},
+            solving=STAGES,
+        )

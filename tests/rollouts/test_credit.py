@@ -63,7 +63,12 @@ def test_a_gain_is_what_each_program_adds(standing, gains):
     assert [turn.reward for turn in programs] == halves
     assert [turn.credit for turn in given] == [0, 1, 0, 1, 0]
     if None not in gains:  # all that is earned is the trajectory's reward
-        assert sum(gains) == (1 if standing[-1] else -1)
+        assert sum(t.reward for t in programs) == (0.5 if standing[-1] else -0.5)
+
+
+def test_a_gain_needs_a_word_on_every_program():
+    with pytest.raises(ValueError, match="zip"):
+        give_credit(turns("solve"), CreditConfig(rule="gain"))
 
 
 @pytest.mark.parametrize(
