@@ -9,6 +9,7 @@ from simex.rl.algorithm import Algorithm
 from simex.rl.batch import make_micro_batches, make_probe
 from simex.rl.selection import select
 from simex.rl.turn_advantage import turn_advantages
+from simex.rollouts.credit import CreditConfig, give_credit
 from simex.rollouts.rollout import Group, Rollout, Turn
 from simex.sampling.samples import Stop
 
@@ -53,6 +54,21 @@ def test_own_rewards_are_compared_with_those_of_the_same_task_in_the_group():
     first, second = turn_advantages(mixed, "group_mean")
     assert first == pytest.approx((1.0, 0.4, 0.4))
     assert second == pytest.approx((-1.0, 0.4, -1.2))
+
+
+def test_gains_of_programs_are_compared_first_with_first_and_fix_with_fix():
+    def trajectory(*standing):
+        names = ["solve", *["submit_or_fix"] * (len(standing) - 1)]
+        config = CreditConfig(rule="gain")
+        turns = give_credit([turn(n) for n in names], config, standing=standing)
+        return (1.0 if standing[-1] else -1.0, *turns)
+
+    mixed = group(trajectory(True), trajectory(False, True), trajectory(False, False))
+    # First programs earn 1, -1, -1 (mean -1/3), fixes 2 and 0 (mean 1).
+    first, mended, unmended = turn_advantages(mixed, "group_mean")
+    assert first == pytest.approx((4 / 3,))
+    assert mended == pytest.approx((-2 / 3, 1.0))
+    assert unmended == pytest.approx((-2 / 3, -1.0))
 
 
 def test_own_rewards_teach_where_all_trajectories_failed():

@@ -293,6 +293,26 @@ def test_a_fault_of_ours_ends_the_attempt_without_a_reward(pool, monkeypatch):
     assert rollout.programs[0].fault == "the box is gone"
 
 
+def test_what_a_fault_of_ours_hides_is_nobodys_gain(pool, monkeypatch):
+    judge_all, calls = attempt_.judge_all, []
+
+    def fail_once(pool, items, *, early_stop):
+        calls.append(list(items))
+        if len(calls) == 1:
+            return [InfraError("the box is gone") for _ in calls[0]]
+        return judge_all(pool, calls[-1], early_stop=early_stop)
+
+    monkeypatch.setattr(attempt_, "judge_all", fail_once)
+    # The first program is never judged; the policy doubts it and writes a right one.
+    answers = [program(WRONG), predict("0"), predict("0"), program(RIGHT)]
+    rollout, _ = collect(
+        pool, answers, feedback=PREDICTING, credit=CreditConfig(rule="gain")
+    )
+    assert rollout.reward == 1.0
+    programs = [t for t in rollout.turns if t.task != "predict_output"]
+    assert [(t.reward, t.credit) for t in programs] == [(None, 0.0), (None, 0.0)]
+
+
 def test_a_prompt_without_room_is_no_answer_of_the_policys(pool):
     class NoRoom(Script):
         def _turn(self, query, text):
