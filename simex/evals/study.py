@@ -40,8 +40,10 @@ ORDERINGS = {
     "gain.solve_over_more": "... than further SFT",
     "gain.best_at_8_over_sft": "best@8 by simulation is higher after RL than after SFT",
     "gain.best_at_8_over_more": "... than after further SFT",
-    "gain.rl_gated": "self-RLEF after RL: fixes outnumber breaks",
-    "gain.rl_gated_over_resample": "... and fixing beats drawing anew",
+    "gain.rl_fix": "self-RLEF after RL: fixes outnumber breaks",
+    "gain.rl_fix_over_resample": "... and fixing beats drawing anew",
+    "gain.rl_fix_executed": "... fixes outnumber breaks with executed feedback",
+    "gain.rl_fix_executed_over_resample_executed": "... and beat drawing anew",
     "gain.noise100_over_direct": "(h, reversed) only wrong values still beat answers",
 }
 """A difference that is positive where the sentence holds (METHOD: orderings)."""

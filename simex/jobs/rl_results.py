@@ -33,7 +33,8 @@ from simex.report.page import write_report as write_page
 from simex.report.results import save_results
 
 ANALYSIS = "analyse_predictions/analysis.json"
-CONTROL = "resample"  # the loop that other loops are compared with
+# A loop fix_X is compared with the loop resample_X.
+FIX, CONTROL = "fix", "resample"
 ROLES = {"": None, "_right": "right", "_wrong": "wrong"}  # of programs, by suffix
 
 
@@ -169,9 +170,10 @@ def estimate_loops(folder: pathlib.Path, name: str) -> dict[str, Estimate]:
             if not key.endswith("_public"):
                 found[f"loop_{loop}.{name}_{key}"] = estimate
         found[f"gain.{name}_{loop}"] = loop_summary.estimate_loop_gain(records)
-        if loop != CONTROL and CONTROL in outcomes:
-            gain = loop_summary.estimate_loop_gain(records, outcomes[CONTROL])
-            found[f"gain.{name}_{loop}_over_{CONTROL}"] = gain
+        control = loop.replace(FIX, CONTROL)
+        if control != loop and control in outcomes:
+            gain = loop_summary.estimate_loop_gain(records, outcomes[control])
+            found[f"gain.{name}_{loop}_over_{control}"] = gain
     return found
 
 

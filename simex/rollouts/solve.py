@@ -53,9 +53,7 @@ class SolveObjective:
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
         """The problems of a split, with hidden tests."""
-        path = workdir / "make_problems" / f"{split}.jsonl"
-        items = [from_record(record).problem for record in read_jsonl(path)]
-        return items[: self.max_items]
+        return load_problems(workdir, split)[: self.max_items]
 
     def collect(
         self,
@@ -114,6 +112,12 @@ class SolveObjective:
             refusals=tuple(refusal.value for refusal in attempt.refusals),
             programs=programs,
         )
+
+
+def load_problems(workdir: pathlib.Path, split: str) -> list[Problem]:
+    """The problems of a split of `make_problems`, with hidden tests."""
+    path = workdir / "make_problems" / f"{split}.jsonl"
+    return [from_record(record).problem for record in read_jsonl(path)]
 
 
 def render_verdicts(attempt: Attempt) -> str:

@@ -69,7 +69,7 @@ def workdir(tmp_path):
         judged = candidates(num_right, num_believed=num_believed)
         write(tmp_path / stage / "simulated.jsonl", judged)
         loops = tmp_path / stage / "loops"
-        write(loops / "gated.jsonl", outcomes(after_fix, [True, True]))
+        write(loops / "fix.jsonl", outcomes(after_fix, [True, True]))
         write(loops / "resample.jsonl", outcomes([False, False], [True, True]))
     write(tmp_path / "train_rl" / "metrics.jsonl", [{"step": 0, "solve/passed": 0.5}])
     (tmp_path / "config.gin").write_text("")
@@ -101,12 +101,12 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
     assert found["gain.sft_best_at_8_over_pass_at_1"] == 0.25
     assert found["gain.rl_best_at_8_over_pass_at_1"] == 0.5
     # One of two attempts is mended by the loop, none by drawing anew, none before RL.
-    assert found["gain.rl_gated"] == 0.5 and found["gain.rl_resample"] == 0.0
-    assert found["gain.rl_gated_over_resample"] == 0.5
-    assert found["gain.sft_gated"] == 0.0
+    assert found["gain.rl_fix"] == 0.5 and found["gain.rl_resample"] == 0.0
+    assert found["gain.rl_fix_over_resample"] == 0.5
+    assert found["gain.sft_fix"] == 0.0
     assert "gain.rl_resample_over_resample" not in found
     page = (workdir / "report.html").read_text()
-    assert "Solved at the end, in training" in page and "loop gated" in page
+    assert "Solved at the end, in training" in page and "loop fix" in page
 
 
 def test_the_interval_of_a_gain_is_of_paired_differences(workdir):
