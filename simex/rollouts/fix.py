@@ -27,7 +27,8 @@ class FixObjective:
 
     The policy writes `attempts` programs for a problem; the first that fails a public
     test is shown, with what it printed, to `group_size` fixes. Only those are trained.
-    Where none fails there is nothing to mend: the programs themselves are the group.
+    Where none fails there is nothing to mend: the programs themselves are the group, as
+    many of them as it holds.
     """
 
     weight: float
@@ -39,11 +40,10 @@ class FixObjective:
     name: str = "fix"
 
     def __post_init__(self) -> None:
-        """Raises UserError unless there are attempts to compare, and no more than fixes."""
-        if not 2 <= self.attempts <= self.group_size:
+        """Raises UserError without attempts."""
+        if self.attempts < 1:
             raise UserError(
-                "FixObjective.attempts must lie in 2..group_size, since they are the "
-                f"group where all pass; got {self.attempts} and {self.group_size}."
+                f"FixObjective.attempts must be at least 1; got {self.attempts}."
             )
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
@@ -84,7 +84,7 @@ class FixObjective:
                 objective=self.name,
                 item_id=item.id,
                 rollouts=tuple(
-                    map(self._reward, own)
+                    map(self._reward, own[: self.group_size])
                     if attempt is None
                     else map(self._reward, itertools.islice(fixes, self.group_size))
                 ),

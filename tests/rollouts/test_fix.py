@@ -90,7 +90,13 @@ def test_samples_of_a_group_have_seeds_of_their_own(pool):
     assert len(asked) == len(set(asked)) == 12
 
 
-@pytest.mark.parametrize("attempts", [1, 9])
-def test_impossible_numbers_of_attempts_are_refused(attempts):
+def test_a_group_of_one_is_one_rollout(pool):  # as validation asks
+    groups, _ = collect(pool, [program(RIGHT)] * 2, group_size=1)
+    assert [r.reward for r in groups[0].rollouts] == [1.0]
+    groups, _ = collect(pool, [program(RIGHT), program(WRONG), SUBMIT], group_size=1)
+    assert [r.reward for r in groups[0].rollouts] == [-1.0]
+
+
+def test_there_must_be_an_attempt():
     with pytest.raises(UserError, match="attempts"):
-        FixObjective(weight=1.0, attempts=attempts)
+        FixObjective(weight=1.0, attempts=0)
