@@ -125,9 +125,9 @@ def measure_fix(attempt: Attempt) -> dict[str, float]:
 
 
 def is_failing(attempt: Attempt) -> bool:
-    """A program stands that was seen to fail a public test."""
+    """Its program was seen to fail a public test."""
     tests = attempt.problem.tests
-    return attempt.source is not None and any(
+    return any(
         verdict is not None and not verdict.is_accepted
         for test, (verdict, _) in zip(
             tests, read_outcomes(tests, attempt.judgement), strict=True

@@ -47,6 +47,12 @@ def smoke():
     return stages_of("experiments/smoke.gin", "DecoderShape.max_positions=32")
 
 
+def test_the_decay_of_rl_is_planned_as_it_will_run():
+    stages = stages_of("experiments/laptop.gin")
+    (found,) = [stage.optimizer for stage in stages if stage.name == "train_rl"]
+    assert (found.schedule, found.num_steps) == ("linear", 120)
+
+
 @pytest.mark.slow
 def test_every_program_of_rl_is_compiled_and_described_as_json(capfd):
     words = ["--only", "train_rl", "--topology", "cpu:8", "--json"]
