@@ -15,7 +15,7 @@ from simex.sandbox.pool import SandboxPool
 class Objective(Protocol):
     """A way of asking the policy for rollouts and rewarding them.
 
-    A third objective is one file with such a class and one line in
+    A further objective is one file with such a class and one line in
     `rollouts.objectives`. One that has an attribute `verifiers` gets policies of those
     stages' checkpoints as `policy.verifiers`.
     """

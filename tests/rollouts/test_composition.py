@@ -8,8 +8,8 @@ import pytest
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.jobs.wiring import register
+from simex.rollouts.fix import FixObjective
 from simex.rollouts.objective import split_rollouts
-from simex.rollouts.objectives import OBJECTIVES
 from simex.rollouts.policy import Query
 from simex.rollouts.predict_output import PredictOutputObjective
 from simex.rollouts.rollout import Group, Rollout
@@ -18,7 +18,7 @@ from simex.rollouts.solve import SolveObjective
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EchoObjective:
-    """A third objective, as somebody would write it: says the item's word again."""
+    """A further objective, as somebody would write it: says the item's word again."""
 
     weight: float
     group_size: int = 2
@@ -129,7 +129,20 @@ def test_feedback_and_credit_are_settings_of_an_experiment(experiment):
         experiment('include "objectives/self_rlef.gin"', 'Feedback.sources = ["exec"]')
 
 
-def test_a_third_objective_is_one_file_and_one_line(experiment, monkeypatch):
+def test_fixing_is_an_objective_beside_solving(experiment):
+    objectives = experiment(
+        'include "objectives/joint.gin"',
+        'include "objectives/fix.gin"',
+        "train_rl.objectives = [",
+        "    @PredictOutputObjective(), @SolveObjective(), @FixObjective()]",
+    )
+    kinds = [PredictOutputObjective, SolveObjective, FixObjective]
+    assert [type(o) for o in objectives] == kinds
+    # 0.15, 0.85 and 0.5 of 1.5, in 120 rollouts: 1.5, 8.5 and 5 groups of 8.
+    assert split_rollouts(objectives, 120) == [2, 8, 5]
+
+
+def test_a_further_objective_is_one_file_and_one_line(experiment, monkeypatch):
     # Its file is above; its line in OBJECTIVES comes to this call.
     gin.external_configurable(EchoObjective, module="simex")
     objectives = experiment(
@@ -138,7 +151,8 @@ def test_a_third_objective_is_one_file_and_one_line(experiment, monkeypatch):
         "train_rl.objectives = [",
         "    @PredictOutputObjective(), @SolveObjective(), @EchoObjective()]",
     )
-    assert [type(o) for o in objectives] == [*OBJECTIVES, EchoObjective]
+    kinds = [PredictOutputObjective, SolveObjective, EchoObjective]
+    assert [type(o) for o in objectives] == kinds
     assert isinstance(objectives[0], PredictOutputObjective)
     # 0.15, 0.85 and 0.25 of 1.25, in 80 rollouts: 1.2, 6.8 groups of 8 and 8 of 2.
     assert split_rollouts(objectives, 80) == [1, 7, 8]
