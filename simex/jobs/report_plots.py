@@ -81,6 +81,7 @@ def plot_stages(workdir: pathlib.Path, stages: Mapping[str, str]) -> Iterator[Pl
         ("predict_output/passed", "Predicted rightly, in training"),
         ("predict_output/part/sound", "Told before the first false statement"),
         ("solve/passed", "Solved at the end, in training"),
+        ("fix/part/mended", "Failing attempts mended, in training"),
         ("policy/entropy", "Entropy, nats"),
     ):
         series = tuple(
