@@ -142,8 +142,8 @@ def test_rl_starts_from_it_and_leaves_a_model_that_others_load(workdir):
 
 @pytest.mark.slow
 def test_a_decay_of_rl_ends_with_its_last_step(workdir):
-    stage_dir = workdir / "train_rl"
-    stage_dir.mkdir()
+    stage_dir = workdir / "decaying/train_rl"
+    stage_dir.mkdir(parents=True)
     with pytest.raises(UserError, match=r"linear schedule must end .* num_steps is 2"):
         train_rl(
             workdir,
