@@ -19,18 +19,25 @@ def estimate_accuracy(records: Records, *, role: str | None = None) -> Estimate:
     )
 
 
-def estimate_gain(records: Records, baseline: Records) -> Estimate:
-    """The paired difference of two checkpoints on the same items.
+def estimate_gain(
+    records: Records, baseline: Records, *, role: str | None = None
+) -> Estimate:
+    """The paired difference of two checkpoints on the same items, of one role or of all.
 
     Raises:
       ValueError: the items differ.
     """
     if [r["id"] for r in records] != [r["id"] for r in baseline]:
         raise ValueError("A paired difference needs the same items in the same order.")
+    pairs = [
+        (one, other)
+        for one, other in zip(records, baseline, strict=True)
+        if role is None or one["role"] == role
+    ]
     return paired_difference(
-        [float(r["is_right"]) for r in records],
-        [float(r["is_right"]) for r in baseline],
-        clusters=[r["group"] for r in records],
+        [float(one["is_right"]) for one, _ in pairs],
+        [float(other["is_right"]) for _, other in pairs],
+        clusters=[one["group"] for one, _ in pairs],
     )
 
 

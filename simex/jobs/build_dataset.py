@@ -14,10 +14,9 @@ from simex.data.builder import build_dataset as build_tfds
 from simex.data.explained import make_example
 from simex.data.records import Example
 from simex.data.runs import Run
-from simex.problems.problem import Problem
 from simex.problems.records import ProblemWithPrograms, from_record
 from simex.tasks import solve, submit_or_fix
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import are_outputs_right
 
 # Two datasets from the same runs: with the explanation, and with the answer alone.
 VARIANTS = ("nlex", "direct")
@@ -116,9 +115,10 @@ def _make_examples(
         item = problems[problem_id]
         if by_stdin.keys() >= {test.stdin for test in item.problem.public_tests}:
             key = problem_id, _role_of(item, source)
-            passed = _judge(item.problem, by_stdin)
+            shown = [by_stdin[test.stdin] for test in item.problem.public_tests]
+            passed = are_outputs_right(item.problem, shown)
             if fixes == "all" or not all(passed):
-                yield _make_fix(item, source, by_stdin, passed, number=numbers[key])
+                yield _make_fix(item, source, shown, passed, number=numbers[key])
             numbers[key] += 1
 
 
@@ -158,36 +158,23 @@ def _license_of(item: ProblemWithPrograms, program: str) -> str:
     return license if license == own else f"{license}; statement: {own}"
 
 
-def _judge(problem: Problem, by_stdin: Mapping[str, str]) -> list[bool]:
-    """Whether what was printed on each public test is right."""
-    return [
-        is_output_right(
-            by_stdin[test.stdin],
-            test.expected_stdout,
-            checker=problem.checker,
-            float_tol=problem.float_tol,
-        )
-        for test in problem.public_tests
-    ]
-
-
 def _make_fix(
     item: ProblemWithPrograms,
     source: str,
-    by_stdin: Mapping[str, str],
+    shown: Sequence[str],
     passed: Sequence[bool],
     *,
     number: int,
 ) -> Example:
     """Submit where every public test passes, else the right program."""
     problem = item.problem
-    tests = problem.public_tests
-    shown = [by_stdin[test.stdin] for test in tests]
     fixed = None if all(passed) else item.right_programs[0]
     return Example(
         id=f"{problem.id}/{_role_of(item, source)}{number or ''}/submit_or_fix",
         task="submit_or_fix",
-        prompt=submit_or_fix.render_prompt(problem.statement, source, tests, shown),
+        prompt=submit_or_fix.render_prompt(
+            problem.statement, source, problem.public_tests, shown
+        ),
         target=submit_or_fix.render_target(submit_or_fix.render_thought(passed), fixed),
         group=problem.composition,
         source=problem.source,

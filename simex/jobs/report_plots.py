@@ -10,6 +10,8 @@ from simex.evals import candidates, loop_summary, summary
 from simex.jobs.report_estimates import CURVE_RANKERS, MAX_K
 from simex.report.content import Link, Plot, Series
 
+ANALYSIS = "analyse_predictions/analysis.json"  # in a workdir
+
 
 def plot_sft(workdir: pathlib.Path) -> Iterator[Plot]:
     """The losses of both supervised runs."""

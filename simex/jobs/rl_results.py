@@ -2,8 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import gin
 import jax
@@ -21,6 +20,7 @@ from simex.jobs.report_estimates import (
     price_solving,
 )
 from simex.jobs.report_plots import (
+    ANALYSIS,
     find_rollout_pages,
     plot_analysis,
     plot_best_at_k,
@@ -32,7 +32,6 @@ from simex.report.content import Price, Report
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
 
-ANALYSIS = "analyse_predictions/analysis.json"
 # A loop fix_X is compared with the loop resample_X.
 FIX, CONTROL = "fix", "resample"
 ROLES = {"": None, "_right": "right", "_wrong": "wrong"}  # of programs, by suffix
@@ -121,9 +120,7 @@ def estimate_predictions(
         ROLES.items(), records.items()
     ):
         if name != subject:
-            gain = summary.estimate_gain(
-                _of_role(records[subject], role), _of_role(predicted, role)
-            )
+            gain = summary.estimate_gain(records[subject], predicted, role=role)
             found[f"gain.prediction{suffix}_over_{name}"] = gain
     return found
 
@@ -175,9 +172,3 @@ def estimate_loops(folder: pathlib.Path, name: str) -> dict[str, Estimate]:
             gain = loop_summary.estimate_loop_gain(records, outcomes[control])
             found[f"gain.{name}_{loop}_over_{control}"] = gain
     return found
-
-
-def _of_role(
-    records: Sequence[Mapping[str, Any]], role: str | None
-) -> list[Mapping[str, Any]]:
-    return [record for record in records if role is None or record["role"] == role]

@@ -22,6 +22,7 @@ from simex.jobs.report_estimates import (
     price_solving,
 )
 from simex.jobs.report_plots import (
+    ANALYSIS,
     find_rollout_pages,
     plot_analysis,
     plot_best_at_k,
@@ -34,8 +35,6 @@ from simex.jobs.report_plots import (
 from simex.report.content import FixMatrix, Price, Report, Sample
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
-
-ANALYSIS = "analyse_predictions/analysis.json"
 
 
 @gin.configurable

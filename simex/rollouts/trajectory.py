@@ -29,7 +29,7 @@ from simex.rollouts.rollout import POLICY, End, Turn
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import predict_output
 from simex.tasks.answer import Answer, Refusal
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import are_outputs_right
 
 FixWhen = Literal["always", "failing"]
 
@@ -184,17 +184,7 @@ def _submit_what_passes(attempt: Attempt, outputs: Sequence[str] | None) -> Atte
     """Submitted without a turn where all that is shown is what was expected."""
     if not attempt.is_open or outputs is None:
         return attempt
-    problem = attempt.problem
-    has_passed = all(
-        is_output_right(
-            output,
-            test.expected_stdout,
-            checker=problem.checker,
-            float_tol=problem.float_tol,
-        )
-        for test, output in zip(problem.public_tests, outputs, strict=True)
-    )
-    if not has_passed:
+    if not all(are_outputs_right(attempt.problem, outputs)):
         return attempt
     return dataclasses.replace(attempt, is_submitted=True, end=End.SUBMITTED)
 
