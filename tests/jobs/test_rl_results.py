@@ -61,7 +61,7 @@ def outcomes(*rights):
 def workdir(tmp_path):
     folder = tmp_path / "evaluate_prediction"
     write(folder / "nlex_train_sft.jsonl", predictions({0}))
-    write(folder / "train_rl.jsonl", predictions({0, 1, 2}))
+    write(folder / "train_rl.jsonl", predictions({0, 1}))
     for stage, num_right, num_believed, after_fix in (
         (STAGES["sft"], 2, 4, [False, False]),
         (STAGES["rl"], 4, 4, [False, True]),
@@ -88,9 +88,9 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
     )
     estimates = load_estimates(stage / "results.json")
     found = {name: pytest.approx(e["value"]) for name, e in estimates.items()}
-    # Of the right programs 1 and 2 of 2 are predicted, of the wrong ones 0 and 1 of 2.
-    assert found["gain.prediction_over_sft"] == 0.5
-    assert found["gain.prediction_right_over_sft"] == 0.5
+    # Of the right programs 1 and 1 of 2 are predicted, of the wrong ones 0 and 1 of 2.
+    assert found["gain.prediction_over_sft"] == 0.25
+    assert found["gain.prediction_right_over_sft"] == 0.0
     assert found["gain.prediction_wrong_over_sft"] == 0.5
     assert found["prediction_wrong.rl"] == 0.5
     assert found["solve.sft"] == 0.25 and found["gain.solve_over_sft"] == 0.25
@@ -113,7 +113,7 @@ def test_the_interval_of_a_gain_is_of_paired_differences(workdir):
     # Beside itself a policy gains nothing for sure, however much its items differ.
     rows = {"sft": "nlex/train_sft", "rl": "train_rl"}
     gains = estimate_predictions(workdir, rows, "sft")
-    assert gains["gain.prediction_over_rl"].value == -0.5
+    assert gains["gain.prediction_over_rl"].value == -0.25
     same = {"sft": "nlex/train_sft", "rl": "nlex/train_sft"}
     gain = estimate_predictions(workdir, same, "rl")["gain.prediction_over_sft"]
     assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
