@@ -34,7 +34,10 @@ def predict_outputs(
             turn,
             parse_completion(turn.text, is_truncated=turn.is_truncated),
             functools.partial(
-                is_output_right, expected=item.stdout, checker=item.checker
+                is_output_right,
+                expected=item.stdout,
+                checker=item.checker,
+                float_tol=item.float_tol,
             ),
             {
                 "id": item.id,

@@ -11,7 +11,7 @@ from simex.problems.problem import Problem
 from simex.rollouts.answers import parse_turn
 from simex.rollouts.policy import Policy, Query
 from simex.tasks import predict_output
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import are_outputs_right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,11 +92,12 @@ def as_simulation(
         outputs=tuple(map(tuple, outputs)),
         passes=tuple(
             tuple(
-                value is not None
-                and is_output_right(
-                    value, test.expected_stdout, checker=problem.checker
+                value is not None and is_right
+                for value, is_right in zip(
+                    values,
+                    are_outputs_right(problem, [value or "" for value in values]),
+                    strict=True,
                 )
-                for value, test in zip(values, problem.public_tests, strict=True)
             )
             for values in outputs
         ),

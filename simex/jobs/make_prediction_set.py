@@ -83,6 +83,7 @@ def _list_runs(
                     "source": candidate["source"],
                     "stdin": test.stdin,
                     "checker": problem.checker,
+                    "float_tol": problem.float_tol,
                 }
 
 

@@ -17,7 +17,7 @@ from simex.problems.problem import Problem, TestCase, Visibility
 from simex.problems.records import ProblemWithPrograms, to_record
 from simex.problems.sources.curriculum.draft import ProblemDraft, draw_drafts
 from simex.problems.sources.curriculum.spec import Grammar
-from simex.sandbox.judge import judge_all
+from simex.sandbox.judge import JudgeItem, judge_all
 from simex.sandbox.outcome import RunOutcome, RunRequest
 from simex.sandbox.pool import SandboxPool
 
@@ -92,7 +92,7 @@ def _make_records(
     judgements = judge_all(
         pool,
         (
-            (problem.tests, problem.checker, source)
+            JudgeItem.of(problem, source)
             for problem, draft in zip(for_judge, drafts, strict=True)
             for source in draft.wrong_programs
         ),

@@ -56,6 +56,7 @@ def _list_runs(path: pathlib.Path, inputs_per_program: int) -> Iterator[dict]:
                 "source": source,
                 "stdin": test.stdin,
                 "checker": item.problem.checker,
+                "float_tol": item.problem.float_tol,
             }
 
 

@@ -11,7 +11,7 @@ from simex.rollouts.beside import Beside
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport
 from simex.rollouts.rollout import End, Turn
-from simex.sandbox.judge import judge_all
+from simex.sandbox.judge import JudgeItem, judge_all
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 from simex.sharding.processes import gather, spread
@@ -192,7 +192,7 @@ def _judge(
     pool: SandboxPool, attempts: Iterable[Attempt]
 ) -> Generator[Judgement | InfraError, None, None]:
     """On every test: the outputs on the public ones are the feedback of a fix."""
-    programs = ((a.problem.tests, a.problem.checker, a.source or "") for a in attempts)
+    programs = (JudgeItem.of(a.problem, a.source or "") for a in attempts)
     yield from judge_all(pool, programs, early_stop=False)
 
 

@@ -129,7 +129,7 @@ class PredictOutputObjective:
     def _reward(self, item: PredictionItem, turn: Turn) -> Rollout:
         answer = parse_turn(turn)
         is_right = answer.value is not None and is_output_right(
-            answer.value, item.stdout, checker=item.checker
+            answer.value, item.stdout, checker=item.checker, float_tol=item.float_tol
         )
         refusal = answer.refusal.value if answer.refusal else ""
         return Rollout(

@@ -60,7 +60,7 @@ def report_program(
     """
     truths = executed_stdouts(problem.tests, judgement)
     said = {
-        number: (value, is_prediction_right(value, truth, checker=problem.checker))
+        number: (value, is_prediction_right(value, truth, problem))
         for number, value, truth in zip(
             _public_numbers(problem.tests), predicted, truths
         )
@@ -115,12 +115,14 @@ def _without_most_hidden_texts(report: ProgramReport) -> ProgramReport:
 
 
 def is_prediction_right(
-    said: str | None, truth: str | None, *, checker: str
+    said: str | None, truth: str | None, problem: Problem
 ) -> bool | None:
     """None without a truth: a run that failed has no stdout to predict."""
     if truth is None:
         return None
-    return said is not None and is_output_right(said, truth, checker=checker)
+    return said is not None and is_output_right(
+        said, truth, checker=problem.checker, float_tol=problem.float_tol
+    )
 
 
 def _public_numbers(tests: Sequence[TestCase]) -> list[int]:

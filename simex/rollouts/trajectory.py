@@ -203,10 +203,9 @@ def _add_simulation(
 ) -> Attempt:
     answers = [parse_turn(turn) for turn in turns]
     truths = executed_stdouts(attempt.problem.tests, attempt.judgement)
-    checker = attempt.problem.checker
     rewarded = [
         _reward_turn(
-            turn, is_prediction_right(answer.value, truth, checker=checker), reward
+            turn, is_prediction_right(answer.value, truth, attempt.problem), reward
         )
         for turn, answer, truth in zip(turns, answers, truths, strict=True)
     ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from simex.problems.problem import Limits
+from simex.problems.problem import Limits, Problem
 from simex.sandbox.checkers import Checker
 from simex.sandbox.examine import Test, make_examiner, make_request
 from simex.sandbox.outcome import (
@@ -34,6 +34,13 @@ class JudgeItem(NamedTuple):
     source: str
     limits: Limits = Limits()
     float_tol: float | None = None  # the tolerance that the problem declares
+
+    @classmethod
+    def of(cls, problem: Problem, source: str) -> "JudgeItem":
+        """`source` on the tests of `problem`, by the rules that the problem declares."""
+        return cls(
+            problem.tests, problem.checker, source, problem.limits, problem.float_tol
+        )
 
 
 StartRun = Callable[[RunRequest, tuple[int, int]], Future[RunOutcome]]

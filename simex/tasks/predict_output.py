@@ -54,3 +54,4 @@ class PredictionItem:
     stdin: str
     stdout: str
     checker: str  # how a prediction is compared with `stdout`
+    float_tol: float | None = None  # the tolerance that its problem declares

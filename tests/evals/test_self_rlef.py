@@ -1,5 +1,7 @@
 """Loops of self-RLEF, with a scripted policy and the real judge."""
 
+import dataclasses
+
 import pytest
 
 from simex.core.errors import UserError
@@ -7,6 +9,7 @@ from simex.evals import candidates as candidates_
 from simex.evals import loop_summary
 from simex.evals.fix_loop import FixLoop, to_record
 from simex.evals.self_rlef import run_fix_loop
+from simex.evals.simulation import simulate_programs
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve
 from tests.scripted import PROBLEM, RIGHT, WRONG, Script
@@ -57,6 +60,17 @@ def run(pool, first, answers, outputs=(), **settings):
     )
     assert not solver.answers and not verifier.answers  # nothing less was asked
     return outcomes, solver
+
+
+@pytest.mark.parametrize(("tolerance", "passes"), [(None, False), (0.01, True)])
+def test_a_simulated_output_is_compared_with_the_tolerance_of_its_problem(
+    tolerance, passes
+):
+    problem = dataclasses.replace(PROBLEM, checker="lines", float_tol=tolerance)
+    (said,) = simulate_programs(
+        Script(say("3.01")), [(problem, RIGHT)], rounds=1, seed_path=(0,)
+    )
+    assert said.passes == ((passes,),)  # 3 is expected: |3.01 - 3| <= 0.01 * 3
 
 
 def test_a_fix_a_break_and_a_submission_are_told_apart(pool):

@@ -1,8 +1,11 @@
 """Trajectories of the solving objective, with a scripted policy and the real judge."""
 
+import dataclasses
+
 import pytest
 
 from simex.core.errors import UserError
+from simex.problems.problem import Limits
 from simex.rollouts.credit import CreditConfig
 from simex.rollouts.measures import measure_rollouts
 from simex.rollouts.predict_output import PredictOutputObjective, mix_roles
@@ -63,6 +66,26 @@ def test_a_completion_without_a_program_fails_and_is_not_asked_again(pool):
     assert group.rollouts[0].reward == -1.0
     assert group.rollouts[0].parts["refused"] == 1.0
     assert len(policy.prompts) == 1
+
+
+@pytest.mark.parametrize(("tolerance", "reward"), [(None, -1.0), (0.01, 1.0)])
+def test_a_program_is_judged_with_the_tolerance_of_its_problem(pool, tolerance, reward):
+    # The sum of 1 and 2 is 3, of 4 and 5 is 9: 3.01 and 9.01 are off by 0.01.
+    problem = dataclasses.replace(PROBLEM, checker="lines", float_tol=tolerance)
+    objective = SolveObjective(weight=1.0, group_size=1, max_fixes=0)
+    policy = Script([answer(RIGHT.replace("print(", "print(0.01 + "))])
+    (group,) = objective.collect(policy, [problem], pool=pool, seed_path=(0,))
+    assert group.rollouts[0].reward == reward
+
+
+def test_a_program_has_the_time_that_its_problem_grants(pool):
+    slow = "import time\nwhile time.process_time() < 0.5: pass\n" + RIGHT
+    objective = SolveObjective(weight=1.0, group_size=1, max_fixes=0)
+    for seconds, verdict in ((0.2, "time_limit"), (2.0, "accepted")):
+        problem = dataclasses.replace(PROBLEM, limits=Limits(cpu_secs=seconds))
+        policy = Script([answer(slow)])
+        (group,) = objective.collect(policy, [problem], pool=pool, seed_path=(0,))
+        assert group.rollouts[0].notes["verdicts"] == f"{verdict} {verdict}"
 
 
 @pytest.mark.parametrize(
@@ -161,3 +184,16 @@ def test_a_prediction_earns_the_scaled_reward_for_the_exact_stdout():
     assert [r.reward for r in group.rollouts] == [0.8, -0.8, -0.8]
     # The prompt holds the program, not what it was meant to do.
     assert "sum" not in policy.prompts[0]
+
+
+def test_a_prediction_is_compared_with_the_tolerance_of_its_problem():
+    item = dataclasses.replace(item_of("right", 0), stdout="0.5\n", checker="lines")
+    objective = PredictOutputObjective(weight=1.0, group_size=1)
+    for tolerance, reward in ((None, -0.8), (0.01, 0.8)):
+        (group,) = objective.collect(
+            Script(["</think><output>0.505</output>"]),
+            [dataclasses.replace(item, float_tol=tolerance)],
+            pool=None,
+            seed_path=(0,),
+        )
+        assert group.rollouts[0].reward == reward
