@@ -36,15 +36,24 @@ ORDERINGS = {
     "gain.prediction_wrong_over_sft": "... wrong programs",
     "gain.prediction_over_more": "... than further SFT",
     "gain.prediction_over_outcome": "... than RL on the outcome alone",
+    "gain.prediction_over_grounded": "... than RL on the explanation alone",
+    "gain.prediction_over_predict": "... than RL on predicting alone",
     "gain.solve_over_sft": "RL solves better than SFT",
     "gain.solve_over_more": "... than further SFT",
+    "gain.solve_over_solve": "... than RL on solving alone",
     "gain.best_at_8_over_sft": "best@8 by simulation is higher after RL than after SFT",
     "gain.best_at_8_over_more": "... than after further SFT",
-    "gain.rl_fix": "self-RLEF after RL: fixes outnumber breaks",
-    "gain.rl_fix_over_resample": "... and fixing beats drawing anew",
-    "gain.rl_fix_executed": "... fixes outnumber breaks with executed feedback",
-    "gain.rl_fix_executed_over_resample_executed": "... and beat drawing anew",
+    "gain.best_at_8_over_dedicated": "... than a dedicated verifier ranks it",
     "gain.noise100_over_direct": "(h, reversed) only wrong values still beat answers",
+} | {
+    f"gain.{policy}_{loop}": sentence
+    for policy in ("rl", "joint", "executed", "predicted")
+    for loop, sentence in {
+        "fix": f"self-RLEF after RL ({policy}): fixes outnumber breaks",
+        "fix_over_resample": "... and fixing beats drawing anew",
+        "fix_executed": "... fixes outnumber breaks with executed feedback",
+        "fix_executed_over_resample_executed": "... and beat drawing anew",
+    }.items()
 }
 """A difference that is positive where the sentence holds (METHOD: orderings)."""
 

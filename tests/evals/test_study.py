@@ -47,3 +47,10 @@ def test_only_what_all_seeds_have_is_combined_and_orderings_are_judged():
     assert list(found) == [name] and found[name].by_seed == (0.5, 0.4)
     (row,) = judge_orderings(found)
     assert row["ordering"] == ORDERINGS[name] and row["verdict"].startswith("holds")
+
+
+@pytest.mark.parametrize("policy", ["rl", "joint"])
+def test_the_loops_of_every_policy_that_rl_trains_have_their_sentences(policy):
+    name = f"gain.{policy}_fix_over_resample"
+    (row,) = judge_orderings(combine_all([{name: estimate(0.5)}]))
+    assert row["ordering"] == "... and fixing beats drawing anew"
