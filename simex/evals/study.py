@@ -47,7 +47,7 @@ ORDERINGS = {
     "gain.noise100_over_direct": "(h, reversed) only wrong values still beat answers",
 } | {
     f"gain.{policy}_{loop}": sentence
-    for policy in ("rl", "joint", "executed", "predicted")
+    for policy in ("rl", "executed", "predicted")
     for loop, sentence in {
         "fix": f"self-RLEF after RL ({policy}): fixes outnumber breaks",
         "fix_over_resample": "... and fixing beats drawing anew",

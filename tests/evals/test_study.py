@@ -49,7 +49,7 @@ def test_only_what_all_seeds_have_is_combined_and_orderings_are_judged():
     assert row["ordering"] == ORDERINGS[name] and row["verdict"].startswith("holds")
 
 
-@pytest.mark.parametrize("policy", ["rl", "joint"])
+@pytest.mark.parametrize("policy", ["rl", "predicted"])
 def test_the_loops_of_every_policy_that_rl_trains_have_their_sentences(policy):
     name = f"gain.{policy}_fix_over_resample"
     (row,) = judge_orderings(combine_all([{name: estimate(0.5)}]))
