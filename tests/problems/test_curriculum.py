@@ -22,12 +22,12 @@ SORTED_SUM = Spec(
 )
 
 
-def draw(split, count, seed=0):
+def draw(split, count, seed=0, grammar=Grammar()):
     return list(
         draw_drafts(
             seed,
             split,
-            grammar=Grammar(),
+            grammar=grammar,
             num_problems=count,
             num_public=3,
             num_hidden=5,
@@ -79,6 +79,33 @@ def test_no_composition_lies_in_two_splits():
     for split, own in compositions.items():
         assert {find_split(c) for c in own} == {split}
     assert not compositions["train"] & compositions["test"]
+
+
+@pytest.mark.parametrize(
+    "grammar", [Grammar(), Grammar(feeds=("list",), styles=("nested",))]
+)
+def test_no_program_right_or_wrong_lies_in_two_splits(grammar):
+    where = {}
+    for split, count in (("train", 300), ("validation", 60), ("test", 150)):
+        for d in draw(split, count, grammar=grammar):
+            for source in (d.right_program, *d.wrong_programs):
+                where.setdefault(source, set()).add(split)
+    assert max(map(len, where.values())) == 1
+
+
+def test_wrong_programs_are_found_where_no_single_slip_stays_in_the_split():
+    # Without other maps, filters or arrangements a slip changes the reducer alone, or
+    # leaves no step; some of these compositions are alone in their split.
+    grammar = Grammar(
+        feeds=("list",),
+        arrangements=("none",),
+        filters=("even",),
+        maps=("halve",),
+        reducers=("sum", "count", "max"),
+        styles=("nested",),
+    )
+    drafts = draw("train", 4, grammar=grammar)
+    assert all(len(set(d.wrong_programs)) == 2 for d in drafts)
 
 
 def test_inputs_of_a_problem_are_distinct_and_public_ones_come_first():

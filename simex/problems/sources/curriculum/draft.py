@@ -12,6 +12,8 @@ from simex.problems.sources.curriculum.spec import CONSTANTS, Grammar, Spec, Ste
 from simex.problems.sources.curriculum.statement import render_statement
 
 _SPLIT_OF_BUCKET = {0: "test", 1: "test", 2: "validation"}  # of 10; the rest train
+_TRIES_OF_A_KIND = 10
+_MOST_SINGLE_TRIES = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,14 +129,28 @@ def _draw_wrong(
     grammar: Grammar,
     rng: np.random.Generator,
 ) -> tuple[str, ...]:
-    """Programs of specs that differ from `spec` in one place, as a slip would."""
+    """Programs of specs that differ from `spec` in one place, as a slip would.
+
+    Their compositions belong to the split of `spec`: the wrong program of one problem may
+    be the right one of another. Where no single slip stays there, several are made.
+    """
+    split = find_split(spec.composition)
     wrong: list[str] = []
+    slipped, tries = spec, 0
     while len(wrong) < count:
         slips = (_slip_constant, _slip_step, _slip_order, _slip_reducer, _slip_feed)
         slip = slips[int(rng.choice(len(slips), p=[0.3, 0.3, 0.1, 0.15, 0.15]))]
-        program = render_program(slip(spec, grammar, rng), style)
-        if program != right and program not in wrong:
-            wrong.append(program)
+        # A kind of slip is tried several times, so that none is rare in a small split.
+        for _ in range(_TRIES_OF_A_KIND):
+            tries += 1
+            goes_on = tries > _MOST_SINGLE_TRIES and slipped.steps
+            slipped = slip(slipped if goes_on else spec, grammar, rng)
+            program = render_program(slipped, style)
+            is_new = program != right and program not in wrong
+            if is_new and find_split(slipped.composition) == split:
+                wrong.append(program)
+                slipped, tries = spec, 0
+                break
     return tuple(wrong)
 
 
