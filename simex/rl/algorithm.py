@@ -69,7 +69,7 @@ class Algorithm:
     gibberish: str = "keep"
     """"mask": no loss for a rollout with a rare token that was hardly likely."""
 
-    gibberish_rare_share: float = 1 / 3  # the ids at the end of the vocabulary
+    gibberish_rare_share: float = 1 / 3  # of the merged ids, the last: tokens.rarity
     gibberish_margin_nats: float = 2.0  # logprob under -log(V) - this
 
     gap_tolerance: float = 1e-3

@@ -37,6 +37,7 @@ from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
 from simex.sharding.processes import must_stop_after, num_processes
+from simex.tokens.rarity import find_rare_ids
 from simex.train.best import refuse_unknown_metric
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import TrainState, abstract_train_state, make_train_state
@@ -112,6 +113,9 @@ def run_rl(
     tx = make_optimizer(optimizer, mesh)
     turns = make_turns(mesh, is_shared=config.staleness.num_ahead > 0)
     policy = taking_turns(make_policy(params), turns)
+    is_rare_V = find_rare_ids(
+        policy.tokenizer, share=config.algorithm.gibberish_rare_share
+    )
     trainer = make_trainer(
         model,
         config.algorithm,
@@ -178,7 +182,7 @@ def run_rl(
                     selection = select(
                         groups,
                         algorithm=config.algorithm,
-                        vocab_size=policy.tokenizer.vocab_size,
+                        is_rare_V=is_rare_V,
                     )
                     awaiting = watchdog.awaiting(f"the update of train step {step}")
                     with signals_at_end():

@@ -52,13 +52,23 @@ class Selection:
 
 
 def select(
-    groups: Sequence[Group], *, algorithm: Algorithm, vocab_size: int
+    groups: Sequence[Group],
+    *,
+    algorithm: Algorithm,
+    is_rare_V: np.ndarray | None = None,
 ) -> Selection:
     """Advantages within groups, then masks, then weights over all that counts.
 
     A rollout that is masked stays in the baseline of its group, but is left out of the
     loss and of its denominator alike.
+
+    Args:
+      groups: of a train step.
+      algorithm: the choices.
+      is_rare_V: from `find_rare_ids`; read where gibberish is masked.
     """
+    if algorithm.gibberish == "mask" and is_rare_V is None:
+        raise ValueError("To mask gibberish, select needs is_rare_V.")
     dropped = [g for g in groups if algorithm.flat_groups != "keep" and is_flat(g)]
     counted: list[_Weighed] = []
     masked = {"overlong": 0, "gibberish": 0}
@@ -66,7 +76,7 @@ def select(
         if any(group is other for other in dropped):
             continue
         for one in _weigh(group, algorithm):
-            reason = why_masked(one.rollout, algorithm, vocab_size=vocab_size)
+            reason = why_masked(one.rollout, algorithm, is_rare_V)
             if reason is None:
                 counted.append(one)
             else:
@@ -128,28 +138,26 @@ def is_truncated(rollout: Rollout) -> bool:
 
 
 def why_masked(
-    rollout: Rollout, algorithm: Algorithm, *, vocab_size: int
+    rollout: Rollout, algorithm: Algorithm, is_rare_V: np.ndarray | None
 ) -> str | None:
     """ "overlong", "gibberish", or None for a rollout that counts."""
     if algorithm.overlong == "mask" and is_truncated(rollout):
         return "overlong"
-    if algorithm.gibberish == "mask" and is_gibberish(
-        rollout, algorithm, vocab_size=vocab_size
-    ):
-        return "gibberish"
+    if algorithm.gibberish == "mask":
+        assert is_rare_V is not None  # `select` refuses that
+        if is_gibberish(rollout, algorithm, is_rare_V):
+            return "gibberish"
     return None
 
 
-def is_gibberish(rollout: Rollout, algorithm: Algorithm, *, vocab_size: int) -> bool:
+def is_gibberish(rollout: Rollout, algorithm: Algorithm, is_rare_V: np.ndarray) -> bool:
     """It holds a rare token that was less likely than a token drawn blindly.
 
-    Rare are the ids at the end of the vocabulary, as merges are learned in the order of
-    their frequency; unlikely is a logprob below -log(V) - 2 (CWM, arXiv 2510.02387).
+    Unlikely is a logprob below -log(V) - 2 (CWM, arXiv 2510.02387).
     """
-    first_rare = vocab_size * (1 - algorithm.gibberish_rare_share)
-    least = -math.log(vocab_size) - algorithm.gibberish_margin_nats
+    least = -math.log(len(is_rare_V)) - algorithm.gibberish_margin_nats
     for turn in rollout.turns:
-        is_rare = np.asarray(turn.completion_ids) >= first_rare
+        is_rare = is_rare_V[np.asarray(turn.completion_ids, np.int64)]
         if turn.is_trained and (is_rare & (turn.sampler_logprobs < least)).any():
             return True
     return False

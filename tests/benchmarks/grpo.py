@@ -135,7 +135,7 @@ def make_simex(
         nonlocal state, num_steps
         begin = time.perf_counter()
         batch = collector.collect(state.params, num_steps)
-        selection = select(batch.groups, algorithm=algorithm, vocab_size=Ids.vocab_size)
+        selection = select(batch.groups, algorithm=algorithm)
         state, values = update(trainer, state, selection, step=num_steps)
         secs = time.perf_counter() - begin
         num_steps += 1

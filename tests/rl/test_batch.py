@@ -12,7 +12,7 @@ from tests.rl.rollout_examples import FAILED, MIXED, PASSED
 
 
 def batches_of(*groups):
-    selection = select(groups, algorithm=PRESETS["dr_grpo"], vocab_size=300)
+    selection = select(groups, algorithm=PRESETS["dr_grpo"])
     return make_micro_batches(selection.chosen, rows=4, seq_len=8)
 
 
@@ -34,7 +34,7 @@ def test_the_ids_that_are_trained_are_the_ids_that_were_sampled():
 
 
 def test_prompts_that_are_shared_lose_nothing():
-    selection = select([MIXED] * 3, algorithm=PRESETS["dr_grpo"], vocab_size=300)
+    selection = select([MIXED] * 3, algorithm=PRESETS["dr_grpo"])
     batches = make_micro_batches(
         selection.chosen, rows=4, seq_len=16, share_prompts=True
     )
@@ -46,7 +46,7 @@ def test_prompts_that_are_shared_lose_nothing():
 
 @pytest.mark.parametrize("name", ["tokens", "prefix_ids"])
 def test_a_shared_prompt_that_differs_stops_the_run(name):
-    selection = select([MIXED], algorithm=PRESETS["dr_grpo"], vocab_size=300)
+    selection = select([MIXED], algorithm=PRESETS["dr_grpo"])
     batches = make_micro_batches(
         selection.chosen, rows=4, seq_len=16, share_prompts=True
     )

@@ -74,7 +74,9 @@ def update_of(groups, *, preset, rows=8, seq_len=16, devices=1, share_prompts=Fa
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )
-    selection = select(groups, algorithm=PRESETS[preset], vocab_size=64)
+    selection = select(
+        groups, algorithm=PRESETS[preset], is_rare_V=np.zeros(MODEL.vocab_size, bool)
+    )
     batches = make_micro_batches(
         selection.chosen, rows=rows, seq_len=seq_len, share_prompts=share_prompts
     )

@@ -71,7 +71,7 @@ def params_after(replayed, weight):
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )
-    selection = select(make_groups(), algorithm=PRESETS["dr_grpo"], vocab_size=64)
+    selection = select(make_groups(), algorithm=PRESETS["dr_grpo"])
     batches = make_micro_batches(selection.chosen, rows=8, seq_len=T)
     state, values = trainer.update(
         state,

@@ -42,7 +42,7 @@ def test_rows_hold_the_advantage_of_each_token():
     algorithm = make_algorithm(
         "dr_grpo", {"segment_credit": "until_and_from_fault", "normaliser_tokens": 1.0}
     )
-    found = select([group(lucky, wrong)], algorithm=algorithm, vocab_size=300)
+    found = select([group(lucky, wrong)], algorithm=algorithm)
     arrays = make_micro_batches(found.chosen, rows=1, seq_len=16)[0]
     trained = arrays["loss_mask"] > 0
     given = dict(

@@ -15,7 +15,7 @@ V = 300
 
 def select_from(*groups, preset="dr_grpo", **changes):
     algorithm = make_algorithm(preset, changes)
-    return select(groups, algorithm=algorithm, vocab_size=V)
+    return select(groups, algorithm=algorithm, is_rare_V=np.arange(V) >= 200)
 
 
 def test_flat_groups_are_not_trained_on_but_stay_in_the_denominator():
@@ -81,7 +81,7 @@ def test_the_soft_punishment_grows_over_the_buffer():
 
 
 def test_gibberish_is_a_rare_token_that_was_hardly_likely():
-    """Rare: from id 200 of 300. Unlikely: a logprob under -log(300) - 2 = -7.70."""
+    """Rare: here from id 200 of 300. Unlikely: a logprob under -log(300) - 2 = -7.70."""
     edge = -math.log(V) - 2
     cases = [
         (turn([2], [250], logprob=edge - 0.1), 1),

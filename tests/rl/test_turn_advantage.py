@@ -36,7 +36,7 @@ def group(*rollouts):
 
 def batches_of(groups, *, seq_len=8):
     algorithm = Algorithm(advantage="group_mean")
-    selection = select(groups, algorithm=algorithm, vocab_size=400)
+    selection = select(groups, algorithm=algorithm)
     return make_micro_batches(selection.chosen, rows=2, seq_len=seq_len)
 
 
