@@ -199,6 +199,11 @@ def _judge(
 def _add_answer(attempt: Attempt, turn: Turn) -> Attempt:
     turns = (*attempt.turns, turn)
     answer = parse_turn(turn)
+    if answer.refusal is Refusal.NO_ROOM and attempt.source is not None:
+        # Nobody was asked: that must not cost the program that stands.
+        return dataclasses.replace(
+            attempt, end=End.NO_ROOM, refusals=(*attempt.refusals, answer.refusal)
+        )
     if turn.task == "submit_or_fix" and submit_or_fix.is_submit(answer):
         return dataclasses.replace(
             attempt, turns=turns, is_submitted=True, end=End.SUBMITTED

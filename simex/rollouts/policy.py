@@ -53,8 +53,9 @@ class Policy:
     ) -> list[Turn]:
         """One turn for each query, in order.
 
-        A prompt that leaves no room for `max_new_tokens` is not sampled from: its turn
-        is empty and counts as truncated.
+        A prompt longer than the sampler's `max_prompt_len` is not sampled from: its turn
+        is empty and counts as truncated. Where less than `max_new_tokens` is left behind
+        a prompt, a completion may have what is left.
 
         Args:
           queries: what to complete.

@@ -19,6 +19,7 @@ class End(enum.Enum):
     SUBMITTED = "submitted"
     TURN_LIMIT = "turn_limit"  # no further fix is allowed
     REFUSED = "refused"  # the last completion holds no answer; `refusals` says why
+    NO_ROOM = "no_room"  # the prompt of a fix is too long; the program stands
     NO_FEEDBACK = "no_feedback"  # our own machinery gave no output to show
 
     def __bool__(self) -> bool:

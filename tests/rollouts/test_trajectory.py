@@ -327,3 +327,22 @@ def test_a_prompt_without_room_is_no_answer_of_the_policys(pool):
 
     rollout, _ = collect(pool, [], policy=NoRoom([""]))
     assert rollout.refusals == ("no_room",) and not rollout.turns[0].is_trained
+
+
+def test_a_fix_that_there_is_no_room_to_ask_for_leaves_the_program_standing(pool):
+    class NoRoomToFix(Script):
+        def _turn(self, query, text):
+            turn = super()._turn(query, text)
+            if query.task != "submit_or_fix":
+                return turn
+            return dataclasses.replace(
+                turn,
+                completion_ids=(),
+                sampler_logprobs=np.zeros(0, np.float32),
+                stop=Stop.LENGTH,
+                text="",
+            )
+
+    rollout, _ = collect(pool, [], policy=NoRoomToFix([program(RIGHT), ""]))
+    assert rollout.reward == 1.0 and len(rollout.turns) == 1
+    assert rollout.end.value == "no_room" and rollout.parts["broken"] == 0.0
