@@ -15,6 +15,7 @@ from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport, TestReport, clipped
 from simex.rollouts.rollout import End, Group, Rollout, Turn
 from simex.sandbox.pool import SandboxPool
+from simex.sharding.processes import gather, own_share
 from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_prompt
 from simex.tasks.rewards import is_output_right
@@ -102,15 +103,18 @@ class PredictOutputObjective:
     ) -> tuple[list[Turn], list[ItemTruth]]:
         """The turns, and what is true of each item where that is rewarded.
 
-        Programs are traced while the policy explains them.
+        Programs are traced while the policy explains them, each by one process: two
+        could find different faults and times, and then learn from different groups.
         """
         if self.grounding is None:
             return policy.complete(queries), []
         work = functools.partial(trace_items, pool=pool)
         with Beside(work, waits=policy.waits) as tracing:
-            for item in items:
+            for item in own_share(items):
                 tracing.put(item)
-            return policy.complete(queries), tracing.results()
+            turns = policy.complete(queries)
+            own = tracing.results()
+        return turns, [truth for found in gather(own) for truth in found]
 
     def _ground(
         self, rollouts: Iterator[Rollout], policy: Policy, truths: Sequence[ItemTruth]

@@ -116,9 +116,14 @@ def spread(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Any]]) -
 
     All processes must come here with the same items; `work` gives one result an item.
     """
+    return [r for own in gather(work(own_share(items))) for r in own]
+
+
+def own_share(items: Sequence[Item]) -> Sequence[Item]:
+    """The part of `items` that is this process's to do; in order of the processes."""
     size = -(-len(items) // num_processes())
     first = process_number() * size
-    return [r for own in gather(work(items[first : first + size])) for r in own]
+    return items[first : first + size]
 
 
 def must_stop_after(step: int) -> bool:

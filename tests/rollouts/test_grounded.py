@@ -1,20 +1,25 @@
 """Grounded predictions: real traces, a scripted policy."""
 
 import dataclasses
+import pickle
 import threading
 
 import numpy as np
 import pytest
 
 from simex.core.errors import InfraError
+from simex.rollouts import predict_output as predict_output_
 from simex.rollouts.beside import Waits
+from simex.rollouts.grounded import trace_items
 from simex.rollouts.predict_output import PredictOutputObjective
 from simex.rollouts.rollout import Turn
 from simex.rollouts.token_text import token_span
 from simex.sampling.samples import Stop
 from simex.sandbox.pool import SandboxPool
+from simex.sharding import processes
 from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_target
+from simex.traces.collect import TraceFailure
 
 SOURCE = "t = 0\nfor x in [4, 7]:\n    if x < 5:\n        t += x\nprint(t)\n"
 TOLD = "t=0\nx=4 4 < 5 yes 0 + 4 t=4\nx=7 7 < 5 no"
@@ -103,6 +108,46 @@ def test_a_run_is_traced_while_the_policy_explains_it(pool):
     policy = Slow(render_target(TOLD, "4"))
     (group,) = objective.collect(policy, [ITEM], pool=Watched(), seed_path=(0, 0, 0))
     assert group.rollouts[0].parts["passed"] == 1.0
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_run_is_traced_by_one_process_and_all_learn_what_it_found(
+    pool, monkeypatch, number
+):
+    """The second process's first trace is a fault; both must leave the group out."""
+    fault = TraceFailure(reason="infra error: the box is gone", status=None)
+    own = list(trace_items([ITEM], pool))
+    found = [own, [fault]]
+    traced = []
+
+    def trace_some(items, *, pool):
+        for item in items:
+            traced.append(item.id)
+            yield found[number][0]
+
+    monkeypatch.setattr(processes, "num_processes", lambda: 2)
+    monkeypatch.setattr(processes, "process_number", lambda: number)
+    # A seam: the bytes of the other process, which really go over a network.
+    monkeypatch.setattr(
+        predict_output_,
+        "gather",
+        lambda value: [
+            value if i == number else pickle.loads(pickle.dumps(found[i]))
+            for i in range(2)
+        ],
+    )
+    monkeypatch.setattr(predict_output_, "trace_items", trace_some)
+    objective = PredictOutputObjective(
+        weight=1.0, group_size=1, reward_scale=0.8, grounding=GroundingReward()
+    )
+    items = [ITEM, dataclasses.replace(ITEM, id="j")]
+    answers = [render_target(TOLD, "4")] * 2
+    told, lost = objective.collect(
+        Speller(*answers), items, pool=pool, seed_path=(0, 0, 0)
+    )
+    assert traced == [items[number].id]
+    assert told.rollouts[0].reward == 0.8 and told.rollouts[0].parts["sound"] == 1.0
+    assert lost.rollouts[0].reward is None
 
 
 def test_explanations_of_one_answer_are_told_apart_by_the_real_run(pool):
