@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from simex.models.config import ExpertsConfig, ModelConfig
+from simex.models.matmul import precision_of
 
 
 class Experts(nn.Module):
@@ -55,8 +56,13 @@ class Experts(nn.Module):
     ) -> jax.Array:
         """Rows of group e times kernel e; float32."""
         dtype = self.config.compute_dtype
-        out = jax.lax.ragged_dot(rows.astype(dtype), kernel_EIO.astype(dtype), sizes_E)
-        return out.astype(jnp.float32)
+        return jax.lax.ragged_dot(
+            rows.astype(dtype),
+            kernel_EIO.astype(dtype),
+            sizes_E,
+            precision=precision_of(dtype),
+            preferred_element_type=jnp.float32,
+        )
 
 
 class _Kernel(nn.Module):
@@ -86,7 +92,9 @@ def _route(
     x_MD: jax.Array, router_DE: jax.Array, experts: ExpertsConfig
 ) -> tuple[jax.Array, jax.Array]:
     """(weights, expert ids) of the chosen experts of every token, both [M, C]."""
-    scores_ME = jax.nn.softmax(x_MD @ router_DE, axis=-1)
+    precision = precision_of(jnp.float32)  # a tie must fall alike on every platform
+    logits_ME = jnp.matmul(x_MD, router_DE, precision=precision)
+    scores_ME = jax.nn.softmax(logits_ME, axis=-1)
     weights_MC, chosen_MC = jax.lax.top_k(scores_ME, experts.num_per_token)
     if experts.normalises:
         weights_MC /= jnp.sum(weights_MC, axis=-1, keepdims=True)
