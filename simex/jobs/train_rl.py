@@ -103,9 +103,10 @@ def train_rl(
       num_steps: train steps; each samples anew.
       rollouts_per_step: of all objectives together.
       learning_rate: after the warm-up.
-      warmup_steps: train steps until then.
+      warmup_steps: updates until then. A train step in which no rollout teaches
+        anything is no update.
       schedule: "constant" from then on, or "linear" or "cosine" down to 0 after
-        the last step.
+        `num_steps` updates.
       optimizer: "muon" or "adamw".
       clip_norm: global gradient norm.
       temperature: of the policy while it is sampled and trained.

@@ -59,8 +59,9 @@ class Algorithm:
 
     flat_groups: str = "keep"
     """Groups whose raw pass rate is 0 or 1. "keep": no loss, but counted where the
-    loss is divided; "drop": not counted; "refill": dropped, and others sampled for
-    them (DAPO's dynamic sampling)."""
+    loss is divided; "drop": not counted, though explanations, gains or turns may have
+    rewards of their own; "refill": dropped, and others sampled for them (DAPO's
+    dynamic sampling)."""
 
     max_refills: int = (
         3  # "refill": so often in a train step, then on with what is there
@@ -75,6 +76,10 @@ class Algorithm:
     gap_tolerance: float = 1e-3
     """How far, in nats, a trainer's logprob may lie from the sampler's at step 0."""
 
+    gap_share: float = 0.0
+    """The share of tokens that may lie further. In float32 none does; bfloat16 rounds
+    steep logits by more than most of what it rounds."""
+
     def __post_init__(self) -> None:
         """Raises UserError for an unknown name or an impossible number."""
         for field, known in _TABLES.items():
@@ -84,8 +89,8 @@ class Algorithm:
             self._refuse(field, "above 0", getattr(self, field) > 0)
         for field in ("kl_weight", "entropy_weight", "max_refills"):
             self._refuse(field, "at least 0", getattr(self, field) >= 0)
-        share = self.gibberish_rare_share
-        self._refuse("gibberish_rare_share", "from 0 to 1", 0 <= share <= 1)
+        for field in ("gibberish_rare_share", "gap_share"):
+            self._refuse(field, "from 0 to 1", 0 <= getattr(self, field) <= 1)
         buffer = self.overlong_buffer_tokens
         fits = 0 < buffer <= self.overlong_max_tokens
         self._refuse("overlong_buffer_tokens", "1 to overlong_max_tokens", fits)

@@ -14,8 +14,9 @@ def check_first_step(
 ) -> dict[str, float]:
     """Stops the run if trainer and sampler disagree while they hold the same params.
 
-    It is done whenever a process begins, on a resumed run too; only what was measured
-    at step 0 is returned for the log, so that resuming leaves no trace in it.
+    It is done whenever a process begins with a batch of its own params, on a resumed
+    run too (not on one that has older rollouts waiting); only what was measured at step
+    0 is returned for the log, so that resuming leaves no trace in it.
 
     Args:
       trainer: whose loss is measured; nothing is updated.

@@ -24,10 +24,12 @@ def check_first_update(values: Mapping[str, float], algorithm: Algorithm) -> Non
     tolerance = algorithm.gap_tolerance
     limits = {
         "policy/approx_kl": tolerance,
-        "policy/clip_fraction_low": 0.0,
-        "policy/clip_fraction_high": 0.0,
-        "policy/gap_above_tolerance": 0.0,
+        "policy/gap_above_tolerance": algorithm.gap_share,
     }
+    for side in ("low", "high"):
+        # Bounds within the tolerance (GSPO's) would clip what is allowed to differ.
+        if getattr(algorithm, f"clip_{side}") > tolerance:
+            limits[f"policy/clip_fraction_{side}"] = algorithm.gap_share
     broken = [
         f"{name} = {values[name]:.3g} (at most {limit:g})"
         for name, limit in limits.items()
@@ -41,7 +43,8 @@ def check_first_update(values: Mapping[str, float], algorithm: Algorithm) -> Non
         raise UserError(
             "At the first update trainer and sampler must agree on every sampled "
             f"token; they do not: {'; '.join(broken)}. In bfloat16 raise "
-            "Algorithm.gap_tolerance knowingly; in float32 it is a defect."
+            "gap_tolerance and gap_share in train_rl.changes knowingly; in float32 it "
+            "is a defect."
         )
 
 

@@ -26,8 +26,8 @@ def turn_advantages(
 
     A turn gets its credit times its rollout's advantage, plus the advantage of its own
     reward among the own rewards that the group has for the same task. Own rewards do
-    not wait for the trajectories to differ: in a flat group they still teach. What the
-    policy did not sample has advantage 0.
+    not wait for the trajectories to differ: in a flat group that is kept they still
+    teach. What the policy did not sample has advantage 0.
 
     Args:
       group: of one item.

@@ -1,10 +1,13 @@
 """What stops a run at its first update."""
 
+import contextlib
+
 import jax.numpy as jnp
 import pytest
 
 from simex.core.errors import UserError
 from simex.core.metrics import mean_values
+from simex.rl.algorithm import override
 from simex.rl.invariants import check_first_update, check_reference
 from simex.rl.loss import policy_loss
 from simex.rl.presets import PRESETS
@@ -49,6 +52,21 @@ def test_one_token_of_many_is_enough_to_stop_it():
 def test_clipped_tokens_are_named(ratios, name):
     with pytest.raises(UserError, match=f"policy/clip_{name} = 0.5"):
         check_first_update(values_of(ratios), PAPER)
+
+
+def test_in_bfloat16_a_share_of_the_tokens_may_lie_further():
+    """One of a hundred is off by 0.3, a clipped one: 1 % passes where 1 % is allowed."""
+    values = values_of([1.0] * 99 + [1.3])
+    for share, passes in ((0.01, True), (0.009, False)):
+        rounded = override(PAPER, {"gap_tolerance": 0.1, "gap_share": share})
+        with contextlib.nullcontext() if passes else pytest.raises(UserError):
+            check_first_update(values, rounded)
+
+
+def test_bounds_tighter_than_the_tolerance_say_nothing():
+    """Of GSPO's 3e-4: every sequence may be clipped by gaps of half a thousandth."""
+    values = values_of([1.0, 1.0005]) | {"policy/clip_fraction_high": 1.0}
+    check_first_update(values, PRESETS["gspo"])
 
 
 def test_a_value_that_is_no_number_does_not_pass():
