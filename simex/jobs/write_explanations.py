@@ -60,7 +60,8 @@ def write_explanations(
         For the control with noise, 0 keeps them all.
       max_chars: longer explanations are dropped; a laptop's model has a small window.
       noise: share of the stated values that are made wrong on purpose, as a control.
-      noise_place: "explanation", or "trace": then a wrong trace is told well.
+      noise_place: "explanation", or "trace": then a wrong trace is told well. A language
+        model is shown the wrong trace next to the program, and may see through it.
       seed: of the noise.
       endpoint: of the language model that tells the traces, for the style "llm". Its
         answers are kept in cache.jsonl, and what they cost in cost.json.
@@ -113,13 +114,7 @@ def explain_record(record: dict, *, style: str, rules: Rules) -> dict:
     kept, trace = _prepare(record)
     if trace is None:
         return kept
-    noise, count = rules.noise, 0
-    if noise.fraction and noise.place == "trace":
-        rng = host_rng(noise.seed, "nlex", "noise", record["id"])
-        wrong, count = corrupt_trace(trace, fraction=noise.fraction, rng=rng)
-        kept["num_corrupted"] = count
-        return _judge(kept, trace, REWRITERS[style](wrong), rules)
-    return _judge(kept, trace, REWRITERS[style](trace), rules)
+    return _judge(kept, trace, REWRITERS[style](_shown(kept, trace, rules)), rules)
 
 
 def explain_with_model(
@@ -133,7 +128,7 @@ def explain_with_model(
             kept, trace = _prepare(record)
             pending.append((kept, trace))
             if trace is not None:
-                yield trace
+                yield _shown(kept, trace, rules)
 
     for told in rewriter.rewrite_all(traces()):
         while pending[0][1] is None:
@@ -193,6 +188,17 @@ def _prepare(record: dict) -> tuple[dict, Trace | None]:
     if trace.is_truncated:
         return {**kept, "dropped": "trace truncated"}, None
     return kept, trace
+
+
+def _shown(kept: dict, trace: Trace, rules: Rules) -> Trace:
+    """The trace that is told: a wrong one if the noise has its place there."""
+    noise = rules.noise
+    if not noise.fraction or noise.place != "trace":
+        return trace
+    rng = host_rng(noise.seed, "nlex", "noise", kept["id"])
+    wrong, count = corrupt_trace(trace, fraction=noise.fraction, rng=rng)
+    kept["num_corrupted"] = count
+    return wrong
 
 
 def _judge(kept: dict, trace: Trace, told: Explanation, rules: Rules) -> dict:

@@ -32,7 +32,7 @@ class Fact:
     kind: FactKind
     name: str  # the variable, or the function; "" for a branch
     value: str  # Python text; "yes" or "no" for a branch
-    line: int  # the source line that caused it
+    line: int  # the first of the statement that caused it; the very line of a RAISE
     is_new_line: bool  # a new statement or iteration begins: a reader wants a break
     working: str = ""
     """The expression that was worked out, its variables replaced by their values:
@@ -47,29 +47,43 @@ class Fact:
 class _Frame:
     """What is known of one frame while its events go by."""
 
-    values: dict[str, str]
-    last_line: int
+    line: int  # the first of the statement that runs
+    is_cut: bool = False  # the statement may not come to its end: nothing follows
+    values: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def collect_facts(trace: Trace) -> list[Fact]:
-    """All facts of `trace`, in order."""
+    """All facts of `trace`, in order.
+
+    A statement has done its work when the next one of its frame begins: not while its
+    own further lines run, and never once an exception ended it. Of a frame that goes on
+    after a ``yield`` no earlier values are known: nothing tells which of several it is.
+    """
     structure = read_structure(trace.source)
     facts: list[Fact] = []
-    frames: list[_Frame] = [_Frame(values={}, last_line=0)]
+    frames: list[_Frame] = [_Frame(line=0)]
     breaks = True  # does the next fact begin a line?
     for index, event in enumerate(trace.events):
+        first_line = structure.first_lines.get(event.line, event.line)
+        # A lambda stands in a statement of another frame.
+        is_lambda = event.function == "<lambda>"
         if event.kind is EventKind.CALL:
-            frames.append(_Frame(values={}, last_line=event.line))
+            del frames[event.depth :]  # an earlier call from the same line
+            entered = event.line if is_lambda else first_line
+            frames.append(_Frame(line=entered, is_cut=is_lambda))
         # A frame that an exception left has no RETURN of its own.
         del frames[event.depth + 1 :]
         frame = frames[-1]
-        for fields in _facts_of_event(event, frame, structure):
-            if frame.last_line not in structure.in_loops:
+        begins = event.kind is EventKind.LINE and first_line != frame.line
+        is_raised = event.kind is EventKind.EXCEPTION
+        line = event.line if is_raised else frame.line or event.line
+        for fields in _facts_of_event(event, frame, structure, begins):
+            if frame.line not in structure.in_loops:
                 breaks = True
             facts.append(
                 Fact(
                     **fields,
-                    line=frame.last_line or event.line,
+                    line=line,
                     is_new_line=breaks,
                     depth=event.depth,
                     event=index,
@@ -77,21 +91,27 @@ def collect_facts(trace: Trace) -> list[Fact]:
             )
             breaks = False
         if event.kind is EventKind.LINE:
-            breaks = breaks or event.line in structure.loop_headers
-            frame.last_line = event.line
+            breaks = breaks or first_line in structure.loop_headers
+        frame.is_cut |= is_raised
+        if begins and not is_lambda:
+            frame.line, frame.is_cut = first_line, False
     return facts
 
 
 def _facts_of_event(
-    event: Event, frame: _Frame, structure: Structure
+    event: Event, frame: _Frame, structure: Structure, begins: bool
 ) -> Iterator[dict]:
-    """The fields of each fact that the event decides."""
-    working, found = "", structure.workings.get(frame.last_line)
-    if found is not None:
+    """The fields of each fact that the event decides.
+
+    `begins` tells a LINE at which another statement begins.
+    """
+    is_done = begins and not frame.is_cut
+    working, found = "", structure.workings.get(frame.line)
+    if found is not None and not frame.is_cut:
         working = found.render(frame.values)
     if event.kind is EventKind.CALL:
         yield {"kind": FactKind.CALL, "name": event.function, "value": ""}
-    for name, value in _find_assignments(event, frame, structure):
+    for name, value in _find_assignments(event, frame, structure, is_done):
         grown = _find_appended(frame.values.get(name), value)
         frame.values[name] = value
         yield {
@@ -101,8 +121,8 @@ def _facts_of_event(
             "after": value,
             "working": working if grown is None else "",
         }
-    body = structure.branch_bodies.get(frame.last_line)
-    if event.kind is EventKind.LINE and body is not None:
+    body = structure.branch_bodies.get(frame.line)
+    if is_done and body is not None:
         yield {
             "kind": FactKind.BRANCH,
             "name": "",
@@ -119,18 +139,18 @@ def _facts_of_event(
 
 
 def _find_assignments(
-    event: Event, frame: _Frame, structure: Structure
+    event: Event, frame: _Frame, structure: Structure, is_done: bool
 ) -> Iterator[tuple[str, str]]:
-    """The variables that the last line set, with their text.
+    """The variables that the running statement set, with their text.
 
-    A trace holds what changed. A line that sets a variable to the value that it had is
-    told too: whoever follows the program says "t is 10" after ``t += 0``.
+    A trace holds what changed. A statement that is done and set a variable to the value
+    that it had is told too: whoever follows the program says "t is 10" after ``t += 0``.
     """
     yield from event.changed.items()
-    body = structure.loop_bodies.get(frame.last_line)
+    body = structure.loop_bodies.get(frame.line)
     is_left = body is not None and event.line not in body
-    if event.kind is EventKind.LINE and not is_left:
-        for name in structure.assigned.get(frame.last_line, ()):
+    if is_done and not is_left:
+        for name in structure.assigned.get(frame.line, ()):
             if name not in event.changed and name in frame.values:
                 yield name, frame.values[name]
 

@@ -109,7 +109,7 @@ class _Judge:
             case StatementKind.ITERATION:
                 return self._fault_of_iteration(statement)
             case StatementKind.PRINT:
-                return self._fault_of_print(statement)
+                return self._fault_of_print(statement, first, last)
             case StatementKind.SET:
                 return self._explain_set(statement, first, last)
         return f"no such {statement.kind.value} at this point of the run"
@@ -209,7 +209,7 @@ class _Judge:
             return ""
         return f"after iteration {statement.line} it is {', '.join(known[:3]) or '?'}"
 
-    def _fault_of_print(self, statement: Statement) -> str:
+    def _fault_of_print(self, statement: Statement, first: int, last: int) -> str:
         words, told = self._truth.printed_words, statement.value
         if told[:1] in "\"'":
             try:
@@ -217,11 +217,16 @@ class _Judge:
             except Unknowable:
                 told = told.strip("\"'")
         wanted = told.split()
+        if not wanted:
+            # No words would be found anywhere; said is: nothing, or an empty line.
+            lines = self._truth.printed_between(first, last).splitlines()
+            has_words = bool(lines) and all(map(str.strip, lines))
+            return "it prints words here" if has_words else ""
         for start in range(self._printed, len(words) - len(wanted) + 1):
             if words[start : start + len(wanted)] == wanted:
                 self._printed = start + len(wanted)
                 return ""
         # The end may be told again: "so the program prints 11".
-        if wanted and words[-len(wanted) :] == wanted:
+        if words[-len(wanted) :] == wanted:
             return ""
         return "it does not print that here"

@@ -59,19 +59,22 @@ class _Frame:
 def collect_loops(trace: Trace) -> list[LoopRun]:
     """All loops that a run entered, in the order of their first iterations.
 
-    Left out are loops whose body stands on the line of its header: a trace by lines
-    does not show how often they turn.
+    Left out are loops whose body stands on a line of its header, since a trace by lines
+    does not show how often they turn, and loops with a ``yield`` or ``await``, since
+    nothing shows which of them goes on (`Structure.counted_loops`).
     """
     structure = read_structure(trace.source)
     found: list[LoopRun] = []
-    if not structure.loop_headers:
+    if not structure.counted_loops:
         return found
     frames = [_Frame(0)]
     for index, event in enumerate(trace.events):
-        if event.kind is EventKind.CALL:
-            frames.append(_Frame(event.depth))
-        while len(frames) > event.depth + 1:
+        # What was called before from the same line is over when a new call begins.
+        is_call = event.kind is EventKind.CALL
+        while len(frames) > event.depth + (0 if is_call else 1):
             _close(frames.pop(), 0, index, found)
+        if is_call:
+            frames.append(_Frame(event.depth))
         frame = frames[-1]
         # A lambda in the header of a loop stands on its line and is no loop.
         if event.kind is EventKind.LINE and event.function != "<lambda>":
@@ -90,20 +93,20 @@ def _follow(
     structure: Structure,
     found: list[LoopRun],
 ) -> None:
+    line = structure.first_lines.get(event.line, event.line)
     for level, loop in enumerate(frame.loops):
-        if event.line == loop.line:
+        if line == loop.line:
             _close(frame, level + 1, index, found)
             loop.is_at_header = True
             return
-        if event.line not in structure.loop_bodies[loop.line]:
+        if line not in structure.loop_bodies[loop.line]:
             _close(frame, level, index, found)
             break
         if loop.is_at_header:
             loop.is_at_header = False
             loop.starts.append(index)
-    body = structure.loop_bodies.get(event.line)
-    if body is not None and event.line not in body:
-        frame.loops.append(_Open(event.line, index))
+    if line in structure.counted_loops:
+        frame.loops.append(_Open(line, index))
 
 
 def _close(frame: _Frame, level: int, index: int, found: list[LoopRun]) -> None:

@@ -123,6 +123,15 @@ class Truth:
         """The words of stdout."""
         return self.trace.stdout.split()
 
+    def printed_between(self, first: int, last: int) -> str:
+        """What was printed between two slots; `last` may be the number of slots."""
+        start = self._printed_before(first) if first >= 0 else 0
+        end = self._printed_before(last) if last < len(self.slots) else None
+        return self.trace.stdout[start:end]
+
+    def _printed_before(self, slot: int) -> int:
+        return self.trace.events[self.slots[slot][0].event].stdout_length
+
     @functools.cached_property
     def raw_lines(self) -> list[Line]:
         """The lines of a raw dump of the trace."""

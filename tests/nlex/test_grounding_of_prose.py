@@ -124,3 +124,25 @@ def test_prose_about_nothing_in_the_trace_is_not_blamed(truth, text):
 def test_any_text_is_judged_without_an_error(truth, style, text):
     grounding = check_text(text, truth, style=style)
     assert 0 <= grounding.score <= 1 and 0 <= grounding.completeness <= 1
+
+
+EMPTY = "It prints an empty string."
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "share"),
+    [
+        ("n = 5\nprint(n)\n", EMPTY, 0.0),
+        ("n = 5\nprint(n)\n", f"n becomes 5. {EMPTY}", 1 / 2),
+        ("n = 5\nprint(n)\n", "It prints ''. It prints 5.", 1 / 2),
+        ("n = 5\nprint(n)\n", "It prints ' '.", 0.0),
+        ("n = 5\n", EMPTY, 1.0),
+        ("n = 5\nprint('')\n", f"n becomes 5. {EMPTY}", 1.0),
+        ("n = 5\nprint()\nprint(n)\n", f"n becomes 5. {EMPTY} It prints 5.", 1.0),
+        # Nothing is printed between the two assignments, and 5 after them.
+        ("n = 5\nm = 6\nprint(n)\n", f"n becomes 5. {EMPTY} m becomes 6.", 1.0),
+        ("n = 5\nprint(n)\nm = 6\n", f"n becomes 5. {EMPTY} m becomes 6.", 2 / 3),
+    ],
+)
+def test_an_empty_string_is_printed_where_no_words_are(trace_of, source, text, share):
+    assert check_text(text, Truth(trace_of(source)), style="llm").score == share

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import threading
 import time
 
@@ -14,6 +15,7 @@ from simex.nlex.completion.cache import CachedCompleter
 from simex.nlex.completion.endpoint import Endpoint, EndpointCompleter
 from simex.nlex.explanation import Explanation
 from simex.nlex.grounding import check_grounding
+from simex.nlex.noise import Noise
 from simex.nlex.rewriters.llm import (
     LlmRewriter,
     RewriteFailure,
@@ -226,6 +228,26 @@ def test_the_job_keeps_the_order_and_a_reason_for_each_drop(trace_of):
     ]
     false = found[2]["false_statements"]
     assert false[0]["start"] == 0 and false[0]["text"] == "t becomes 5"
+
+
+def test_a_model_is_shown_the_wrong_trace_and_judged_by_the_true_one(trace_of):
+    trace = to_record(trace_of("t = 4\nprint(t)\n"))
+    prompts = []
+
+    def tell(batch):
+        prompts.extend(batch)
+        # It believes the record; of the next it sees through.
+        shown = re.search(r"<global> t=(\d+)", batch[0])[1]
+        said = shown if len(prompts) == 1 else "4"
+        return [Completion(text=f"t becomes {said}.\nOutput: '4'")]
+
+    rewriter = LlmRewriter(BatchCompleter(tell, batch_size=1))
+    noise = Noise(fraction=1.0, place="trace")
+    rules = Rules(min_grounding=0.0, noise=noise)
+    records = [{"id": name, "trace": trace} for name in "ab"]
+    found = list(explain_with_model(records, rewriter, rules=rules))
+    assert all("<global> t=4\n" not in prompt for prompt in prompts)
+    assert [(r["num_corrupted"], r["grounding"]) for r in found] == [(1, 0), (1, 1)]
 
 
 def test_the_prompt_holds_the_rules_the_program_and_the_record(trace_of):
