@@ -73,7 +73,7 @@ def evaluate_solving(
             "evaluate_solving.attempts_per_problem must lie in 1..samples; got "
             f"{attempts_per_problem} and {samples}."
         )
-    problems = _load_problems(workdir / problems_from, num_problems)
+    problems = load_problems(workdir / problems_from, num_problems)
     mesh = setup.make_mesh()
 
     def make_policy(stage: str, method: SamplingMethod) -> Policy:
@@ -103,11 +103,11 @@ def evaluate_solving(
                 evaluation.fix(name, loop, number, attempts=attempts_per_problem)
 
 
-def _load_problems(path: pathlib.Path, count: int) -> list[Problem]:
+def load_problems(path: pathlib.Path, count: int) -> list[Problem]:
     """Says on stderr where there are fewer; raises UserError where there is none."""
     problems = load_solvable(path, most=count)
     if len(problems) < count:
-        line = f"{path}: {len(problems)} problems to solve; {count} were asked for"
+        line = f"{path}: problems to solve: {len(problems)}; asked for: {count}"
         print(line, file=sys.stderr, flush=True)
     return problems
 

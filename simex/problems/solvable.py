@@ -54,6 +54,6 @@ def load_solvable(path: pathlib.Path, *, most: int | None = None) -> list[Proble
             f"calls and one right answer; it holds none. Left out: {counts or 'nothing'}."
         )
     if counts:
-        line = f"{path}: {len(problems)} problems to solve; left out: {counts}"
+        line = f"{path}: problems to solve: {len(problems)}; left out: {counts}"
         print(line, file=sys.stderr, flush=True)
     return problems

@@ -9,6 +9,7 @@ import pytest
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
+from simex.jobs.evaluate_solving import load_problems as load_asked
 from simex.jobs.import_problems import import_problems
 from simex.jobs.imported_records import split_of
 from simex.jobs.own_tests import is_value_close
@@ -237,3 +238,47 @@ def test_the_experiment_file_of_the_import_is_understood():
     register()
     (stage,) = load_experiment(EXPERIMENT).stages
     assert stage.name == "import_problems"
+
+
+def contest_problem(name: str, num_tests: int) -> dict:
+    stdins = [f"{n}\n" for n in range(num_tests - 1)] + ["1" * 100_001]
+    return {
+        "name": name,
+        "description": f"Say how many ways there are to go from {numbers_from(0)}.",
+        "public_tests": {"input": ["1\n"], "output": ["1\n"]},
+        "private_tests": {"input": stdins, "output": stdins},
+        "solutions": {"language": [3], "solution": ["print(0)\n"]},
+    }
+
+
+def numbers_from(start: int) -> str:
+    return " to ".join(map(str, range(start, start + 40)))
+
+
+def test_an_evaluation_set_is_taken_whole_and_its_twins_are_not_trained_on(tmp_path):
+    asked = [contest_problem("a", 70), contest_problem("b", 3)]
+    asked[1]["description"] += " Once more."  # nearly the same as the first
+    twin = {"id": "twin", "statement": asked[0]["description"], "tests": ECHO}
+    inputs = [
+        ("jsonl", write_lines(tmp_path / "train.jsonl", [twin, PROBLEMS[4]])),
+        ("dmc", write_lines(tmp_path / "valid_test.jsonl", asked)),
+    ]
+    import_problems(tmp_path, inputs=inputs, test_fraction=0, sandbox=SANDBOX)
+    folder = tmp_path / "import_problems"
+    problems = [from_record(r).problem for r in read_jsonl(folder / "test.jsonl")]
+    # One public test each; the last of the 70 and of the 3 has 200,002 characters.
+    assert [(p.title, len(p.tests)) for p in problems] == [("a", 71), ("b", 4)]
+    assert [r["id"] for r in read_jsonl(folder / "train.jsonl")] == ["calls"]
+    report = report_of(folder)
+    assert report["num_tests_cut"] == 0 and report["programs_run"]["as claimed"] == 2
+    assert report["dropped"]["duplicate"]["count"] == 1
+
+
+def test_an_evaluation_of_fewer_problems_than_asked_for_says_so(tmp_path, capsys):
+    path = tmp_path / "test.jsonl"
+    write_lines(path, [PROBLEMS[0], PROBLEMS[4]])
+    assert [p.id for p in load_asked(path, 5)] == ["echo"]
+    told = capsys.readouterr().err
+    assert "left out: 1 with tests that are calls" in told
+    assert "problems to solve: 1; asked for: 5" in told
+    assert load_asked(path, 1) and not capsys.readouterr().err

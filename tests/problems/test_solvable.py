@@ -59,7 +59,7 @@ def test_what_cannot_be_solved_is_passed_over_counted_and_told(tmp_path, capsys)
     path = write(tmp_path / "test.jsonl", problems)
     assert load_solvable(path) == [PROBLEM, twin]
     assert capsys.readouterr().err == (
-        f"{path}: 2 problems to solve; left out: 1 with many right answers, "
+        f"{path}: problems to solve: 2; left out: 1 with many right answers, "
         "2 with tests that are calls\n"
     )
     assert load_solvable(path, most=1) == [PROBLEM]

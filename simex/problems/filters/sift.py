@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable
 
 from simex.problems.filters.contamination import ContaminationIndex, NgramLengths
@@ -28,6 +29,17 @@ class FilterSettings:
     allowed_licenses: tuple[str, ...] = ()
     # Where many answers are right, what a program prints can still be predicted.
     takes_many_answers: bool = False
+
+    def for_evaluation(self) -> "FilterSettings":
+        """The same without bounds on what an evaluation set asks and tests."""
+        no_bound = sys.maxsize
+        sizes = dataclasses.replace(
+            self.sizes,
+            statement_chars=no_bound,
+            test_chars=no_bound,
+            num_tests=no_bound,
+        )
+        return dataclasses.replace(self, sizes=sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
