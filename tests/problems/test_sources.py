@@ -233,6 +233,29 @@ def test_humaneval_and_mbpp_records_become_calls():
         parse_mbpp(mbpp | {"task_id": "x"})
 
 
+def test_humaneval_plus_keeps_results_and_counts_base_inputs_as_left_out():
+    record = {
+        "task_id": "HumanEval/901",
+        "prompt": "def half(x):\n",
+        "entry_point": "half",
+        "canonical_solution": "    return x / 2\n",
+        "base_input": [[2], [4]],
+        "plus_input": [[3], [5], [1]],
+        "plus_expected_repr": ["1.5", "2.5", "object()"],
+        "atol": 0,
+    }
+    problem = parse_humaneval(record).problem
+    assert problem.call_tests == (
+        call("half", 3, gives=1.5),
+        call("half", 5, gives=2.5),
+    )
+    assert problem.num_tests_left_out == 3  # two base inputs, and no literal
+    assert problem.float_tol == 1e-6  # a result is a float
+    assert parse_humaneval(record | {"atol": 1e-4}).problem.float_tol == 1e-4
+    whole = record | {"plus_expected_repr": ["1", "[2]", "'x'"]}
+    assert parse_humaneval(whole).problem.float_tol is None
+
+
 def test_apps_and_taco_read_lines_and_function_calls():
     record = {
         "problem_id": 7,
