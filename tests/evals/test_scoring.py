@@ -84,6 +84,17 @@ def test_an_input_is_right_when_the_call_gives_the_output(tmp_path) -> None:
     assert _value(results, "strict") == pytest.approx(0.5)
 
 
+def test_a_call_that_cannot_be_made_outside_is_wrong_and_ends_no_scoring(
+    tmp_path,
+) -> None:
+    calls = ["f(...)", f"f({'[' * 199}{']' * 199})", "f(\0)", "f({[]})", "f(4)"]
+    generations = {"sample_1": calls}
+    words = ("--partial",)
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(generations), *words)
+    for rule in ("official", "strict"):
+        assert results["items"]["sample_1"][rule] == [False] * 4 + [True]
+
+
 def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_officially(
     tmp_path,
 ) -> None:
