@@ -15,6 +15,7 @@ from simex.jobs.imported_records import split_of
 from simex.jobs.own_tests import is_value_close
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.wiring import register
+from simex.problems.filters.sift import FilterSettings
 from simex.problems.records import from_record
 
 SANDBOX = SandboxConfig(num_workers=1)
@@ -238,6 +239,39 @@ def test_the_experiment_file_of_the_import_is_understood():
     register()
     (stage,) = load_experiment(EXPERIMENT).stages
     assert stage.name == "import_problems"
+
+
+def test_where_many_answers_are_right_the_publisher_is_believed(tmp_path):
+    many = {
+        "id": "any",
+        "statement": "Print any number above the one you read.",
+        "tests": ECHO,  # it says 3; so many others are right
+        "has_many_answers": True,
+        "right_programs": ["print(int(input()) + 1)\n", "print(1 / 0)\n", SETS],
+        "wrong_programs": ["print(3)\n", "print(2)\n"],
+    }
+    told = many | {"id": "untold", "statement": ""}
+    inputs = [("jsonl", write_lines(tmp_path / "in.jsonl", [many, told]))]
+    import_problems(
+        tmp_path,
+        inputs=inputs,
+        filters=FilterSettings(takes_many_answers=True),
+        validation_fraction=0,
+        test_fraction=0,
+        sandbox=SANDBOX,
+    )
+    folder = tmp_path / "import_problems"
+    (item,) = map(from_record, read_jsonl(folder / "train.jsonl"))
+    assert item.right_programs == ("print(int(input()) + 1)\n",)
+    # One that ends in an error is wrong; the set's order is nobody's answer.
+    assert item.wrong_programs == ("print(1 / 0)\n", "print(3)\n", "print(2)\n")
+    assert report_of(folder)["programs_run"] == {
+        "as claimed": 6,
+        "fails its own tests": 2,
+        "is not deterministic": 2,
+    }
+    # What they print is for the trace to say.
+    assert {run["expected"] for run in read_jsonl(folder / "runs.jsonl")} == {None}
 
 
 def contest_problem(name: str, num_tests: int) -> dict:

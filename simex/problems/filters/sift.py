@@ -27,7 +27,8 @@ class FilterSettings:
     near_duplicate: float = 0.85  # Jaccard similarity that makes a near duplicate
     # Beginnings of licences, of problems and programs alike; () takes every one.
     allowed_licenses: tuple[str, ...] = ()
-    # Where many answers are right, what a program prints can still be predicted.
+    # Where many answers are right, what a program prints can still be predicted. Such a
+    # program is not compared: if it ends well, its publisher is believed.
     takes_many_answers: bool = False
 
     def for_evaluation(self) -> "FilterSettings":
