@@ -158,7 +158,7 @@ BAD_PROBLEMS = [
     (GOOD | {"float_tol": "1e-5"}, "float_tol must be null, or a number"),
     (GOOD | {"float_tol": 0}, "float_tol must be null, or a number above 0"),
     (GOOD | {"float_tol": True}, "float_tol must be null, or a number"),
-    (GOOD | {"float_tol": 1e-5, "checker": "exact"}, "'lines' only"),
+    (GOOD | {"float_tol": 1e-5, "checker": "exact"}, "lines, kattis, kattis_case only"),
     (GOOD | {"limits": 3}, "limits must be a JSON object; got 3"),
     (GOOD | {"limits": {"cpu_secs": 0}}, "limits.cpu_secs must be a number above 0"),
     (GOOD | {"limits": {"memory_mib": -1}}, "above 0 and at most 16777216; got -1"),
