@@ -27,6 +27,12 @@ class JudgedCandidate:
     """What the verifier says that it prints: R rounds of all public tests."""
 
     predicted_pass: tuple[tuple[bool, ...], ...] = ()
+    composition: str = ""  # of the problem; older records have none
+
+    @property
+    def cluster(self) -> str:
+        """What intervals draw as one: problems of a composition are twins."""
+        return self.composition or self.problem_id
 
     @property
     def simulation(self) -> Simulation:
@@ -71,6 +77,7 @@ def as_judged(attempt: Attempt) -> JudgedCandidate:
         num_tokens=len(attempt.turns[-1].completion_ids),
         passed_public=passed_public(attempt),
         is_right=attempt.has_passed,
+        composition=attempt.problem.composition,
     )
 
 

@@ -83,6 +83,7 @@ class LoopOutcome:
     executions: tuple[int, ...]  # public tests run so far to decide
     sources: tuple[str | None, ...]
     is_submitted: bool  # the policy said so
+    composition: str = ""  # of the problem, whose twins intervals draw as one
 
 
 def to_record(outcome: LoopOutcome) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Estimates with a standard error and a 95 % bootstrap interval, both over problems.
 
 The unit that is drawn again is the problem, since the samples of one problem are not
-independent: many predictions for one program are one observation of that program.
+independent: many predictions for one program are one observation of that program. Twins
+count as one problem: what shares a `composition` is solved or missed together.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ class Estimate:
     high: float
     n: int  # the number of values averaged (items, programs or problems)
     stderr: float  # clustered by problem; see `clustered_stderr`
-    problems: int  # how many problems the values come from
+    problems: int  # how many the values come from, twins counted once
 
     def as_dict(self) -> dict[str, float | int]:
         """A key for each field, the form of results.json."""
@@ -43,8 +44,8 @@ def mean_with_interval(
 
     Args:
         values: n numbers; 0/1 for rates.
-        clusters: n problem ids; all values of one problem are drawn together. Without
-            it every value is its own problem.
+        clusters: n ids of problems, or of their compositions; all values of one are
+            drawn together. Without it every value is its own problem.
         seed: the same seed and values give the same interval, to the last bit.
         num_draws: bootstrap draws.
 

@@ -30,13 +30,13 @@ def estimate_loop_gain(outcomes: Records, baseline: Records | None = None) -> Es
     Raises:
       ValueError: the other loop began from other problems.
     """
-    clusters = _clusters(outcomes)
     if baseline is None:
         other = _at_turn(outcomes, 0)
-    elif _clusters(baseline) == clusters:
+    elif [o["problem_id"] for o in baseline] == [o["problem_id"] for o in outcomes]:
         other = _at_turn(baseline, -1)
     else:
         raise ValueError("A paired difference needs the same attempts.")
+    clusters = _clusters(outcomes)
     return paired_difference(_at_turn(outcomes, -1), other, clusters=clusters)
 
 
@@ -60,7 +60,8 @@ def count_changes(outcomes: Records) -> dict[tuple[bool, bool], int]:
 
 
 def _clusters(outcomes: Records) -> list[str]:
-    return [o["problem_id"] for o in outcomes]
+    """Attempts at problems of one composition are drawn as one; see `intervals`."""
+    return [o.get("composition") or o["problem_id"] for o in outcomes]
 
 
 def _at_turn(outcomes: Records, turn: int) -> list[float]:

@@ -13,7 +13,7 @@ from simex.evals.candidates import JudgedCandidate
 from simex.evals.intervals import Estimate, mean_with_interval
 from simex.evals.loop_summary import Records, mean_cost, turn_curve
 from simex.evals.rankers import RANKERS, SCORES, submit_n
-from simex.evals.summary import estimate_best_at_k, estimate_pass_at_k
+from simex.evals.summary import clusters_of, estimate_best_at_k, estimate_pass_at_k
 
 Groups = Mapping[str, Sequence[JudgedCandidate]]
 
@@ -73,7 +73,8 @@ def estimate_n_at_k(groups: Groups, ranker: str, *, n: int, k: int) -> Estimate:
         [
             submit_n([c.as_candidate() for c in group], ranker, n=n, k=k)
             for group in groups.values()
-        ]
+        ],
+        clusters_of(groups),
     )
 
 

@@ -142,6 +142,7 @@ def _first_state(attempt: Attempt, view: "_View") -> _State:
         executions=(view.num_executed,),
         sources=(attempt.source,),
         is_submitted=False,
+        composition=attempt.problem.composition,
     )
     return _State(attempt=attempt, view=view, outcome=outcome)
 

@@ -51,18 +51,25 @@ def group_candidates(
     return groups
 
 
+def clusters_of(groups: Mapping[str, Sequence[JudgedCandidate]]) -> list[str]:
+    """What intervals draw as one, for each problem: its composition."""
+    return [group[0].cluster for group in groups.values()]
+
+
 def estimate_pass_at_k(
     groups: Mapping[str, Sequence[JudgedCandidate]], k: int
 ) -> Estimate:
-    """Unbiased pass@k with an interval over problems."""
-    return mean_with_interval(_pass_values(groups, k))
+    """Unbiased pass@k with an interval over compositions of problems."""
+    return mean_with_interval(_pass_values(groups, k), clusters_of(groups))
 
 
 def estimate_best_at_k(
     groups: Mapping[str, Sequence[JudgedCandidate]], ranker: str, k: int
 ) -> Estimate:
     """best@k by `ranker`, a name in RANKERS."""
-    return mean_with_interval(ranked_values(groups, RANKERS[ranker], k))
+    return mean_with_interval(
+        ranked_values(groups, RANKERS[ranker], k), clusters_of(groups)
+    )
 
 
 def estimate_ranking_gain(
@@ -70,7 +77,9 @@ def estimate_ranking_gain(
 ) -> Estimate:
     """best@k by `ranker` minus pass@1, paired by problem."""
     return paired_difference(
-        ranked_values(groups, RANKERS[ranker], k), _pass_values(groups, 1)
+        ranked_values(groups, RANKERS[ranker], k),
+        _pass_values(groups, 1),
+        clusters=clusters_of(groups),
     )
 
 
@@ -85,7 +94,9 @@ def estimate_solving_gain(
     """
     if list(groups) != list(baseline):
         raise ValueError("A paired difference needs the same problems.")
-    return paired_difference(_pass_values(groups, 1), _pass_values(baseline, 1))
+    return paired_difference(
+        _pass_values(groups, 1), _pass_values(baseline, 1), clusters=clusters_of(groups)
+    )
 
 
 def estimate_simulation_gap(
@@ -98,6 +109,7 @@ def estimate_simulation_gap(
     return paired_difference(
         ranked_values(groups, RANKERS["oracle"], k),
         ranked_values(groups, RANKERS["simulate"], k),
+        clusters=clusters_of(groups),
     )
 
 
@@ -106,7 +118,7 @@ def verifier_quality(candidates: Sequence[JudgedCandidate]) -> dict[str, Estimat
 
     Precision: of the programs that are said to pass, how many do. Recall: of those that
     do, how many are said to. Each round of each program counts; programs of a problem
-    are one cluster.
+    and of its twins are one cluster.
     """
     says, true, clusters = [], [], []
     for candidate in candidates:
@@ -114,7 +126,7 @@ def verifier_quality(candidates: Sequence[JudgedCandidate]) -> dict[str, Estimat
             for tests in candidate.predicted_pass:
                 says.append(all(tests))
                 true.append(all(candidate.passed_public))
-                clusters.append(candidate.problem_id)
+                clusters.append(candidate.cluster)
     if not says:
         return {}
     agree = [float(s == t) for s, t in zip(says, true, strict=True)]

@@ -15,6 +15,7 @@ from simex.data.explained import make_example
 from simex.data.records import Example
 from simex.data.runs import Run
 from simex.problems.records import ProblemWithPrograms, from_record
+from simex.problems.solvable import why_unsolvable
 from simex.tasks import solve, submit_or_fix
 from simex.tasks.rewards import are_outputs_right
 
@@ -83,10 +84,8 @@ def _without_shared_groups(
 
 
 def _is_solvable(item: ProblemWithPrograms) -> bool:
-    """Tests on stdin, some of them shown, one right answer each, and a right program."""
-    problem = item.problem
-    is_told = bool(problem.public_tests) and not problem.has_many_answers
-    return is_told and bool(item.right_programs)
+    """A problem for whole programs, with a right one."""
+    return why_unsolvable(item.problem) is None and bool(item.right_programs)
 
 
 def _make_examples(

@@ -27,6 +27,8 @@ from simex.jobs.setup import Setup
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.samples import SampleRequest, Stop
+from simex.train.checkpoint import Checkpoints
+from simex.train.saved_params import split_choice
 
 BLOCK = 32  # items; what an interruption may cost
 
@@ -91,6 +93,7 @@ def evaluate_benchmark(
         mesh=mesh,
         method=SamplingMethod(temperature=temperature, top_p=top_p),
     )
+    checkpoint = describe_checkpoint(workdir, model)
     answerer = _Answerer(policy=policy, asking=asking, samples=samples, seed=seed)
     answers = stage_dir / "answers.jsonl"
     continue_blocks(
@@ -126,7 +129,7 @@ def evaluate_benchmark(
         is_partial=len(items) < len(every),
         backend=backend,
         about=About(
-            model=describe_checkpoint(workdir, model),
+            model=checkpoint,
             sampling={
                 "n": samples,
                 "temperature": temperature,
@@ -228,11 +231,24 @@ def _count_ends(path: pathlib.Path) -> dict[str, int]:
     }
 
 
-def describe_checkpoint(workdir: pathlib.Path, stage: str) -> Mapping[str, Any]:
-    """Name, train step and content hash of the newest checkpoint of a stage."""
+def describe_checkpoint(workdir: pathlib.Path, model: str) -> Mapping[str, Any]:
+    """Name, train step and content hash of a stage's newest checkpoint or STAGE@best.
+
+    Raises:
+      UserError: there is none.
+    """
+    stage, choice = split_choice(model)
     folder = workdir / stage / CHECKPOINTS
     if not folder.is_dir():
         folder = model_folder(workdir, stage) / CHECKPOINTS
-    step = max(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+    checkpoints = Checkpoints(folder)
+    try:
+        best = checkpoints.best()
+        ranked = None if best is None else best.step
+        step = checkpoints.latest_step() if choice is None else ranked
+    finally:
+        checkpoints.close()
+    if step is None:
+        raise UserError(f"{folder} must hold the checkpoint {model!r}; it does not.")
     digest = hash_file(folder / str(step))
-    return {"name": stage, "step": step, "checkpoint_sha256": digest}
+    return {"name": model, "step": step, "checkpoint_sha256": digest}

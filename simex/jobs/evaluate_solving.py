@@ -1,8 +1,8 @@
 """Job: solve held-out problems, rank the candidates by simulation, fix them."""
 
 import dataclasses
-import itertools
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +18,7 @@ from simex.evals.self_rlef import run_fix_loop
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.problems.problem import Problem
-from simex.problems.records import from_record
+from simex.problems.solvable import load_solvable
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sandbox.pool import SandboxPool
@@ -56,7 +56,7 @@ def evaluate_solving(
       setup: model and devices.
       seed: of the samples.
       solver: the stage whose last checkpoint solves and fixes, or STAGE@best.
-      num_problems: the first so many.
+      num_problems: the first so many of those that whole programs can solve.
       problems_from: their file in the workdir, as `make_problems` writes it.
       verifier: the stage whose last checkpoint simulates; None: the solver itself.
       samples: candidates of each problem.
@@ -73,6 +73,7 @@ def evaluate_solving(
             "evaluate_solving.attempts_per_problem must lie in 1..samples; got "
             f"{attempts_per_problem} and {samples}."
         )
+    problems = load_problems(workdir / problems_from, num_problems)
     mesh = setup.make_mesh()
 
     def make_policy(stage: str, method: SamplingMethod) -> Policy:
@@ -89,7 +90,7 @@ def evaluate_solving(
             verifier=dataclasses.replace(policy, method=simulating)
             if verifier in (None, solver)
             else make_policy(str(verifier), simulating),
-            problems=_load_problems(workdir / problems_from, num_problems),
+            problems=problems,
             pool=pool,
             folder=stage_dir,
             samples=samples,
@@ -102,9 +103,13 @@ def evaluate_solving(
                 evaluation.fix(name, loop, number, attempts=attempts_per_problem)
 
 
-def _load_problems(path: pathlib.Path, count: int) -> list[Problem]:
-    records = itertools.islice(read_jsonl(path), count)
-    return [from_record(record).problem for record in records]
+def load_problems(path: pathlib.Path, count: int) -> list[Problem]:
+    """Says on stderr where there are fewer; raises UserError where there is none."""
+    problems = load_solvable(path, most=count)
+    if len(problems) < count:
+        line = f"{path}: problems to solve: {len(problems)}; asked for: {count}"
+        print(line, file=sys.stderr, flush=True)
+    return problems
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

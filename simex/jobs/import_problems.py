@@ -48,7 +48,8 @@ def import_problems(
 ) -> None:
     """Writes import_problems/{train,validation,test}.jsonl, functions, runs, report.
 
-    * {split}.jsonl: problems with a statement, as `make_problems` writes them;
+    * {split}.jsonl: problems with a statement, as `make_problems` writes them; those of
+      a source for evaluation are all in test.jsonl, with all their tests;
     * functions.jsonl: calls of functions, as `harvest_functions` writes them;
     * runs.jsonl: programs on one stdin without a statement, with what they print;
     * report.json: what was read, kept and dropped, by reason, with examples.
@@ -81,7 +82,7 @@ def import_problems(
         continue_jsonl(
             read, lambda start: _read_all(inputs, filters, index, start=start)
         )
-    unique, duplicates = _drop_duplicates(read, filters)
+    unique, duplicates = _drop_duplicates(read, inputs, filters)
     with contextlib.ExitStack() as stack:
         pools = (
             stack.enter_context(sandbox.open_pool()),
@@ -151,7 +152,10 @@ def _read_record(
     line = {"place": read.place, "source": name}
     if isinstance(read, BrokenRow):
         return {**line, "dropped": "broken record", "detail": read.reason}
-    is_held_out = get_source(name).is_evaluation or read.item.problem.split != "train"
+    is_evaluation = get_source(name).is_evaluation
+    if is_evaluation:
+        filters = filters.for_evaluation()
+    is_held_out = is_evaluation or read.item.problem.split != "train"
     sifted = sift(read.item, filters, None if is_held_out else index)
     return {**line, **_sifted_record(sifted)}
 
@@ -168,25 +172,32 @@ def _sifted_record(sifted: Sifted) -> dict:
 
 
 def _drop_duplicates(
-    read: pathlib.Path, filters: FilterSettings
+    read: pathlib.Path, inputs: Files, filters: FilterSettings
 ) -> tuple[list[int], DropReport]:
-    """The lines of `read` that are to be run, and what was found to be there before."""
+    """The lines of `read` that are to be run, and what was found to be there before.
+
+    Evaluation sets come first, wherever they stand: they stay whole, and what repeats
+    them elsewhere is the duplicate.
+    """
     exact, near = ExactDuplicates(), NearDuplicates(filters.near_duplicate)
     unique: list[int] = []
     report = DropReport()
-    for number, line in enumerate(read_jsonl(read)):
-        if "item" not in line:
-            continue
-        item = item_of(from_record(line["item"]))
-        reasons = {"duplicate": exact.why_duplicate(item)}
-        if reasons["duplicate"] is None:
-            reasons = {"near duplicate": near.why_duplicate(item)}
-        reason, detail = next(iter(reasons.items()))
-        if detail is None:
-            unique.append(number)
-        else:
-            report.add(reason, line["place"], f"{item.problem.id} {detail}")
-    return unique, report
+    kinds = {get_source(name).is_evaluation for name, _ in inputs}
+    for is_evaluation in sorted(kinds, reverse=True):
+        for number, line in enumerate(read_jsonl(read)):
+            is_next = get_source(line["source"]).is_evaluation is is_evaluation
+            if "item" not in line or not is_next:
+                continue
+            item = item_of(from_record(line["item"]))
+            reasons = {"duplicate": exact.why_duplicate(item)}
+            if reasons["duplicate"] is None:
+                reasons = {"near duplicate": near.why_duplicate(item)}
+            reason, detail = next(iter(reasons.items()))
+            if detail is None or is_evaluation:
+                unique.append(number)
+            else:
+                report.add(reason, line["place"], f"{item.problem.id} {detail}")
+    return sorted(unique), report
 
 
 def _load(read: pathlib.Path, numbers: Sequence[int]) -> Iterator[dict]:

@@ -6,6 +6,7 @@ model wrote wrongly it cannot.
 """
 
 import collections
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -19,7 +20,7 @@ from simex.core.errors import InfraError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
 from simex.core.progress import progress
 from simex.jobs.sandbox import SandboxConfig
-from simex.problems.problem import Problem
+from simex.problems.problem import Limits, Problem
 from simex.problems.records import from_record
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.pool import SandboxPool
@@ -56,7 +57,7 @@ def make_prediction_set(
     runs = list(_list_runs(drawn, problems, max_per_problem))
     everything = stage_dir / "all.jsonl"
     with sandbox.open_pool() as pool:
-        continue_jsonl(everything, lambda start: _run_all(pool, runs[start:], problems))
+        continue_jsonl(everything, lambda start: _run_all(pool, runs[start:]))
     kept = (r for r in read_jsonl(everything) if "dropped" not in r)
     write_jsonl(stage_dir / "items.jsonl", kept)
     counts = collections.Counter(
@@ -78,23 +79,20 @@ def _list_runs(
             for index, test in enumerate(problem.public_tests):
                 yield {
                     "id": f"{problem_id}/{number}/{index}",
-                    "group": problem_id,
+                    "group": problem.composition,
                     "role": "right" if candidate["is_right"] else "wrong",
                     "source": candidate["source"],
                     "stdin": test.stdin,
                     "checker": problem.checker,
                     "float_tol": problem.float_tol,
+                    "limits": dataclasses.asdict(problem.limits),
                 }
 
 
-def _run_all(
-    pool: SandboxPool, runs: list[dict[str, Any]], problems: dict[str, Problem]
-) -> Iterator[dict[str, Any]]:
+def _run_all(pool: SandboxPool, runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     outcomes = pool.run_all(
         RunRequest(
-            source=run["source"],
-            stdin=run["stdin"],
-            limits=problems[run["group"]].limits,
+            source=run["source"], stdin=run["stdin"], limits=Limits(**run["limits"])
         )
         for run in runs
     )

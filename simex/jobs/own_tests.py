@@ -13,7 +13,7 @@ from simex.core.errors import InfraError
 from simex.problems.filters.behaviour import TestRun
 from simex.problems.problem import CallCase, Limits, Problem, TestCase
 from simex.problems.program import Program, SourceItem
-from simex.sandbox.checkers import get_checker, make_lines_checker
+from simex.sandbox.checkers import get_checker, knows_tolerance
 from simex.sandbox.outcome import RunOutcome, RunRequest
 from simex.sandbox.pool import SandboxPool
 
@@ -76,7 +76,11 @@ def _judge(
 ) -> TestRun:
     if isinstance(one, InfraError) or isinstance(other, InfraError):
         return TestRun(ending="infra error", is_accepted=False, is_repeated=False)
-    is_accepted = one.status.is_ok and _is_right(problem, test, one.stdout)
+    is_accepted: bool | None = one.status.is_ok
+    if is_accepted:
+        # Another answer than the expected one may be right where there are many.
+        many = problem.has_many_answers
+        is_accepted = None if many else _is_right(problem, test, one.stdout)
     same = one.status is other.status and one.stdout == other.stdout
     return TestRun(ending=one.status.value, is_accepted=is_accepted, is_repeated=same)
 
@@ -84,11 +88,8 @@ def _judge(
 def _is_right(problem: Problem, test: TestCase | CallCase, printed: bytes) -> bool:
     if isinstance(test, CallCase):
         return _is_value_right(printed, test.expected_result, problem.float_tol)
-    if problem.checker == "lines":
-        check = make_lines_checker(problem.float_tol)
-    else:
-        check = get_checker(problem.checker)
-    return check(printed, test.expected_stdout)
+    tolerance = problem.float_tol if knows_tolerance(problem.checker) else None
+    return get_checker(problem.checker, tolerance)(printed, test.expected_stdout)
 
 
 def _is_value_right(printed: bytes, expected: object, tolerance: float | None) -> bool:

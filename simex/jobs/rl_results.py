@@ -150,7 +150,11 @@ def estimate_solvers(
         if name != subject:
             gain = summary.estimate_solving_gain(groups[subject], groups[name])
             found[f"gain.solve_over_{name}"] = gain
-            gain = paired_difference(chosen[subject], chosen[name])
+            gain = paired_difference(
+                chosen[subject],
+                chosen[name],
+                clusters=summary.clusters_of(groups[subject]),
+            )
             found[f"gain.{best}_over_{name}"] = gain
     return found
 

@@ -1,5 +1,6 @@
 """Job: what right and wrong programs really print, for prediction."""
 
+import dataclasses
 import functools
 import itertools
 import pathlib
@@ -12,6 +13,7 @@ from simex.core.errors import InfraError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
 from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Limits
 from simex.problems.records import from_record
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.pool import SandboxPool
@@ -57,6 +59,7 @@ def _list_runs(path: pathlib.Path, inputs_per_program: int) -> Iterator[dict]:
                 "stdin": test.stdin,
                 "checker": item.problem.checker,
                 "float_tol": item.problem.float_tol,
+                "limits": dataclasses.asdict(item.problem.limits),
             }
 
 
@@ -65,7 +68,10 @@ def _run_from(
 ) -> Iterator[dict]:
     runs = all_runs[start:]
     outcomes = pool.run_all(
-        RunRequest(source=run["source"], stdin=run["stdin"]) for run in runs
+        RunRequest(
+            source=run["source"], stdin=run["stdin"], limits=Limits(**run["limits"])
+        )
+        for run in runs
     )
     shown = progress(outcomes, total=len(runs), label=f"runs/{split}", unit="run")
     for run, outcome in zip(runs, shown, strict=True):

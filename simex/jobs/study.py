@@ -92,6 +92,7 @@ def _solving(own: pathlib.Path, dedicated: pathlib.Path) -> dict[str, Estimate]:
     groups, other = summary.group_candidates(mine), summary.group_candidates(theirs)
     best = {r: summary.ranked_values(groups, RANKERS[r], MAX_K) for r in RANKERS}
     by_other = summary.ranked_values(other, RANKERS["simulate"], MAX_K)
+    clusters = summary.clusters_of(groups)
     found = {
         "solve.pass_at_1": summary.estimate_pass_at_k(groups, 1),
         f"solve.pass_at_{MAX_K}": summary.estimate_pass_at_k(groups, MAX_K),
@@ -99,12 +100,14 @@ def _solving(own: pathlib.Path, dedicated: pathlib.Path) -> dict[str, Estimate]:
             other, "simulate", MAX_K
         ),
         "gain.oracle_over_simulate": summary.estimate_simulation_gap(groups, MAX_K),
-        "gain.dedicated_over_own": paired_difference(by_other, best["simulate"]),
+        "gain.dedicated_over_own": paired_difference(
+            by_other, best["simulate"], clusters=clusters
+        ),
     }
     for ranker in RANKERS:
         found[f"{BEST}.{ranker}"] = summary.estimate_best_at_k(groups, ranker, MAX_K)
     for ranker in ("shortest", "majority", "random"):
-        gain = paired_difference(best["simulate"], best[ranker])
+        gain = paired_difference(best["simulate"], best[ranker], clusters=clusters)
         found[f"gain.simulate_over_{ranker}"] = gain
     for name, candidates in (("own", mine), ("dedicated", theirs)):
         for key, estimate in summary.verifier_quality(candidates).items():

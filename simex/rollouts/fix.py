@@ -47,8 +47,8 @@ class FixObjective:
             )
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
-        """The problems of a split, with hidden tests."""
-        return load_problems(workdir, split)[: self.max_items]
+        """The problems of a split that can be solved, with hidden tests."""
+        return load_problems(workdir, split, most=self.max_items)
 
     def collect(
         self,

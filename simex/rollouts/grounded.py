@@ -21,11 +21,13 @@ def trace_items(
     items: Iterable[PredictionItem], pool: SandboxPool
 ) -> Generator[ItemTruth, None, None]:
     """What is true of each item's run; a TraceFailure only where the fault is ours."""
-    traced, told = itertools.tee(items)
-    runs = ((item.source, item.stdin) for item in traced)
-    # Traces first: some items are taken ahead, and nobody may ask for one too many.
-    for found, item in zip(collect_traces(pool, runs, verify=False), told):
-        yield _as_truth(found, item)
+    for limits, alike in itertools.groupby(items, key=lambda item: item.run_limits):
+        traced, told = itertools.tee(alike)
+        runs = ((item.source, item.stdin) for item in traced)
+        traces = collect_traces(pool, runs, limits=limits, verify=False)
+        # Traces first: some items are taken ahead, and nobody may ask for one too many.
+        for found, item in zip(traces, told):
+            yield _as_truth(found, item)
 
 
 def ground_rollout(

@@ -29,8 +29,9 @@ class PredictOutputObjective:
     group_size: int = 8
     reward_scale: float = 0.8
     wrong_share: float | None = None
-    """Share of the items whose program is wrong; None: as they come. A predictor of
-    right programs alone can cheat by solving the problem instead (METHOD 3)."""
+    """Share of the items whose program is wrong, of the first ones as of all; None: as
+    they come. A predictor of right programs alone can cheat by solving the problem
+    instead (METHOD 3)."""
 
     grounding: GroundingReward | None = None
     """Rewards the explanation as well: each of its statements is looked up in the trace
@@ -155,9 +156,11 @@ class PredictOutputObjective:
 def mix_roles(
     items: Sequence[PredictionItem], *, wrong_share: float
 ) -> list[PredictionItem]:
-    """As many items as can be with that share of wrong programs, in their order.
+    """As many items as can be with that share of wrong programs.
 
-    Of 6 right and 2 wrong programs, `wrong_share` 0.5 keeps 2 of each.
+    Of 6 right and 2 wrong programs, `wrong_share` 0.5 keeps 2 of each. Both kinds come in
+    their own order, so mixed that the first items have the share as well, whoever takes
+    no more than those.
 
     Raises:
       UserError: nothing remains, e.g. where no program is wrong.
@@ -170,14 +173,20 @@ def mix_roles(
     )
     num_wrong = min(round(total * wrong_share), len(wrong))
     num_right = min(round(total * (1 - wrong_share)), len(right))
-    kept = {id(item) for item in [*wrong[:num_wrong], *right[:num_right]]}
-    if not kept:
+    num = num_wrong + num_right
+    if not num:
         raise UserError(
             f"A share of {wrong_share:g} wrong programs needs items to choose from; "
             f"there are {len(right)} right and {len(wrong)} wrong ones. Leave "
             "PredictOutputObjective.wrong_share out, or make more problems."
         )
-    return [item for item in items if id(item) in kept]
+    # How many of the first n are wrong; rounded, so that it ends with `num_wrong`.
+    so_far = [(2 * n * num_wrong + num) // (2 * num) for n in range(num + 1)]
+    wrongs, rights = iter(wrong), iter(right)
+    return [
+        next(wrongs if now > before else rights)
+        for before, now in itertools.pairwise(so_far)
+    ]
 
 
 def _report(item: PredictionItem, said: str | None, is_right: bool) -> ProgramReport:

@@ -6,10 +6,9 @@ import typing
 from collections.abc import Sequence
 
 from simex.core.errors import InfraError
-from simex.core.files import read_jsonl
 from simex.core.names import unknown_name
 from simex.problems.problem import Problem
-from simex.problems.records import from_record
+from simex.problems.solvable import load_solvable
 from simex.rollouts.attempt import Attempt
 from simex.rollouts.credit import PROGRAM_TASKS, CreditConfig, give_credit
 from simex.rollouts.feedback import Feedback
@@ -52,8 +51,8 @@ class SolveObjective:
         return (self.feedback.verifier,) if needed and self.feedback.verifier else ()
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
-        """The problems of a split, with hidden tests."""
-        return load_problems(workdir, split)[: self.max_items]
+        """The problems of a split that can be solved, with hidden tests."""
+        return load_problems(workdir, split, most=self.max_items)
 
     def collect(
         self,
@@ -114,10 +113,11 @@ class SolveObjective:
         )
 
 
-def load_problems(workdir: pathlib.Path, split: str) -> list[Problem]:
-    """The problems of a split of `make_problems`, with hidden tests."""
-    path = workdir / "make_problems" / f"{split}.jsonl"
-    return [from_record(record).problem for record in read_jsonl(path)]
+def load_problems(
+    workdir: pathlib.Path, split: str, *, most: int | None = None
+) -> list[Problem]:
+    """The first problems of a split of `make_problems`, as `load_solvable` has them."""
+    return load_solvable(workdir / "make_problems" / f"{split}.jsonl", most=most)
 
 
 def render_verdicts(attempt: Attempt) -> str:

@@ -6,6 +6,7 @@ not written as one in plain ASCII.
 """
 
 import decimal
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -91,6 +92,34 @@ def check_codecontests(printed: bytes, expected: str) -> bool:
     )
 
 
+def make_kattis_checker(
+    tolerance: float | None = None, *, is_case_sensitive: bool = False
+) -> Checker:
+    """The default validator of Kattis packages: tokens, case ignored, numbers as text.
+
+    (Problem Package Format, "Default Validator Specification".) Tokens stand between
+    blanks of ASCII and letters of ASCII have no case. With a tolerance, its
+    `float_tolerance`, numbers may be off by tol * max(1, |expected|). Unlike there, two
+    integers stay exact even then.
+    """
+
+    def check(printed: bytes, expected: str) -> bool:
+        wanted_text = expected.encode("utf-8", "surrogatepass")
+        if not is_case_sensitive:  # of bytes, `lower` changes ASCII alone
+            printed, wanted_text = printed.lower(), wanted_text.lower()
+        tokens, wanted = printed.split(), wanted_text.split()
+        if tolerance is None or tokens == wanted:
+            return tokens == wanted
+        return _are_tokens_close(
+            [token.decode("latin-1") for token in tokens],
+            [token.decode("latin-1") for token in wanted],
+            tolerance=tolerance,
+            is_scaled=True,
+        )
+
+    return check
+
+
 def check_livecodebench(printed: bytes, expected: str) -> bool:
     """The rule of LiveCodeBench's stdio problems: no tolerance, case matters.
 
@@ -146,14 +175,27 @@ def _is_equal_decimal(token: str, wanted: str) -> bool:
     return _EXACT.create_decimal(token) == _EXACT.create_decimal(wanted)
 
 
+# Those that know the tolerance which a problem declares.
+_TOLERANT: dict[str, Callable[[float | None], Checker]] = {
+    "lines": make_lines_checker,
+    "kattis": make_kattis_checker,
+    "kattis_case": functools.partial(make_kattis_checker, is_case_sensitive=True),
+}
 CHECKERS: dict[str, Checker] = {
     "lines": check_lines,
     "exact": check_exact,
     "codecontests": check_codecontests,
     "livecodebench": check_livecodebench,
+    "kattis": _TOLERANT["kattis"](None),
+    "kattis_case": _TOLERANT["kattis_case"](None),
     "cruxeval": check_cruxeval,
     "cruxeval_strict": check_cruxeval_strict,
 }
+
+
+def knows_tolerance(name: str) -> bool:
+    """Can a problem declare a tolerance for the checker of that name?"""
+    return name in _TOLERANT
 
 
 def get_checker(name: str, float_tol: float | None = None) -> Checker:
@@ -167,9 +209,10 @@ def get_checker(name: str, float_tol: float | None = None) -> Checker:
         raise UserError(f"The checker must be one of {known}; got {name!r}.")
     if float_tol is None:
         return CHECKERS[name]
-    if name != "lines":
+    if name not in _TOLERANT:
+        known = ", ".join(_TOLERANT)
         raise UserError(
-            f"A tolerance can be declared for the checker 'lines' only; got {float_tol} "
-            f"for {name!r}. Leave it out, or name 'lines'."
+            f"A tolerance can be declared for the checkers {known} only; got {float_tol} "
+            f"for {name!r}. Leave it out, or name one of these."
         )
-    return make_lines_checker(float_tol)
+    return _TOLERANT[name](float_tol)

@@ -4,14 +4,16 @@ A line of the problems:
 
     {"id": "sum/0",
      "tests": [{"stdin": "1 2", "stdout": "3"},
-               {"fn": "add", "args": [1, 2], "result": 3}],
+               {"fn": "add", "args": [1, 2], "result": 3},
+               {"fn": "set", "args_text": "((1, 2),)", "result_text": "{1, 2}"}],
      "checker": "lines", "float_tol": null,
      "limits": {"cpu_secs": 2, "memory_mib": 1024, "output_mib": 8}}
 
-`checker`, `float_tol` and `limits`, and each of the three limits, may be left out. A
-line of the programs: ``{"problem_id": "sum/0", "program_id": "a", "source": "..."}``.
+The texts are Python literals, for values that are no JSON. `checker`, `float_tol` and
+`limits`, and each of the three limits, may be left out. A line of the programs: ``{"problem_id": "sum/0", "program_id": "a", "source": "..."}``.
 """
 
+import ast
 import dataclasses
 import difflib
 import hashlib
@@ -31,6 +33,7 @@ from simex.sandbox.results import ExpectedResult
 _MAX_LIMITS = {"cpu_secs": 86_400, "memory_mib": 1 << 24, "output_mib": 4096}
 _OPTIONAL = ("checker", "float_tol", "limits")
 _STDIN_KEYS, _CALL_KEYS = {"stdin", "stdout"}, {"fn", "args", "result"}
+_TEXT_KEYS = {"fn", "args_text", "result_text"}
 _PASSED_OVER = {"visibility"}  # problems of simex's own have it
 _DEFAULT_CHECKER = "lines"
 
@@ -159,17 +162,32 @@ def _parse_test(test: Any, place: str) -> Test:
         )
     if keys == _CALL_KEYS:
         return _parse_call(test, place)
+    if keys == _TEXT_KEYS:
+        texts = {key: f"{key}_text" for key in ("args", "result")}
+        values = {key: _literal(test, text, place) for key, text in texts.items()}
+        return _parse_call(test | values, place)
     raise UserError(
         f"{place} must have either the keys stdin and stdout, or fn, args and result, "
-        f"and no others; got {', '.join(sorted(map(str, keys))) or 'none'}."
+        "or fn, args_text and result_text, and no others; got "
+        f"{', '.join(sorted(map(str, keys))) or 'none'}."
     )
+
+
+def _literal(test: Mapping[str, Any], key: str, place: str) -> Any:
+    text = _text(test, key, place)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise UserError(
+            f"{place}: {key} must be a literal of Python; got {_shown(text)}."
+        ) from None
 
 
 def _parse_call(test: Mapping[str, Any], place: str) -> CallCase:
     name, arguments = _text(test, "fn", place), test["args"]
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UserError(f"{place}: fn must be a name of Python; got {name!r}.")
-    if not isinstance(arguments, list):
+    if not isinstance(arguments, list | tuple):
         raise UserError(
             f"{place}: args must be a list, one entry an argument; got "
             f"{_shown(arguments)}."

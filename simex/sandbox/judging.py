@@ -37,7 +37,15 @@ class JudgeItem(NamedTuple):
 
     @classmethod
     def of(cls, problem: Problem, source: str) -> "JudgeItem":
-        """`source` on the tests of `problem`, by the rules that the problem declares."""
+        """`source` on the tests of `problem`, by the rules that the problem declares.
+
+        Raises ValueError where some of its tests are calls: they would be lost.
+        """
+        if problem.call_tests:
+            raise ValueError(
+                f"A program for {problem.id!r} must be judged on its stdin alone; "
+                f"{len(problem.call_tests)} of its tests are calls."
+            )
         return cls(
             problem.tests, problem.checker, source, problem.limits, problem.float_tol
         )

@@ -5,6 +5,8 @@ be wrong, and its problem must not give the answer away).
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from simex.nlex.layout import (
     END_OUTPUT,
@@ -15,6 +17,7 @@ from simex.nlex.layout import (
     PYTHON,
     THINK,
 )
+from simex.problems.problem import Limits
 from simex.tasks.answer import Answer, parse_tagged
 
 
@@ -55,3 +58,9 @@ class PredictionItem:
     stdout: str
     checker: str  # how a prediction is compared with `stdout`
     float_tol: float | None = None  # the tolerance that its problem declares
+    limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Of the run: the fields of a `Limits`. Older records have none, and the defaults."""
+
+    @property
+    def run_limits(self) -> Limits:
+        return Limits(**self.limits)

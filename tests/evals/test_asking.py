@@ -12,7 +12,7 @@ from simex.evals.scoring.benchmarks import BENCHMARKS, load_items
 from simex.jobs.evaluate_benchmark import _Answerer, _read_answers
 from simex.sampling.samples import Stop
 from simex.tasks import solve
-from tests.evals.test_scoring import CRUX, HUMAN, LIVE, MBPP_PLUS
+from tests.evals.test_scoring import CRUX, HUMAN, HUMAN_PLUS, LIVE, MBPP_PLUS
 
 CODECONTESTS = {
     "name": "sum",
@@ -28,6 +28,7 @@ RECORDS = {
     "cruxeval-o": CRUX[0],
     "cruxeval-i": CRUX[0],
     "humaneval": HUMAN,
+    "humaneval-plus": HUMAN_PLUS,
     "mbpp": MBPP_PLUS,
     "mbpp-plus": MBPP_PLUS,
     "livecodebench": LIVE | {"private_test_cases": HIDDEN},
@@ -70,6 +71,7 @@ def test_every_benchmark_is_asked_without_its_hidden_tests(benchmark, style):
     prompt = ask(benchmark, style)
     assert "40 50" not in prompt and "90" not in prompt
     wanted = {"cruxeval-o": "f(1)", "cruxeval-i": "assert 2 ==", "humaneval": "def add"}
+    wanted["humaneval-plus"] = "def half"
     named = "half(2)" if "mbpp" in benchmark else "1 2\n"
     assert wanted.get(benchmark, named) in prompt
 

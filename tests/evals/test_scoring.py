@@ -84,6 +84,17 @@ def test_an_input_is_right_when_the_call_gives_the_output(tmp_path) -> None:
     assert _value(results, "strict") == pytest.approx(0.5)
 
 
+def test_a_call_that_cannot_be_made_outside_is_wrong_and_ends_no_scoring(
+    tmp_path,
+) -> None:
+    calls = ["f(...)", f"f({'[' * 199}{']' * 199})", "f(\0)", "f({[]})", "f(4)"]
+    generations = {"sample_1": calls}
+    words = ("--partial",)
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(generations), *words)
+    for rule in ("official", "strict"):
+        assert results["items"]["sample_1"][rule] == [False] * 4 + [True]
+
+
 def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_officially(
     tmp_path,
 ) -> None:
@@ -210,6 +221,75 @@ def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
     ]
     results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], "\n".join(lines))
     assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+
+
+HUMAN_PLUS = {
+    "task_id": "HumanEval/1",
+    "prompt": "def half(x):\n",
+    "entry_point": "half",
+    "canonical_solution": "    return x / 2\n",
+    "base_input": [[2], [4]],
+    "plus_input": [[3], [5]],
+    "plus_expected_repr": ["1.5", "2.5"],
+    "atol": 0,
+}
+ONLY_BASE = HUMAN_PLUS | {
+    "task_id": "HumanEval/2",
+    "plus_input": [],
+    "plus_expected_repr": [],
+}
+ROOT = HUMAN_PLUS | {
+    "task_id": "HumanEval/32",
+    "prompt": "def poly(xs, x):\n    return sum(c * x**i for i, c in enumerate(xs))\n\n"
+    "def find_zero(xs):\n",
+    "entry_point": "find_zero",
+    "canonical_solution": "    return 2.0\n",
+    "base_input": [[[-4, 0, 1]]],
+    "plus_input": [],
+    "plus_expected_repr": [],
+    "atol": 1e-4,
+}
+
+
+def test_human_eval_plus_runs_base_and_plus_inputs_against_the_reference(
+    tmp_path,
+) -> None:
+    both = {
+        "x / 2": (True, True),
+        "x * 0.5 + 1e-9": (True, True),  # floats within 1e-6
+        "x * 0.5 + 1e-5": (False, False),
+        # Right for the plus inputs, 3 and 5, or for the base inputs, 2 and 4.
+        "x / 2 if x % 2 else 0": (False, True),
+        "x // 2": (False, False),
+    }
+    base = {"x // 2": True, "0": False}  # strictly left out: no result is known
+    roots = {"2.0": True, "-2.0": True, "1.0": False}  # of x * x - 4
+    lines = [
+        json.dumps({"task_id": record["task_id"], "completion": f"    return {body}\n"})
+        for record, bodies in ((HUMAN_PLUS, both), (ONLY_BASE, base), (ROOT, roots))
+        for body in bodies
+    ]
+    data = [HUMAN_PLUS, ONLY_BASE, ROOT]
+    results = _score(tmp_path, "humaneval-plus", data, "\n".join(lines), "--partial")
+    found = results["items"]
+    rows = zip(found["HumanEval/1"]["official"], found["HumanEval/1"]["strict"])
+    assert list(rows) == list(both.values())
+    assert found["HumanEval/2"] == {
+        "official": list(base.values()),
+        "strict": [None, None],
+    }
+    assert found["HumanEval/32"]["official"] == list(roots.values())
+    assert "base and plus inputs" in results["rules"]["official"]
+
+
+def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(HUMAN_PLUS) + "\n")
+    with pytest.raises(UserError, match=r"HumanEval\+, which has a rule of its own"):
+        load_items("humaneval", path)
+    path.write_text(json.dumps(HUMAN) + "\n")
+    with pytest.raises(UserError, match="no base_input and plus_input"):
+        load_items("humaneval-plus", path)
 
 
 def test_an_mbpp_record_without_any_assert_is_refused(tmp_path) -> None:

@@ -185,6 +185,20 @@ def test_the_control_draws_anew_where_a_program_is_doubted(pool):
     assert gain.value == 0.5  # one of two was mended, the control mended none
 
 
+def test_attempts_at_twins_are_one_cluster_and_older_records_stand_alone(pool):
+    first = candidates(pool, [RIGHT, WRONG], ["3", "3"])
+    outcomes, _ = run(pool, first, [], max_turns=1)
+    records = [to_record(outcome) for outcome in outcomes]
+    assert [record["composition"] for record in records] == ["sum", "sum"]
+    records[1]["problem_id"] = "twin"
+    assert loop_summary.estimate_loop(records)["fixed"].problems == 1
+    assert loop_summary.estimate_loop_gain(records).problems == 1
+    assert loop_summary.turn_curve(records)[0].problems == 1
+    for record in records:
+        del record["composition"]
+    assert loop_summary.estimate_loop(records)["fixed"].problems == 2
+
+
 def test_one_turn_is_a_single_attempt(pool):
     first = candidates(pool, [RIGHT], ["3"])
     outcomes, _ = run(pool, first, [], max_turns=1)

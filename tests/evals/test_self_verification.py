@@ -89,6 +89,60 @@ def test_records_of_candidates_come_back_equal(pool):
     assert [candidates_.from_record(candidates_.to_record(c)) for c in drawn] == drawn
 
 
+def solved(problem_id, is_right, composition="", said=True):
+    return JudgedCandidate(
+        problem_id=problem_id,
+        source="print(1)",
+        num_tokens=1,
+        passed_public=(is_right,),
+        is_right=is_right,
+        predicted=(("1",),),
+        predicted_pass=((said,),),
+        composition=composition,
+    )
+
+
+def test_twins_of_one_composition_are_one_problem_to_an_interval():
+    flags = {"a0": True, "a1": True, "b0": False, "b1": False}
+    twins = [solved(name, right, name[0]) for name, right in flags.items()]
+    alone = [solved(name, right) for name, right in flags.items()]
+    groups = summary.group_candidates(twins)
+    by_id = summary.group_candidates(alone)
+    for one, other in (
+        (summary.estimate_pass_at_k(groups, 1), summary.estimate_pass_at_k(by_id, 1)),
+        (
+            summary.estimate_best_at_k(groups, "simulate", 1),
+            summary.estimate_best_at_k(by_id, "simulate", 1),
+        ),
+        (
+            summary.verifier_quality(twins)["verifier.agreement"],
+            summary.verifier_quality(alone)["verifier.agreement"],
+        ),
+    ):
+        assert (one.n, one.problems, other.problems) == (4, 2, 4)
+        # Two clusters, each 2 * 0.5 off: sqrt(2 / 1 * (1 + 1)) / 4.
+        assert one.stderr == pytest.approx(0.5)
+        # Four values, each 0.5 off: sqrt(4 / 3 * 4 * 0.25) / 4.
+        assert other.stderr == pytest.approx(0.2887, abs=1e-4)
+    nothing = [solved(name, False, name[0]) for name in flags]
+    gain = summary.estimate_solving_gain(groups, summary.group_candidates(nothing))
+    assert (gain.value, gain.problems) == (0.5, 2)
+    for gain in (
+        summary.estimate_ranking_gain(groups, "simulate", 1),
+        summary.estimate_simulation_gap(groups, 1),
+        prices.estimate_n_at_k(groups, "simulate", n=1, k=1),
+    ):
+        assert gain.problems == 2
+
+
+def test_records_of_candidates_without_a_composition_are_read(pool):
+    (drawn,) = sample(pool, [RIGHT])
+    assert drawn.cluster == "sum"  # the problem's composition
+    older = candidates_.to_record(drawn)
+    del older["composition"]
+    assert candidates_.from_record(older).cluster == drawn.problem_id
+
+
 def random_candidates(seed, rounds=3):
     rng = random.Random(seed)
     return [

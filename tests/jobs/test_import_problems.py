@@ -9,11 +9,13 @@ import pytest
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
+from simex.jobs.evaluate_solving import load_problems as load_asked
 from simex.jobs.import_problems import import_problems
 from simex.jobs.imported_records import split_of
 from simex.jobs.own_tests import is_value_close
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.wiring import register
+from simex.problems.filters.sift import FilterSettings
 from simex.problems.records import from_record
 
 SANDBOX = SandboxConfig(num_workers=1)
@@ -237,3 +239,80 @@ def test_the_experiment_file_of_the_import_is_understood():
     register()
     (stage,) = load_experiment(EXPERIMENT).stages
     assert stage.name == "import_problems"
+
+
+def test_where_many_answers_are_right_the_publisher_is_believed(tmp_path):
+    many = {
+        "id": "any",
+        "statement": "Print any number above the one you read.",
+        "tests": ECHO,  # it says 3; so many others are right
+        "has_many_answers": True,
+        "right_programs": ["print(int(input()) + 1)\n", "print(1 / 0)\n", SETS],
+        "wrong_programs": ["print(3)\n", "print(2)\n"],
+    }
+    told = many | {"id": "untold", "statement": ""}
+    inputs = [("jsonl", write_lines(tmp_path / "in.jsonl", [many, told]))]
+    import_problems(
+        tmp_path,
+        inputs=inputs,
+        filters=FilterSettings(takes_many_answers=True),
+        validation_fraction=0,
+        test_fraction=0,
+        sandbox=SANDBOX,
+    )
+    folder = tmp_path / "import_problems"
+    (item,) = map(from_record, read_jsonl(folder / "train.jsonl"))
+    assert item.right_programs == ("print(int(input()) + 1)\n",)
+    # One that ends in an error is wrong; the set's order is nobody's answer.
+    assert item.wrong_programs == ("print(1 / 0)\n", "print(3)\n", "print(2)\n")
+    assert report_of(folder)["programs_run"] == {
+        "as claimed": 6,
+        "fails its own tests": 2,
+        "is not deterministic": 2,
+    }
+    # What they print is for the trace to say.
+    assert {run["expected"] for run in read_jsonl(folder / "runs.jsonl")} == {None}
+
+
+def contest_problem(name: str, num_tests: int) -> dict:
+    stdins = [f"{n}\n" for n in range(num_tests - 1)] + ["1" * 100_001]
+    return {
+        "name": name,
+        "description": f"Say how many ways there are to go from {numbers_from(0)}.",
+        "public_tests": {"input": ["1\n"], "output": ["1\n"]},
+        "private_tests": {"input": stdins, "output": stdins},
+        "solutions": {"language": [3], "solution": ["print(0)\n"]},
+    }
+
+
+def numbers_from(start: int) -> str:
+    return " to ".join(map(str, range(start, start + 40)))
+
+
+def test_an_evaluation_set_is_taken_whole_and_its_twins_are_not_trained_on(tmp_path):
+    asked = [contest_problem("a", 70), contest_problem("b", 3)]
+    asked[1]["description"] += " Once more."  # nearly the same as the first
+    twin = {"id": "twin", "statement": asked[0]["description"], "tests": ECHO}
+    inputs = [
+        ("jsonl", write_lines(tmp_path / "train.jsonl", [twin, PROBLEMS[4]])),
+        ("dmc", write_lines(tmp_path / "valid_test.jsonl", asked)),
+    ]
+    import_problems(tmp_path, inputs=inputs, test_fraction=0, sandbox=SANDBOX)
+    folder = tmp_path / "import_problems"
+    problems = [from_record(r).problem for r in read_jsonl(folder / "test.jsonl")]
+    # One public test each; the last of the 70 and of the 3 has 200,002 characters.
+    assert [(p.title, len(p.tests)) for p in problems] == [("a", 71), ("b", 4)]
+    assert [r["id"] for r in read_jsonl(folder / "train.jsonl")] == ["calls"]
+    report = report_of(folder)
+    assert report["num_tests_cut"] == 0 and report["programs_run"]["as claimed"] == 2
+    assert report["dropped"]["duplicate"]["count"] == 1
+
+
+def test_an_evaluation_of_fewer_problems_than_asked_for_says_so(tmp_path, capsys):
+    path = tmp_path / "test.jsonl"
+    write_lines(path, [PROBLEMS[0], PROBLEMS[4]])
+    assert [p.id for p in load_asked(path, 5)] == ["echo"]
+    told = capsys.readouterr().err
+    assert "left out: 1 with tests that are calls" in told
+    assert "problems to solve: 1; asked for: 5" in told
+    assert load_asked(path, 1) and not capsys.readouterr().err

@@ -233,6 +233,29 @@ def test_humaneval_and_mbpp_records_become_calls():
         parse_mbpp(mbpp | {"task_id": "x"})
 
 
+def test_humaneval_plus_keeps_results_and_counts_base_inputs_as_left_out():
+    record = {
+        "task_id": "HumanEval/901",
+        "prompt": "def half(x):\n",
+        "entry_point": "half",
+        "canonical_solution": "    return x / 2\n",
+        "base_input": [[2], [4]],
+        "plus_input": [[3], [5], [1]],
+        "plus_expected_repr": ["1.5", "2.5", "object()"],
+        "atol": 0,
+    }
+    problem = parse_humaneval(record).problem
+    assert problem.call_tests == (
+        call("half", 3, gives=1.5),
+        call("half", 5, gives=2.5),
+    )
+    assert problem.num_tests_left_out == 3  # two base inputs, and no literal
+    assert problem.float_tol == 1e-6  # a result is a float
+    assert parse_humaneval(record | {"atol": 1e-4}).problem.float_tol == 1e-4
+    whole = record | {"plus_expected_repr": ["1", "[2]", "'x'"]}
+    assert parse_humaneval(whole).problem.float_tol is None
+
+
 def test_apps_and_taco_read_lines_and_function_calls():
     record = {
         "problem_id": 7,
@@ -329,7 +352,7 @@ def test_a_kattis_package_becomes_a_problem(tmp_path):
         case("2 2\n", "4\n", PRIVATE),
     )
     assert (problem.license, problem.origin) == ("cc by-sa", "Ann")
-    assert (problem.checker, problem.float_tol) == ("lines", 1e-6)
+    assert (problem.checker, problem.float_tol) == ("kattis", 1e-6)
     assert problem.limits.memory_mib == 512
     assert [(p.source, p.claim) for p in item.programs] == [
         ("print(3)\n", Claim.RIGHT),
@@ -344,6 +367,61 @@ def test_a_problem_yaml_that_is_no_yaml_is_read_line_by_line(tmp_path):
     (read,) = read_items("kattis", tmp_path)
     assert read.item.problem.title == "Sum: the return"
     assert read.item.problem.has_many_answers
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ("", ("kattis", None)),
+        ("case_sensitive", ("kattis_case", None)),
+        ("case_sensitive float_tolerance 1e-4", ("kattis_case", 1e-4)),
+        ("float_tolerance=1e-4", ("kattis", 1e-4)),
+        (
+            "float_relative_tolerance 1e-4 float_absolute_tolerance 1e-4",
+            ("kattis", 1e-4),
+        ),
+        ("case_sensitive space_change_sensitive", ("exact", None)),
+        ("[float_tolerance, 1e-4]", ("kattis", 1e-4)),
+    ],
+)
+def test_the_flags_of_a_kattis_package_choose_the_checker(tmp_path, flags, rule):
+    write_package(tmp_path, **{"problem.yaml": f"validator_flags: {flags}\n"})
+    (read,) = read_items("kattis", tmp_path)
+    assert (read.item.problem.checker, read.item.problem.float_tol) == rule
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("float_absolute_tolerance 1e-4", "absolute and relative tolerances differ"),
+        ("float_tolerance 1e-4 float_relative_tolerance 1e-9", "tolerances differ"),
+        ("space_change_sensitive", "compares blanks"),
+        ("case_sensitive space_change_sensitive float_tolerance 1e-4", "blanks"),
+        ("float_tolerance", "is no number: ''"),
+        ("float_tolerance 2", "between 0 and 1"),
+        ("presentation", "'presentation' is none of the default"),
+    ],
+)
+def test_a_kattis_package_that_no_checker_can_judge_is_reported(
+    tmp_path, flags, reason
+):
+    write_package(tmp_path, **{"problem.yaml": f"validator_flags: {flags}\n"})
+    (read,) = read_items("kattis", tmp_path)
+    assert reason in read.reason
+    own = f"validation: custom\nvalidator_flags: {flags}\n"
+    write_package(tmp_path, **{"problem.yaml": own})
+    (read,) = read_items("kattis", tmp_path)
+    assert read.item.problem.has_many_answers  # its own validator's flags
+
+
+def test_flags_of_a_group_of_tests_are_reported(tmp_path):
+    groups = {"data/testdata.yaml": "output_validator_flags: float_tolerance 1e-4\n"}
+    write_package(tmp_path, **groups)
+    (read,) = read_items("kattis", tmp_path)
+    assert read.reason == "a group of tests has validator flags of its own"
+    write_package(tmp_path, **{"data/testdata.yaml": "grader_flags: min\n"})
+    (read,) = read_items("kattis", tmp_path)
+    assert read.item.problem.checker == "kattis"
 
 
 def test_broken_and_interactive_packages_are_reported_with_their_folder(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simex.core.errors import InfraError
+from simex.nlex.truth import Truth
 from simex.rollouts import predict_output as predict_output_
 from simex.rollouts.beside import Waits
 from simex.rollouts.grounded import trace_items
@@ -180,6 +181,16 @@ def test_a_run_that_cannot_be_told_whole_is_rewarded_by_its_output_alone(pool):
     )
     assert (right.reward, wrong.reward) == (0.8, -0.8)
     assert "sound" not in right.parts
+
+
+def test_a_run_is_traced_within_the_limits_of_its_problem(pool):
+    hungry = "n = len('a' * 300 * 2**20)\nprint(4)\n"  # 300 MiB
+    item = dataclasses.replace(ITEM, source=hungry)
+    narrow = dataclasses.replace(item, limits={"memory_mib": 128})
+    found = list(trace_items([item, narrow, narrow, item, ITEM], pool))
+    is_told = [isinstance(truth, Truth) for truth in found]
+    assert is_told == [True, False, False, True, True]
+    assert found[1] is None  # it ran out of memory, for no fault of ours
 
 
 def test_after_a_fault_of_the_sandbox_nobody_knows_the_reward(pool):

@@ -1,6 +1,7 @@
 """Trajectories of the solving objective, with a scripted policy and the real judge."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -141,7 +142,26 @@ def test_the_share_of_wrong_programs_is_a_setting(share, right, wrong):
     kept = mix_roles(items, wrong_share=share)
     roles = [item.role for item in kept]
     assert (roles.count("right"), roles.count("wrong")) == (right, wrong)
-    assert kept == [item for item in items if item in kept]  # their order
+    for role in ("right", "wrong"):  # the first ones of each, in their order
+        own = [item for item in items if item.role == role]
+        chosen = [item for item in kept if item.role == role]
+        assert chosen == own[: len(chosen)]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.7])
+def test_the_first_items_have_the_share_of_wrong_programs_too(share, tmp_path):
+    # One right and one wrong program of each problem, as `run_programs` leaves them.
+    items = [item_of(role, i) for i in range(20) for role in ("right", "wrong")]
+    path = tmp_path / "run_programs" / "rl.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(dataclasses.asdict(i)) + "\n" for i in items))
+    for most in (4, 8, 20):
+        objective = PredictOutputObjective(
+            weight=1.0, wrong_share=share, max_items=most
+        )
+        chosen = objective.load_items(tmp_path)
+        num_wrong = sum(item.role == "wrong" for item in chosen)
+        assert len(chosen) == most and abs(num_wrong - share * most) <= 0.5
 
 
 def test_a_share_that_no_item_can_give_is_refused():

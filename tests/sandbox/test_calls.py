@@ -158,7 +158,7 @@ def test_calls_and_stdins_are_judged_together_and_remembered_apart(best_pool):
     judgement = judge.judge(cases, "lines", source, float_tol=1e-5)
     assert judgement.is_accepted
     assert not judge.judge(cases, "lines", source).is_accepted
-    with pytest.raises(UserError, match="'lines' only"):
+    with pytest.raises(UserError, match="lines, kattis, kattis_case only"):
         judge.judge(cases, "codecontests", source, float_tol=1e-5)
     assert judge.judge(cases[2:], "codecontests", source, float_tol=1e-5).is_accepted
 

@@ -11,6 +11,34 @@ from simex.sandbox.checkers import CHECKERS, get_checker, make_lines_checker
 @pytest.mark.parametrize(
     "printed, expected, is_right",
     [
+        ("1 2\n3\n", " 1\t2 3", True),  # blanks are all the same
+        ("YES", "Yes", True),
+        ("1.0", "1", False),  # no tolerance: a number is a word
+        ("0.333333", "0.333334", False),
+        ("1 2", "1 2 3", False),
+        ("É", "é", False),  # letters of ASCII alone have no case
+        ("1\u00a02", "1 2", False),
+    ],
+)
+def test_kattis_compares_words(printed, expected, is_right):
+    assert CHECKERS["kattis"](printed.encode(), expected) is is_right
+
+
+def test_kattis_minds_case_and_tolerance_where_a_package_declares_them():
+    assert not CHECKERS["kattis_case"](b"YES\n", "Yes")
+    assert CHECKERS["kattis_case"](b"Yes\n\n", "Yes")
+    check = get_checker("kattis", 1e-4)
+    # Off by 1e-4 at most, or by 1e-4 of 20: 20.001 is, 20.003 is not.
+    assert check(b"area: 0.00005 20.001", "Area:\n0.0 20")
+    assert not check(b"area: 0.00005 20.003", "Area:\n0.0 20")
+    assert not check(b"\xff 1.5", "a 1.5")
+    assert not check(b"1000000000000000001", "1000000000000000002")
+    assert not get_checker("kattis_case", 1e-4)(b"area: 1.0", "Area: 1")
+
+
+@pytest.mark.parametrize(
+    "printed, expected, is_right",
+    [
         ("1 2\n3\n", "1 2\n3\n", True),
         ("1 2  \n3\n\n\n", "1 2\n3", True),  # trailing blanks, trailing empty lines
         ("1\r\n2\r\n", "1\n2\n", True),

@@ -1,13 +1,15 @@
 """Bad input is told with its file and line, before anything runs."""
 
 import json
+import pathlib
 import re
 
 import pytest
 
 from simex.core.errors import UserError
 from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
-from simex.problems.records import ProblemWithPrograms, to_record
+from simex.problems.records import ProblemWithPrograms, to_record, with_programs
+from simex.problems.sources.table import read_items
 from simex.sandbox.judge_files import (
     JudgedProblem,
     Submission,
@@ -18,6 +20,8 @@ from simex.sandbox.judge_files import (
 
 STDIN = {"stdin": "1 2", "stdout": "3"}
 CALL = {"fn": "f", "args": [1, [2]], "result": None}
+TEXTS = {"fn": "f", "args_text": "(1,)", "result_text": "2"}
+SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 GOOD = {"id": "a", "tests": [STDIN]}
 PROGRAM = {"problem_id": "a", "program_id": "x", "source": "print(3)"}
 PROBLEMS = {"a": JudgedProblem(id="a", tests=())}
@@ -78,6 +82,47 @@ def test_problems_of_our_own_can_be_read_as_they_are(write):
     assert load_problems(write(to_record(item)))["a"].tests[0].expected_stdout == "1"
 
 
+def test_calls_of_values_that_are_no_json_are_read_from_our_own_records(write):
+    calls = (
+        CallCase(
+            function="merge",
+            arguments=((1, 2), {3}, b"x"),
+            expected_result={(1, 2): {3}},
+            visibility=Visibility.PRIVATE,
+        ),
+        CallCase(
+            function="first",
+            arguments=([1],),
+            expected_result=(1,),
+            visibility=Visibility.PRIVATE,
+        ),
+    )
+    problem = Problem(
+        id="a",
+        statement="s",
+        tests=(),
+        call_tests=calls,
+        checker="lines",
+        source="x",
+        composition="",
+    )
+    item = ProblemWithPrograms(problem=problem, right_programs=(), wrong_programs=())
+    record = to_record(item)
+    assert record["tests"][0]["args_text"] == "((1, 2), {3}, b'x')"
+    assert load_problems(write(record))["a"].tests == calls
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_every_record_that_simex_makes_of_mbpp_can_be_judged(write):
+    read = read_items("mbpp", SHARED / "eval" / "mbpp_sanitized.jsonl")
+    records = [to_record(with_programs(r.item)) for r in read]
+    judged = [r for r in records if r["tests"]]
+    # Of 427 tasks; 91 have a tuple, a set or the like in a call.
+    texts = [r for r in judged if any("args_text" in test for test in r["tests"])]
+    assert (len(records), len(texts)) == (427, 91)
+    assert len(load_problems(write(*judged))) == len(judged)
+
+
 BAD_PROBLEMS = [
     (b'{"id": "a", "tests": [', "must be one JSON object"),
     (b"[1]", "must be one JSON object; got '.1.'"),
@@ -102,6 +147,10 @@ BAD_PROBLEMS = [
     (GOOD | {"tests": [CALL | {"fn": "a b"}]}, "must be a name of Python; got 'a b'"),
     (GOOD | {"tests": [CALL | {"fn": "def"}]}, "must be a name of Python; got 'def'"),
     (GOOD | {"tests": [CALL | {"args": {"a": 1}}]}, "args must be a list"),
+    (GOOD | {"tests": [TEXTS | {"args_text": "{1: 2}"}]}, "args must be a list"),
+    (GOOD | {"tests": [TEXTS | {"args_text": "f()"}]}, "args_text must be a literal"),
+    (GOOD | {"tests": [TEXTS | {"result_text": 3}]}, "'result_text' must be a text"),
+    (GOOD | {"tests": [TEXTS | {"result_text": "..."}]}, "must be built of None"),
     (GOOD | {"checker": "liens"}, "must be one of lines, .* got 'liens'"),
     (GOOD | {"checker": None}, "'checker' must be a text; got nothing"),
     (GOOD | {"cheker": "exact"}, "Did you mean 'checker'"),
@@ -109,7 +158,7 @@ BAD_PROBLEMS = [
     (GOOD | {"float_tol": "1e-5"}, "float_tol must be null, or a number"),
     (GOOD | {"float_tol": 0}, "float_tol must be null, or a number above 0"),
     (GOOD | {"float_tol": True}, "float_tol must be null, or a number"),
-    (GOOD | {"float_tol": 1e-5, "checker": "exact"}, "'lines' only"),
+    (GOOD | {"float_tol": 1e-5, "checker": "exact"}, "lines, kattis, kattis_case only"),
     (GOOD | {"limits": 3}, "limits must be a JSON object; got 3"),
     (GOOD | {"limits": {"cpu_secs": 0}}, "limits.cpu_secs must be a number above 0"),
     (GOOD | {"limits": {"memory_mib": -1}}, "above 0 and at most 16777216; got -1"),

@@ -9,7 +9,11 @@ from typing import Any
 
 from simex.core.errors import UserError
 from simex.core.names import unknown_name
-from simex.evals.scoring.assert_rules import make_humaneval, make_mbpp
+from simex.evals.scoring.assert_rules import (
+    make_humaneval,
+    make_humaneval_plus,
+    make_mbpp,
+)
 from simex.evals.scoring.cruxeval_rules import make_cruxeval_input, make_cruxeval_output
 from simex.evals.scoring.generations import Completion
 from simex.evals.scoring.rules import BenchmarkItem, Question, judged
@@ -147,6 +151,18 @@ BENCHMARKS: dict[str, Benchmark] = {
         official_rule="prompt, completion, test and check(entry point) run as one",
         strict_rule=_ASSERT_STRICT,
         limits=Limits(cpu_secs=3.0),
+    ),
+    "humaneval-plus": Benchmark(
+        source="humaneval",
+        form="samples",
+        make_item=make_humaneval_plus,
+        official_rule="prompt, completion and reference run as one; on all base and "
+        "plus inputs their results must be equal (floats within the task's tolerance, "
+        "or 1e-6; of find_zero any root)",
+        strict_rule="results on the plus inputs compared outside the box, type by type "
+        "(the same tolerances, but find_zero's root is the reference's); items without "
+        "plus inputs, or with a result that is no literal, are left out",
+        limits=Limits(cpu_secs=10.0),
     ),
     "mbpp": Benchmark(
         source="mbpp",

@@ -9,6 +9,7 @@ from simex.evals.scoring.generations import Completion
 from simex.evals.scoring.rules import BenchmarkItem, Question
 from simex.problems.problem import CallCase, Visibility
 from simex.problems.sources import cruxeval
+from simex.sandbox.call import encode_call
 from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import RunRequest
 
@@ -64,11 +65,16 @@ def make_cruxeval_input(record: Mapping[str, Any]) -> BenchmarkItem:
 
 
 def _arguments_of_call(text: str) -> tuple[Any, ...] | None:
-    """The literal arguments of ``f(...)``; None where it is not such a call."""
+    """The literal arguments of a call of f; None where it is not such a call.
+
+    None too for what no call outside can be given: an Ellipsis, a list 300 deep.
+    """
     try:
         match ast.parse(text.strip(), mode="eval").body:
             case ast.Call(func=ast.Name(id="f"), args=args, keywords=[]):
-                return tuple(ast.literal_eval(a) for a in args)
+                arguments = tuple(ast.literal_eval(a) for a in args)
+                encode_call("f", arguments)
+                return arguments
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         pass
     return None

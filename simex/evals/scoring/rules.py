@@ -36,4 +36,4 @@ class BenchmarkItem:
 def judged(problem: Problem, source: str) -> JudgeItem:
     """All tests of the problem, judged outside the box."""
     tests: list[TestCase | CallCase] = [*problem.tests, *problem.call_tests]
-    return JudgeItem.of(problem, source)._replace(tests=tests)
+    return JudgeItem(tests, problem.checker, source, problem.limits, problem.float_tol)

@@ -25,7 +25,9 @@ class TestRun:
     __test__ = False  # the name is the field's; pytest must not collect it
 
     ending: str  # "ok", or the status that the run ended with; "infra error"
-    is_accepted: bool  # by the checker of the problem
+    # By the checker of the problem. None: it ended well, and where many answers are right
+    # nothing more is to be seen.
+    is_accepted: bool | None
     is_repeated: bool  # the run with another hash seed ended and printed the same
 
 
@@ -38,9 +40,9 @@ def why_not_deterministic(runs: Sequence[TestRun]) -> str | None:
 
 
 def why_failing(runs: Sequence[TestRun]) -> str | None:
-    """The first test that is not passed, and how it ended."""
+    """The first test that is surely not passed, and how it ended."""
     for index, run in enumerate(runs):
-        if not run.is_accepted:
+        if run.is_accepted is False:
             ended = "prints something else" if run.ending == "ok" else run.ending
             return f"test {index}: {ended}"
     return None
@@ -50,7 +52,8 @@ def fate_of(claim: Claim, runs: Sequence[TestRun]) -> tuple[Fate, str]:
     """What becomes of a program, and the reason where it is not what it claims to be.
 
     A program that claims to be right and fails is kept as a wrong one; one that claims
-    to be wrong and passes is dropped, since the tests may be too few to tell.
+    to be wrong and passes is dropped, since the tests may be too few to tell. What cannot
+    be compared and ends well stays what it claims to be.
     """
     if not runs or any(run.ending == "infra error" for run in runs):
         return Fate.DROPPED, "could not be run"
@@ -59,6 +62,6 @@ def fate_of(claim: Claim, runs: Sequence[TestRun]) -> tuple[Fate, str]:
     is_right = why_failing(runs) is None
     if claim is Claim.RIGHT:
         return (Fate.RIGHT, "") if is_right else (Fate.WRONG, "fails its own tests")
-    if is_right:
+    if is_right and all(run.is_accepted for run in runs):
         return Fate.DROPPED, "claims to be wrong and passes every test"
     return Fate.WRONG, ""

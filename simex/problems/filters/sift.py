@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable
 
 from simex.problems.filters.contamination import ContaminationIndex, NgramLengths
@@ -26,8 +27,20 @@ class FilterSettings:
     near_duplicate: float = 0.85  # Jaccard similarity that makes a near duplicate
     # Beginnings of licences, of problems and programs alike; () takes every one.
     allowed_licenses: tuple[str, ...] = ()
-    # Where many answers are right, what a program prints can still be predicted.
+    # Where many answers are right, what a program prints can still be predicted. Such a
+    # program is not compared: if it ends well, its publisher is believed.
     takes_many_answers: bool = False
+
+    def for_evaluation(self) -> "FilterSettings":
+        """The same without bounds on what an evaluation set asks and tests."""
+        no_bound = sys.maxsize
+        sizes = dataclasses.replace(
+            self.sizes,
+            statement_chars=no_bound,
+            test_chars=no_bound,
+            num_tests=no_bound,
+        )
+        return dataclasses.replace(self, sizes=sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

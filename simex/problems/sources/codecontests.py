@@ -7,8 +7,11 @@ The published record (Li et al. 2022, arXiv 2203.07814): ``name``, ``description
 ``cf_rating``, ``cf_tags``, ``time_limit`` {"seconds", "nanos"}, ``memory_limit_bytes``,
 ``source``, ``input_file``, ``is_description_translated``. Only Python 3 programs are
 taken. Its checker is `codecontests`.
+
+DMC, for evaluation, is the problems of its valid and test splits without programs.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,6 +67,12 @@ def parse_codecontests(record: Mapping[str, Any]) -> SourceItem:
         if language in PYTHON3
     ]
     return SourceItem(problem=problem, programs=tuple(programs))
+
+
+def parse_dmc(record: Mapping[str, Any]) -> SourceItem:
+    """A problem of the valid or test split. Raises as `parse_codecontests` does."""
+    problem = parse_codecontests(record).problem
+    return SourceItem(problem=dataclasses.replace(problem, split="test"))
 
 
 def _rows_of(value: Any, first: str, second: str) -> Iterator[tuple[Any, str]]:

@@ -4,7 +4,8 @@ The benchmark's own file, one object a line: ``{"task_id", "prompt", "entry_poin
 "canonical_solution", "test"}`` (Chen et al. 2021, arXiv 2107.03374). `test` defines
 ``check(candidate)``. HumanEval+ (Liu et al. 2023, arXiv 2305.01210) has inputs instead:
 ``base_input`` and ``plus_input``, lists of arguments, and here the reprs of what the
-reference returns under ``plus_expected_repr``.
+reference returns under ``plus_expected_repr``. Base inputs have no results, so they
+count as left out here; `evals.scoring.assert_rules` runs them against the reference.
 
 It is an evaluation set: nothing here may be trained on.
 """
@@ -24,6 +25,7 @@ from simex.problems.sources.assertions import (
 
 LICENSE = "MIT"
 LIMITS = Limits(cpu_secs=3.0)  # as the benchmark's own checker
+PLUS_FLOAT_TOL = 1e-6  # evalplus: of results with floats where `atol` is 0
 
 
 def parse_humaneval(record: Mapping[str, Any]) -> SourceItem:
@@ -76,8 +78,18 @@ def _tests_of(record: Mapping[str, Any], entry: str) -> ParsedAssertions:
                     visibility=Visibility.PRIVATE,
                 )
             )
+    has_floats = any(_holds_float(call.expected_result) for call in calls)
+    num_plus = max(len(inputs), len(results))
     return ParsedAssertions(
         calls=tuple(calls),
-        float_tol=record.get("atol") or None,
-        num_left_out=max(len(inputs), len(results)) - len(calls),
+        float_tol=record.get("atol") or (PLUS_FLOAT_TOL if has_floats else None),
+        num_left_out=num_plus - len(calls) + len(record.get("base_input") or ()),
     )
+
+
+def _holds_float(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_float, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_holds_float, value))
+    return isinstance(value, float)

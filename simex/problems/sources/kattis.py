@@ -28,7 +28,14 @@ _CLAIMS = {
     "run_time_error": Claim.WRONG,
 }
 _LINE = re.compile(r"^([A-Za-z_]+):[ \t]*(.*)$", re.MULTILINE)
-_TOLERANCE = re.compile(r"float(?:_absolute|_relative)?_tolerance[ =]+([0-9.eE+-]+)")
+_GROUP_FLAGS = re.compile(
+    r"^output_validator_flags:[ \t]*[\"']?[^\s\"'#]", re.MULTILINE
+)
+_TOLERANCES = {
+    "float_tolerance": ("absolute", "relative"),
+    "float_absolute_tolerance": ("absolute",),
+    "float_relative_tolerance": ("relative",),
+}
 
 
 def read_packages(root: pathlib.Path) -> Iterator[Row | BrokenRow]:
@@ -51,15 +58,22 @@ def read_packages(root: pathlib.Path) -> Iterator[Row | BrokenRow]:
 
 
 def parse_package(record: Mapping[str, Any]) -> SourceItem:
-    """Raises BadRecord where the package is broken or cannot be judged by a text."""
+    """Raises BadRecord where the package is broken or cannot be judged by a text.
+
+    That is so where its flags ask of the default validator what no checker here does.
+    """
     folder, root = pathlib.Path(record["folder"]), pathlib.Path(record["root"])
     facts = _read_facts(folder / "problem.yaml")
     name = folder.relative_to(root).as_posix()
     validation = f"{facts.get('validation', 'default')} {facts.get('type', '')}"
     if "interactive" in validation or "multi-pass" in validation:
         raise BadRecord("is interactive")
-    flags = str(facts.get("validator_flags") or "")
-    tolerance = _TOLERANCE.search(flags)
+    has_own_validator = "custom" in validation or _has_validator(folder)
+    # The flags of a package's own validator say nothing about the default one.
+    checker, tolerance = "kattis", None
+    if not has_own_validator:
+        _refuse_flags_of_groups(folder / "data")
+        checker, tolerance = _rule_of(facts.get("validator_flags") or "")
     license = str(facts.get("license") or "unknown")
     origin = " ".join(str(facts[k]) for k in ("author", "source") if facts.get(k))
     problem = Problem(
@@ -69,14 +83,9 @@ def parse_package(record: Mapping[str, Any]) -> SourceItem:
             *_read_tests(folder / "data" / "sample", Visibility.PUBLIC),
             *_read_tests(folder / "data" / "secret", Visibility.PRIVATE),
         ),
-        # Words are compared, letter case aside, unless the flags say otherwise.
-        checker=(
-            "lines"
-            if "space_change_sensitive" in flags or tolerance
-            else "codecontests"
-        ),
-        float_tol=float(tolerance.group(1)) if tolerance else None,
-        has_many_answers="custom" in validation or _has_validator(folder),
+        checker=checker,
+        float_tol=tolerance,
+        has_many_answers=has_own_validator,
         source="kattis",
         composition=f"kattis/{folder.name}",
         limits=_limits(folder, facts),
@@ -111,6 +120,51 @@ def _title(facts: Mapping[str, Any], folder: pathlib.Path) -> str:
     if isinstance(name, Mapping):  # one for each language
         name = name.get("en") or next(iter(name.values()), None)
     return str(name or folder.name)
+
+
+def _refuse_flags_of_groups(folder: pathlib.Path) -> None:
+    for path in sorted(folder.rglob("testdata.yaml")):
+        if path.is_file() and _GROUP_FLAGS.search(_read_text(path)):
+            raise BadRecord("a group of tests has validator flags of its own")
+
+
+def _rule_of(flags: Any) -> tuple[str, float | None]:
+    """The checker and the tolerance that the flags of the default validator mean.
+
+    By default words are compared, letter case aside, and numbers are words. Raises
+    BadRecord for flags that no checker here has the rule of.
+    """
+    text = " ".join(map(str, flags)) if isinstance(flags, list) else str(flags)
+    words = iter(text.replace("=", " ").split())
+    switches: set[str] = set()
+    tolerances: dict[str, float] = {}
+    for word in words:
+        if word in _TOLERANCES:
+            value = _parse_tolerance(next(words, ""))
+            tolerances |= dict.fromkeys(_TOLERANCES[word], value)
+        elif word in ("case_sensitive", "space_change_sensitive"):
+            switches.add(word)
+        else:
+            raise BadRecord(f"its validator flag {word!r} is none of the default one's")
+    absolute, relative = tolerances.get("absolute"), tolerances.get("relative")
+    if absolute != relative:
+        raise BadRecord("its absolute and relative tolerances differ")
+    is_case_sensitive = "case_sensitive" in switches
+    if "space_change_sensitive" in switches:
+        if absolute is not None or not is_case_sensitive:
+            raise BadRecord("it compares blanks, but not all else, exactly")
+        return "exact", None
+    return ("kattis_case" if is_case_sensitive else "kattis"), absolute
+
+
+def _parse_tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadRecord(f"its tolerance is no number: {text!r}") from None
+    if not 0 < value < 1:
+        raise BadRecord(f"its tolerance must lie between 0 and 1; it is {value:g}")
+    return value
 
 
 def _has_validator(folder: pathlib.Path) -> bool:

@@ -9,7 +9,7 @@ from simex.core.names import unknown_name
 from simex.problems.program import SourceItem
 from simex.problems.rows import BadRecord, BrokenRow, Row, read_rows
 from simex.problems.sources.apps import parse_apps, parse_taco
-from simex.problems.sources.codecontests import parse_codecontests
+from simex.problems.sources.codecontests import parse_codecontests, parse_dmc
 from simex.problems.sources.contest_packs import (
     parse_contest_problem,
     parse_contest_run,
@@ -35,7 +35,8 @@ class Source:
 
     parse: Callable[[Mapping[str, Any]], SourceItem]
     read_rows: Callable[[pathlib.Path], Iterator[Row | BrokenRow]] = read_rows
-    is_evaluation: bool = False  # nothing of it may be trained on
+    # Nothing of it may be trained on; a number needs every problem, on all its tests.
+    is_evaluation: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ SOURCES: dict[str, Source] = {
     "contest_runs": Source(parse=parse_contest_run),
     "contests": Source(parse=parse_contest_problem),
     "cruxeval": Source(parse=parse_cruxeval, is_evaluation=True),
+    "dmc": Source(parse=parse_dmc, is_evaluation=True),
     "function_calls": Source(parse=parse_function_call),
     "function_tasks": Source(parse=parse_function_task),
     "humaneval": Source(parse=parse_humaneval, is_evaluation=True),

@@ -1,0 +1,63 @@
+"""What right and wrong programs print, each within the limits of its problem."""
+
+import dataclasses
+import json
+
+from simex.core.files import read_jsonl
+from simex.jobs.make_prediction_set import make_prediction_set
+from simex.jobs.run_programs import SPLITS, run_programs
+from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Limits
+from simex.problems.records import ProblemWithPrograms, to_record
+from simex.tasks.predict_output import PredictionItem
+from tests.scripted import PROBLEM, RIGHT
+
+SANDBOX = SandboxConfig(num_workers=1)
+HUNGRY = f"n = len('a' * 300 * 2**20)\n{RIGHT}"  # 300 MiB
+NARROW = Limits(memory_mib=128)
+
+
+def write_problems(folder, *limits):
+    """`PROBLEM` once for each of the limits, all of one composition."""
+    folder.mkdir()
+    problems = [
+        dataclasses.replace(PROBLEM, id=f"sum/{number}", limits=own)
+        for number, own in enumerate(limits)
+    ]
+    items = [
+        ProblemWithPrograms(problem=p, right_programs=(HUNGRY,), wrong_programs=())
+        for p in problems
+    ]
+    text = "".join(json.dumps(to_record(item)) + "\n" for item in items)
+    for split in SPLITS:
+        (folder / f"{split}.jsonl").write_text(text if split == "test" else "")
+    return problems
+
+
+def test_programs_run_within_the_limits_of_their_problem(tmp_path):
+    write_problems(tmp_path / "make_problems", Limits(), NARROW)
+    run_programs(tmp_path, sandbox=SANDBOX)
+    every = list(read_jsonl(tmp_path / "run_programs" / "test.all.jsonl"))
+    assert [r.get("dropped") for r in every] == [None, "memory_limit"]
+    (record,) = read_jsonl(tmp_path / "run_programs" / "test.jsonl")
+    item = PredictionItem(**record)
+    assert (item.stdout, item.run_limits) == ("3\n", Limits())
+
+
+def test_a_prediction_set_keeps_the_limits_and_the_composition_of_problems(tmp_path):
+    problems = write_problems(tmp_path / "make_problems", Limits(), NARROW)
+    stage, solving = tmp_path / "set", tmp_path / "solving"
+    stage.mkdir()
+    solving.mkdir()
+    candidates = [
+        {"problem_id": p.id, "source": source, "is_right": True}
+        for p in problems
+        for source in (HUNGRY, RIGHT)
+    ]
+    lines = [json.dumps(candidate) + "\n" for candidate in candidates]
+    (solving / "candidates.jsonl").write_text("".join(lines))
+    make_prediction_set(tmp_path, stage, candidates="solving", sandbox=SANDBOX)
+    found = [PredictionItem(**r) for r in read_jsonl(stage / "items.jsonl")]
+    assert [item.id for item in found] == ["sum/0/0/0", "sum/0/1/0", "sum/1/1/0"]
+    assert [item.run_limits for item in found] == [Limits(), Limits(), NARROW]
+    assert {item.group for item in found} == {"sum"}  # twins, for the interval
