@@ -121,7 +121,7 @@ def train_rl(
       steps_between_saves: how much work an interruption may cost.
       max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
         in a row stop the run.
-      answer_deadline_secs: of the sandbox, queue included; later is such a fault.
+      answer_deadline_secs: without any answer of the sandbox; longer is such a fault.
       stall_secs: a longer wait is named on stderr.
       tensorboard: write tensorboard/ beside metrics.jsonl.
       init_from: the stage whose checkpoint to begin from.

@@ -16,14 +16,16 @@ class PoolWithDeadline:
 
     The pool ends programs that run too long; this is for the pool itself. A call that
     is not answered in time raises InfraError, so its rollout is dropped and counted,
-    never rewarded; an answer that comes later is thrown away.
+    never rewarded; an answer that comes later is thrown away. While others are answered
+    a call may wait: a long queue of slow programs is no fault of ours.
     """
 
     def __init__(self, pool: Any, *, deadline_secs: float) -> None:
-        """Wraps `pool`; `deadline_secs` runs from the call, time in the queue too."""
+        """Wraps `pool`; `deadline_secs` runs from the call or the last answer to any."""
         self._pool, self._deadline_secs = pool, deadline_secs
         self._numbers = itertools.count()
-        self._due: list[tuple[float, int, Future]] = []
+        self._waiting: list[tuple[float, int, Future]] = []  # by the time of the call
+        self._last_answer_at = 0.0
         self._changed = threading.Condition()
         self._is_closed = False
         self.num_missed = 0  # calls that were given up
@@ -58,27 +60,38 @@ class PoolWithDeadline:
         self, submit: Callable[..., Future], *args: Any, **kwargs: Any
     ) -> Future:
         promised: Future = Future()
-        due_at = time.monotonic() + self._deadline_secs
+        called_at = time.monotonic()
         inner = submit(*args, **kwargs)
-        inner.add_done_callback(lambda done: _pass_on(done, promised))
+        inner.add_done_callback(lambda done: self._take(done, promised))
         # Whoever stops listening also takes back what has not begun.
         promised.add_done_callback(lambda p: p.cancelled() and inner.cancel())
         with self._changed:
-            heapq.heappush(self._due, (due_at, next(self._numbers), promised))
+            heapq.heappush(self._waiting, (called_at, next(self._numbers), promised))
             self._changed.notify()
         return promised
+
+    def _take(self, done: Future, promised: Future) -> None:
+        self._last_answer_at = time.monotonic()
+        _pass_on(done, promised)
 
     def _give_up(self) -> None:
         with self._changed:
             while not self._is_closed:
-                while self._due and self._due[0][2].done():
-                    heapq.heappop(self._due)
-                left = self._due[0][0] - time.monotonic() if self._due else None
+                while self._waiting and self._waiting[0][2].done():
+                    heapq.heappop(self._waiting)
+                left = self.secs_left()
                 if left is None or left > 0:
                     self._changed.wait(left)
                     continue
-                _, _, promised = heapq.heappop(self._due)
+                _, _, promised = heapq.heappop(self._waiting)
                 self.num_missed += _fail(promised, self._deadline_secs)
+
+    def secs_left(self) -> float | None:
+        """Until the oldest call is given up; None where nobody waits."""
+        if not self._waiting:
+            return None
+        since = max(self._waiting[0][0], self._last_answer_at)
+        return since + self._deadline_secs - time.monotonic()
 
 
 def _pass_on(done: Future, promised: Future) -> None:

@@ -61,7 +61,7 @@ class RlConfig:
     keep_best: str = ""  # the metric by which the best train step stays on disk
     groups_recorded: int = 8  # of each objective, each step
     groups_scored: int = 2  # of those: for the gap between trainer and sampler
-    answer_deadline_secs: float = 600.0  # of the sandbox; later is an infra error
+    answer_deadline_secs: float = 600.0  # without any answer of the sandbox
     stall_secs: float = 120.0  # a longer wait is said on stderr
     has_tensorboard: bool = False  # write tensorboard/ too
 

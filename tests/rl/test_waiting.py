@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from simex.core.errors import InfraError
+from simex.rl import deadline
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.watchdog import Watchdog
 
@@ -75,3 +76,22 @@ def test_what_nobody_waits_for_any_more_is_taken_back():
     pool = Pool()
     with PoolWithDeadline(pool, deadline_secs=60.0) as patient:
         assert patient.submit("a").cancel() and pool.futures[0].cancelled()
+
+
+def test_while_others_are_answered_a_call_may_wait(monkeypatch):
+    """Called at 0 s, another answer at 50 s: with 60 s it is given up at 110 s."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: clock["now"])
+    pool = Pool()
+    with PoolWithDeadline(pool, deadline_secs=60.0) as patient:
+        slow, quick = patient.submit("slow"), patient.submit("quick")
+        clock["now"] = 50.0
+        pool.futures[1].set_result("done")
+        assert quick.result(20) == "done"
+        clock["now"] = 109.0
+        assert patient.secs_left() == 1.0 and not slow.done()
+        clock["now"] = 110.0
+        patient.submit("another")  # the thread looks at the clock
+        with pytest.raises(InfraError, match="no answer within 60 s"):
+            slow.result(20)
+        assert patient.num_missed == 1
