@@ -46,6 +46,7 @@ def rl_results(
     predicting: Mapping[str, str],
     solving: Mapping[str, str],
     subject: str = "rl",
+    own: str | None = None,
     title: str = "simex: does RL pay?",
 ) -> None:
     """Writes results.json and report.html, here and at the top of the workdir.
@@ -57,6 +58,8 @@ def rl_results(
       predicting: for each policy the stage whose checkpoint `evaluate_prediction` asked.
       solving: for each policy its stage of evaluate_solving.
       subject: the policy that is compared with every other.
+      own: a stage of evaluate_prediction that asked the policies of `predicting` about
+        programs that a model wrote; None: there is none.
       title: of the page.
 
     What each way to solve costs (samples, predictions, runs) stands beside it: loops have
@@ -65,7 +68,12 @@ def rl_results(
     for names in (predicting, solving):
         if subject not in names:
             raise unknown_name("rl_results.subject", subject, names)
-    found = estimate_predictions(workdir, predicting, subject)
+    found = estimate_predictions(workdir / "evaluate_prediction", predicting, subject)
+    if own is not None:
+        of_own = estimate_predictions(workdir / own, predicting, subject)
+        found |= {
+            k.replace("prediction", "prediction_own"): e for k, e in of_own.items()
+        }
     found |= estimate_solvers(workdir, solving, subject)
     priced = {}
     for name, stage in solving.items():
@@ -103,10 +111,9 @@ def rl_results(
 
 
 def estimate_predictions(
-    workdir: pathlib.Path, predicting: Mapping[str, str], subject: str
+    folder: pathlib.Path, predicting: Mapping[str, str], subject: str
 ) -> dict[str, Estimate]:
     """Accuracies, and the subject's gain over each other policy, by kind of program."""
-    folder = workdir / "evaluate_prediction"
     records = {
         name: list(read_jsonl(folder / f"{stage.replace('/', '_')}.jsonl"))
         for name, stage in predicting.items()

@@ -62,6 +62,9 @@ def workdir(tmp_path):
     folder = tmp_path / "evaluate_prediction"
     write(folder / "nlex_train_sft.jsonl", predictions({0}))
     write(folder / "train_rl.jsonl", predictions({0, 1}))
+    own = tmp_path / "own" / "evaluate_prediction"
+    write(own / "nlex_train_sft.jsonl", predictions(set()))
+    write(own / "train_rl.jsonl", predictions({0, 1, 3}))
     for stage, num_right, num_believed, after_fix in (
         (STAGES["sft"], 2, 4, [False, False]),
         (STAGES["rl"], 4, 4, [False, True]),
@@ -85,6 +88,7 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
         seed=7,
         predicting={"sft": "nlex/train_sft", "rl": "train_rl"},
         solving=STAGES,
+        own="own/evaluate_prediction",
     )
     estimates = load_estimates(stage / "results.json")
     found = {name: pytest.approx(e["value"]) for name, e in estimates.items()}
@@ -93,6 +97,9 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
     assert found["gain.prediction_right_over_sft"] == 0.0
     assert found["gain.prediction_wrong_over_sft"] == 0.5
     assert found["prediction_wrong.rl"] == 0.5
+    # Of programs that a model wrote none and three of four.
+    assert found["gain.prediction_own_over_sft"] == 0.75
+    assert found["prediction_own_right.rl"] == 0.5
     assert found["solve.sft"] == 0.25 and found["gain.solve_over_sft"] == 0.25
     # Four are believed: two of them are right before, all of them after.
     assert found["best_at_8.sft_simulate"] == 0.5
@@ -112,10 +119,11 @@ def test_what_rl_adds_is_measured_on_the_same_items(workdir):
 def test_the_interval_of_a_gain_is_of_paired_differences(workdir):
     # Beside itself a policy gains nothing for sure, however much its items differ.
     rows = {"sft": "nlex/train_sft", "rl": "train_rl"}
-    gains = estimate_predictions(workdir, rows, "sft")
+    gains = estimate_predictions(workdir / "evaluate_prediction", rows, "sft")
     assert gains["gain.prediction_over_rl"].value == -0.25
     same = {"sft": "nlex/train_sft", "rl": "nlex/train_sft"}
-    gain = estimate_predictions(workdir, same, "rl")["gain.prediction_over_sft"]
+    found = estimate_predictions(workdir / "evaluate_prediction", same, "rl")
+    gain = found["gain.prediction_over_sft"]
     assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
 
 
