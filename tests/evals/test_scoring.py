@@ -221,6 +221,9 @@ def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
     ]
     results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], "\n".join(lines))
     assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+    # MBPP itself, and its rule in the results, is about the asserts alone.
+    plain = _score(tmp_path, "mbpp", [MBPP_PLUS], "\n".join(lines))
+    assert plain["items"]["Mbpp/2"]["official"] == [True, False, False, True]
 
 
 HUMAN_PLUS = {
@@ -292,8 +295,15 @@ def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) 
         load_items("humaneval-plus", path)
 
 
-def test_an_mbpp_record_without_any_assert_is_refused(tmp_path) -> None:
+def test_an_mbpp_record_without_asserts_or_without_further_inputs_is_refused(
+    tmp_path,
+) -> None:
     path = tmp_path / "data.jsonl"
+    path.write_text(
+        json.dumps(MBPP_PLUS | {"task_id": "Mbpp/3"}).replace("plus_", "p_")
+    )
+    with pytest.raises(UserError, match=r"no plus_input, as MBPP\+ has"):
+        load_items("mbpp-plus", path)
     record = {k: v for k, v in MBPP_PLUS.items() if k != "assertion"}
     path.write_text(json.dumps(record) + "\n")
     with pytest.raises(UserError, match="neither test_list nor assertion"):

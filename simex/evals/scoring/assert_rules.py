@@ -59,12 +59,25 @@ def make_humaneval_plus(record: Mapping[str, Any]) -> BenchmarkItem:
 
 
 def make_mbpp(record: Mapping[str, Any]) -> BenchmarkItem:
-    """MBPP, or MBPP+ where the record holds its inputs. Raises BadRecord."""
+    """MBPP: the asserts alone, of a record of MBPP+ too. Raises BadRecord."""
+    return _make_mbpp(record, _asserts(record))
+
+
+def make_mbpp_plus(record: Mapping[str, Any]) -> BenchmarkItem:
+    """MBPP+, whose records hold inputs beside the asserts. Raises BadRecord."""
+    if "plus_input" not in record:
+        raise BadRecord("it has no plus_input, as MBPP+ has")
+    tests = _compare_with_reference(record, otherwise=_asserts(record))
+    return _make_mbpp(record, tests, cpu_secs=_PLUS_CPU_SECS)
+
+
+def _make_mbpp(
+    record: Mapping[str, Any], tests: str, *, cpu_secs: float | None = None
+) -> BenchmarkItem:
     problem = get_source("mbpp").parse(record).problem
-    tests, limits = _asserts(record), problem.limits
-    if "plus_input" in record:
-        tests = _compare_with_reference(record, otherwise=tests)
-        limits = dataclasses.replace(limits, cpu_secs=_PLUS_CPU_SECS)
+    limits = problem.limits
+    if cpu_secs is not None:
+        limits = dataclasses.replace(limits, cpu_secs=cpu_secs)
 
     def official(completion: Completion) -> Question:
         return RunRequest(source=f"{completion.text}\n{tests}", limits=limits)

@@ -13,6 +13,7 @@ from simex.evals.scoring.assert_rules import (
     make_humaneval,
     make_humaneval_plus,
     make_mbpp,
+    make_mbpp_plus,
 )
 from simex.evals.scoring.cruxeval_rules import make_cruxeval_input, make_cruxeval_output
 from simex.evals.scoring.generations import Completion
@@ -175,7 +176,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mbpp-plus": Benchmark(
         source="mbpp",
         form="samples",
-        make_item=make_mbpp,
+        make_item=make_mbpp_plus,
         official_rule="program and reference run as one; on all base and plus inputs "
         "their results must be equal (floats within 1e-6)",
         strict_rule=_ASSERT_STRICT,
