@@ -1,10 +1,12 @@
 """The check list, and the words for rows that do not divide."""
 
 import json
+import math
 import pathlib
 
 import pytest
 
+from simex.commands import run
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.doctor import checks as checks_module
@@ -12,11 +14,13 @@ from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
 from simex.doctor.duration import matmul_flops, require_steps
 from simex.doctor.memory import estimate_memory
 from simex.doctor.presence import find_missing
+from simex.doctor.processes import refuse_rollouts_ahead
 from simex.jobs.wiring import register
 from simex.main import main
 from simex.models.config import ModelConfig
 from simex.plans.programs import make_program
 from simex.plans.stage import SftStage
+from simex.rl.presets import make_algorithm
 from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.train.optimizer import OptimizerConfig
@@ -71,6 +75,30 @@ def test_a_dry_run_refuses_rows_that_do_not_divide(tmp_path, capsys):
     assert "8 rows do not divide over 5 devices; nearest: 5 or 10" in (
         capsys.readouterr().err
     )
+
+
+def test_rollouts_ahead_in_several_processes_are_refused_before_the_first_stage(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(run, "_prepare_devices", lambda experiment, workdir: None)
+    monkeypatch.setattr("simex.sharding.processes.num_processes", lambda: 2)
+    words = ["run", SMOKE, "--workdir", str(tmp_path / "run")]
+    assert main([*words, "--set", "train_rl.max_staleness=8"]) == 2
+    err = capsys.readouterr().err
+    assert "train_rl.max_staleness must be 0 where 2 processes are one run" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["rl_7b", "rl_32b", "small_v5e"])
+def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
+    register()
+    experiment = load_experiment(SMOKE.replace("smoke.gin", f"paper/{name}.gin"))
+    refuse_rollouts_ahead(experiment.stages, 64)
+    (rl,) = [stage for stage in experiment.stages if stage.name == "train_rl"]
+    algorithm = make_algorithm("paper", rl.arguments["changes"])
+    # The longest rollout is one turn; 0.13 nats is the largest gap in LOG.md.
+    assert algorithm.normaliser_tokens == rl.arguments["setup"].max_new_tokens
+    assert 0.13 < algorithm.gap_tolerance < math.log(1.25)
 
 
 def ask(capsys, *words):
