@@ -13,22 +13,21 @@ from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
-from simex.hf.description import (
-    CHECKPOINTS,
-    TOKENIZER,
-    load_description,
-    save_description,
-)
+from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.import_model import model_folder
-from simex.jobs.pretrained import adapt_model, require_positions
+from simex.jobs.pretrained import (
+    adapt_model,
+    describe_checkpoints,
+    require_positions,
+)
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.sharding.processes import is_first, num_processes, process_number
-from simex.tokens.saved import load_tokenizer, save_tokenizer
+from simex.tokens.saved import load_tokenizer
 from simex.train.optimizer import OptimizerConfig
 from simex.train.saved_params import load_params, split_choice
 
@@ -110,10 +109,8 @@ def finetune(
         params = load_params(folder / CHECKPOINTS, stored, mesh=devices, step=start)
         return (stack_layers if scan_layers else unstack_layers)(stored, params)
 
-    if is_first():
-        (stage_dir / TOKENIZER).mkdir(exist_ok=True)
-        save_tokenizer(tokenizer, stage_dir / TOKENIZER)
-        save_description(stage_dir, dataclasses.replace(description, config=config))
+    described = dataclasses.replace(description, config=config)
+    describe_checkpoints(stage_dir, described, tokenizer)
     run_sft(
         stage_dir,
         make_batches(

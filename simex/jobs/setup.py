@@ -5,7 +5,8 @@ import pathlib
 
 from jax.sharding import Mesh
 
-from simex.jobs.pretrained import PretrainedDecoder
+from simex.hf.description import Description
+from simex.jobs.pretrained import PretrainedDecoder, describe_checkpoints
 from simex.models.config import ModelConfig
 from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
@@ -61,7 +62,11 @@ class DecoderShape:
         return load_params(folder, config, mesh=mesh, step=step)
 
     def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
-        """Nothing: whoever loads such a checkpoint has the same settings."""
+        """Leaves in a stage what others need to load its checkpoints."""
+        description = Description(
+            config=self.load_config(workdir), stop_ids=self.load_stop_ids(workdir)
+        )
+        describe_checkpoints(stage_dir, description, self.load_tokenizer(workdir))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

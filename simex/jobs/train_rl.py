@@ -92,7 +92,7 @@ def train_rl(
     validation: HeldOutProblems | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
-    """Writes checkpoints/, metrics.jsonl and rollouts/.
+    """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and rollouts/.
 
     Args:
       workdir: of the run.

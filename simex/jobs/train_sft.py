@@ -41,7 +41,7 @@ def train_sft(
     data_parts: int = 1,
     validation: HeldOutExamples | None = None,
 ) -> None:
-    """Writes checkpoints/, metrics.jsonl and lengths.txt.
+    """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and lengths.txt.
 
     Args:
       workdir: of the run.
@@ -62,6 +62,7 @@ def train_sft(
         and uses its rows; with a multiple of the processes each reads its own part.
       validation: loss and accuracy on held-out examples on the way; None: none.
     """
+    setup.decoder.save_description(workdir, stage_dir)
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.load_model(workdir)
     source = load_split(workdir / dataset / variant, "train")

@@ -4,8 +4,14 @@ import dataclasses
 
 import pytest
 
+from simex.data.records import Example
+from simex.hf.description import load_description
 from simex.jobs import setup as shared_settings
+from simex.jobs import train_sft as sft
+from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.setup import DecoderShape, SamplerShape, Setup
+from simex.tokens.saved import load_tokenizer
+from simex.tokens.train_tokenizer import train_sentencepiece
 
 SHAPE = DecoderShape(
     d_model=16, num_layers=1, num_query_heads=2, num_kv_heads=1, head_dim=8, d_ff=24,
@@ -30,6 +36,31 @@ def test_devices_that_decode_together_are_neighbours_in_the_mesh(
         setup = dataclasses.replace(setup, sampler=SamplerShape(tensor=tensor))
     assert setup.make_mesh().size == 8
     assert asked == [{"decode_together": together}]
+
+
+def test_a_stage_of_sft_leaves_a_model_that_others_load(tmp_path, monkeypatch):
+    """Only training itself is left out."""
+    (tmp_path / "train_tokenizer").mkdir()
+    path = tmp_path / "train_tokenizer" / "tokenizer.model"
+    texts = [f"print({i} + {i * 7})\n" for i in range(200)]
+    train_sentencepiece(texts, path, vocab_size=400, symbols=())
+    example = Example(
+        id="a", task="solve", prompt="1", target="2", group="a", source="curriculum"
+    )
+    monkeypatch.setattr(sft, "load_split", lambda folder, split: [example])
+    monkeypatch.setattr(sft, "run_sft", lambda folder, batches, **settings: None)
+    first, then = tmp_path / "first", tmp_path / "then"
+    settings = {"seed": 0, "num_steps": 30, "batch_rows": 8, "learning_rate": 1e-3}
+    for folder, decoder in ((first, SHAPE), (then, PretrainedDecoder(stage="first"))):
+        folder.mkdir()
+        sft.train_sft(tmp_path, folder, setup=Setup(decoder=decoder), **settings)
+        found = load_description(folder)
+        assert found.config == SHAPE.load_config(tmp_path)
+        assert found.stop_ids == SHAPE.load_stop_ids(tmp_path)
+        tokenizer = load_tokenizer(folder / "tokenizer")
+        assert tokenizer.encode("print") == SHAPE.load_tokenizer(tmp_path).encode(
+            "print"
+        )
 
 
 def test_rows_of_the_embedding_are_padded_and_the_model_knows_how_many_are_ids():
