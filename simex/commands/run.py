@@ -40,6 +40,7 @@ def command(arguments: argparse.Namespace) -> int:
     experiment = load_experiment(arguments.experiment, arguments.overrides)
     workdir = arguments.workdir or pathlib.Path("runs") / experiment.name
     chosen = choose_stages(experiment.stages, arguments.only)
+    _refuse_impossible(experiment, workdir)
     if arguments.dry_run:
         _refuse_uneven_rows(experiment)
         plans = plan_stages(experiment, workdir)
@@ -79,6 +80,12 @@ def _register_jobs() -> None:
     register()
 
 
+def _refuse_impossible(experiment: Experiment, workdir: pathlib.Path) -> None:
+    from simex.doctor.beforehand import refuse_impossible  # imports jax
+
+    refuse_impossible(experiment.stages, workdir)
+
+
 def _refuse_uneven_rows(experiment: Experiment) -> None:
     from simex.doctor.divisibility import refuse_uneven  # imports jax
 
@@ -86,7 +93,7 @@ def _refuse_uneven_rows(experiment: Experiment) -> None:
 
 
 def _refuse_rollouts_ahead(stages: Sequence[Stage]) -> None:
-    from simex.doctor.processes import refuse_rollouts_ahead
+    from simex.doctor.beforehand import refuse_rollouts_ahead
     from simex.sharding.processes import num_processes
 
     refuse_rollouts_ahead(stages, num_processes())

@@ -10,6 +10,7 @@ from simex.core.errors import UserError
 from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.import_model import model_folder
 from simex.jobs.setup import SamplerShape, Setup
+from simex.models.config import ComputeDtype
 from simex.nlex.completion import BatchCompleter, Completion, CompletionFailure
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.rollout import Turn
@@ -32,7 +33,7 @@ class CheckpointTeller:
     max_new_tokens: int = 512
     batch_size: int = 64
     sampler: SamplerShape = SamplerShape(num_slots=16)
-    compute_dtype: str = "float32"
+    compute_dtype: ComputeDtype = "float32"
     mesh: MeshConfig = MeshConfig()
     seed: int = 0
 

@@ -21,6 +21,7 @@ from simex.jobs.pretrained import (
     describe_checkpoints,
     require_positions,
 )
+from simex.models.config import ComputeDtype, RematPolicy
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
@@ -28,7 +29,7 @@ from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.sharding.processes import is_first, num_processes, process_number
 from simex.tokens.saved import load_tokenizer
-from simex.train.optimizer import OptimizerConfig
+from simex.train.optimizer import OptimizerConfig, OptimizerName
 from simex.train.saved_params import load_params, split_choice
 
 
@@ -46,9 +47,9 @@ def finetune(
     seq_len: int,
     learning_rate: float,
     warmup_steps: int = 20,
-    optimizer: str = "adamw",
-    compute_dtype: str = "float32",
-    remat: str = "none",
+    optimizer: OptimizerName = "adamw",
+    compute_dtype: ComputeDtype = "float32",
+    remat: RematPolicy = "none",
     scan_layers: bool = False,
     rope_scaling: RopeScaling | None = None,
     num_micro_batches: int = 1,

@@ -14,7 +14,7 @@ from simex.hf.description import (
     save_description,
 )
 from simex.jobs.import_model import model_folder
-from simex.models.config import ModelConfig
+from simex.models.config import ComputeDtype, ModelConfig, RematPolicy
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
@@ -32,8 +32,8 @@ class PretrainedDecoder:
 
     stage: str
     max_positions: int | None = None  # of a row and of a sample; None: all it knows
-    compute_dtype: str = "float32"
-    remat: str = "none"
+    compute_dtype: ComputeDtype = "float32"
+    remat: RematPolicy = "none"
     scan_layers: bool = False
 
     def load_config(self, workdir: pathlib.Path) -> ModelConfig:

@@ -21,6 +21,7 @@ from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.import_model import model_folder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import SamplerShape
+from simex.models.config import ComputeDtype
 from simex.problems.sources.cruxeval import CruxItem, load_items
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
@@ -44,7 +45,7 @@ def score_cruxeval(
     max_prompt_len: int = 640,
     sampler: SamplerShape = SamplerShape(num_slots=16),
     mesh: MeshConfig = MeshConfig(),
-    compute_dtype: str = "float32",
+    compute_dtype: ComputeDtype = "float32",
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes <style>.answers.jsonl and <style>.jsonl, greedy answers scored.

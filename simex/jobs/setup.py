@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 from simex.hf.description import Description
 from simex.jobs.pretrained import PretrainedDecoder, describe_checkpoints
-from simex.models.config import ModelConfig
+from simex.models.config import ComputeDtype, ModelConfig
 from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
@@ -31,7 +31,7 @@ class DecoderShape:
     head_dim: int
     d_ff: int
     max_positions: int
-    compute_dtype: str = "float32"
+    compute_dtype: ComputeDtype = "float32"
 
     def fit(self, vocab_size: int) -> ModelConfig:
         """The model of so many ids; rows of the embedding are padded, never too few."""
@@ -77,7 +77,7 @@ class SamplerShape:
     chunk_steps: int = 8
     prefill_rows: int = 4
     max_prompt_len: int | None = None  # None: nearly all positions of the model
-    cache_dtype: str = "float32"  # of keys and values; bfloat16 halves them
+    cache_dtype: ComputeDtype = "float32"  # of keys and values; bfloat16 halves them
     # Devices that decode a row together; the others hold replicas. None: as in training.
     tensor: int | None = None
 

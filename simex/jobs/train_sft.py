@@ -13,11 +13,12 @@ from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
+from simex.jobs.build_dataset import Variant
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.setup import Setup
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.processes import is_first, num_processes, process_number
-from simex.train.optimizer import OptimizerConfig
+from simex.train.optimizer import OptimizerConfig, OptimizerName
 
 
 @gin.configurable
@@ -32,9 +33,9 @@ def train_sft(
     batch_rows: int,
     learning_rate: float,
     warmup_steps: int = 20,
-    optimizer: str = "muon",
+    optimizer: OptimizerName = "muon",
     dataset: str = "build_dataset",
-    variant: str = "nlex",
+    variant: Variant = "nlex",
     init_from: str = "",
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
