@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from jax.sharding import Mesh
 
+from simex.core.errors import UserError
 from simex.hf.description import Description
 from simex.jobs.pretrained import PretrainedDecoder, describe_checkpoints
 from simex.models.config import ComputeDtype, ModelConfig
@@ -81,6 +83,42 @@ class SamplerShape:
     # Devices that decode a row together; the others hold replicas. None: as in training.
     tensor: int | None = None
 
+    def make_mesh(self, config: MeshConfig) -> Mesh:
+        """The devices; those that decode a row together are neighbours."""
+        return make_mesh(config, decode_together=self.tensor or 1)
+
+    def make_sampler(
+        self,
+        config: ModelConfig,
+        mesh: Mesh,
+        *,
+        stop_ids: Sequence[int],
+        max_prompt_len: int | None = None,
+        max_total_len: int | None = None,
+    ) -> Sampler:
+        """A sampler of these sizes, for rows of all positions of the model.
+
+        A job that has lengths of its own gives them; then none may stand here.
+        """
+        if max_prompt_len is not None and self.max_prompt_len is not None:
+            raise UserError(
+                "SamplerShape.max_prompt_len must be None where a job has a "
+                f"max_prompt_len of its own; it is {self.max_prompt_len}. Set that of "
+                "the job."
+            )
+        length = max_prompt_len or self.max_prompt_len
+        return Sampler(
+            config,
+            make_decode_mesh(mesh, tensor=self.tensor or mesh.shape["tensor"]),
+            num_slots=self.num_slots,
+            max_prompt_len=length or config.max_positions - 16,
+            max_total_len=max_total_len or config.max_positions,
+            stop_ids=stop_ids,
+            chunk_steps=self.chunk_steps,
+            prefill_rows=self.prefill_rows,
+            cache_dtype=self.cache_dtype,
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setup:
@@ -101,7 +139,7 @@ class Setup:
 
     def make_mesh(self) -> Mesh:
         """The device mesh."""
-        return make_mesh(self.mesh, decode_together=self.sampler.tensor or 1)
+        return self.sampler.make_mesh(self.mesh)
 
     def load_params(
         self, workdir: pathlib.Path, checkpoint: str, *, mesh: Mesh
@@ -118,17 +156,10 @@ class Setup:
         method: SamplingMethod,
     ) -> Policy:
         """A policy that samples from `params` by `method`."""
-        config, shape = self.load_model(workdir), self.sampler
-        sampler = Sampler(
-            config,
-            make_decode_mesh(mesh, tensor=shape.tensor or mesh.shape["tensor"]),
-            num_slots=shape.num_slots,
-            max_prompt_len=shape.max_prompt_len or config.max_positions - 16,
-            max_total_len=config.max_positions,
+        sampler = self.sampler.make_sampler(
+            self.load_model(workdir),
+            mesh,
             stop_ids=self.decoder.load_stop_ids(workdir),
-            chunk_steps=shape.chunk_steps,
-            prefill_rows=shape.prefill_rows,
-            cache_dtype=shape.cache_dtype,
         )
         return Policy(
             sampler=sampler,
