@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """A run of simex on Cloud TPUs, from request to result: one command.
 
-  launch/tpu.py run experiments/quickstart.gin --name first --type v5litepod-16 \\
+  launch/tpu.py run experiments/quickstart.gin --name first --type v5litepod-8 \\
       --zone us-west4-a --workdir gs://my-bucket/runs/first --spot
 
 asks for the slice (a queued resource), waits until it is there, installs this checkout
 on every worker, runs the experiment on all of them and shows the log of the first one.
 When the slice is preempted it asks for a new one, and the run continues from its last
 checkpoint. When the run has ended the slice is given back. If this command is stopped,
-the run on the slice goes on, and the same command takes it up again.
+the run on the slice goes on, and the same command takes it up again. Workers get what git
+has of this checkout; models and data are read from buckets, where any word names them:
+--set 'import_model.source="gs://my-bucket/Qwen2.5-7B"'.
 
   launch/tpu.py run ... --dry-run          prints every command, and does nothing
   launch/tpu.py status --name first --zone us-west4-a
   launch/tpu.py logs   --name first --zone us-west4-a
   launch/tpu.py delete --name first --zone us-west4-a
+
+With several slices status and logs need the --slices of the run, too.
 
 Before the first time: install gcloud (cloud.google.com/sdk), `gcloud auth login`,
 `gcloud config set project MY-PROJECT`, `gcloud services enable tpu.googleapis.com`, ask
@@ -22,7 +26,8 @@ gs://my-bucket --location=us-west4 --enable-hierarchical-namespace
 --uniform-bucket-level-access`. What fits on which slice: `simex plan`.
 
 Exit codes: 0 done; that of the run if it failed; 2 what was asked for cannot be done;
-3 the slice was lost more often than --restarts; 130 stopped, the slice is still there.
+3 the slice was lost, in a run more often than --restarts; 130 stopped, the slice is still
+there.
 """
 
 import argparse
@@ -54,6 +59,9 @@ def main(words=None):
     except Refused as error:
         print(f"launch/tpu.py: {error}", file=sys.stderr)
         return 2
+    except SliceLost as error:
+        say(error)
+        return 3
     except KeyboardInterrupt:
         say(
             f"stopped; the slice {options.name} is still there and costs money. The "
@@ -75,6 +83,10 @@ def make_parser():
     shared.add_argument("--zone", required=True, help="e.g. us-west4-a")
     shared.add_argument("--project", help="default: gcloud's own")
     shared.add_argument(
+        "--slices", type=int, default=1, help="of one type (default: 1)"
+    )
+    shared.add_argument("--poll-secs", type=float, default=20.0, help=argparse.SUPPRESS)
+    shared.add_argument(
         "--dry-run", action="store_true", help="only print the commands"
     )
     run = words.add_parser(
@@ -86,7 +98,6 @@ def make_parser():
     )
     run.add_argument("experiment", help="a gin file of this checkout")
     run.add_argument("--type", required=True, help="e.g. v5litepod-16, v5p-32, v6e-64")
-    run.add_argument("--slices", type=int, default=1, help="of that type (default: 1)")
     run.add_argument(
         "--workdir",
         required=True,
@@ -98,7 +109,6 @@ def make_parser():
     price.add_argument("--reserved", action="store_true", help="from a reservation")
     run.add_argument("--restarts", type=int, default=20, help="after lost slices")
     run.add_argument("--keep", action="store_true", help="do not give the slice back")
-    run.add_argument("--poll-secs", type=float, default=20.0, help=argparse.SUPPRESS)
     for word, text in (
         ("status", "the state of the slice and of each worker"),
         ("logs", "the log of the first worker, from its beginning"),

@@ -79,7 +79,7 @@ class Slice:
     @property
     def nodes(self):
         """Names of the nodes, each with workers 0, 1, ..."""
-        count = getattr(self.options, "slices", 1)
+        count = self.options.slices
         return [self.name] if count == 1 else [f"{self.name}-{i}" for i in range(count)]
 
     def run_once(self, more):
@@ -91,9 +91,10 @@ class Slice:
             self.create()
         self.wait()
         if state != "ACTIVE" or set(self.statuses()) != {"runs"}:
-            self.install()
             words = ["run", self.options.experiment, "--workdir", self.options.workdir]
-            self.on_workers(worker_command("start", *words, *more))
+            words += more
+            self.install(buckets_of(words))
+            self.on_workers(worker_command("start", *words))
         return self.follow()
 
     def state(self):
@@ -144,10 +145,9 @@ class Slice:
         if not self.options.dry_run:
             say(f"{self.name}: there after {round(time.monotonic() - begin)} s")
 
-    def install(self):
-        """Puts this checkout on every worker and makes its environment there."""
-        bucket = re.match("gs://([^/]+)", self.options.workdir)
-        words = worker_command("install", *([bucket[1]] if bucket else []))
+    def install(self, buckets):
+        """Puts this checkout and `buckets` on every worker; makes its environment."""
+        words = worker_command("install", *buckets)
         with tempfile.TemporaryDirectory() as folder:
             archive = pathlib.Path(folder) / "simex.tar.gz"
             if not self.options.dry_run:
@@ -264,6 +264,11 @@ class Slice:
             if re.search(pattern, stderr, re.IGNORECASE | re.DOTALL):
                 return Refused(f"{advice.format(**facts)}\ngcloud: {stderr.strip()}")
         return Refused(f"gcloud failed: {stderr.strip()}")
+
+
+def buckets_of(words):
+    """The buckets that any of the words names, wherever in it."""
+    return sorted({b for w in words for b in re.findall(r"gs://([a-z0-9._-]+)", w)})
 
 
 def worker_command(*words):

@@ -3,7 +3,7 @@
 
 On a TPU slice of a GKE cluster, with one command:
 
-  launch/xm.py experiments/quickstart.gin --executor kubernetes --tpu v5e:4x4 \\
+  launch/xm.py experiments/quickstart.gin --executor kubernetes --tpu v5e:2x4 \\
       --image gcr.io/my-project/simex --workdir gs://my-bucket/runs/first
 
 It needs `gcloud container clusters get-credentials CLUSTER`, a node pool of that type, a
@@ -12,6 +12,9 @@ Cloud Storage FUSE driver), and the image, once and after changes:
 
   docker build -f launch/Dockerfile -t gcr.io/my-project/simex . && docker push \\
       gcr.io/my-project/simex
+
+The image holds this checkout without models/ and runs/: models and data are read from the
+bucket, where any word names it: --set 'import_model.source="gs://my-bucket/Qwen2.5-7B"'.
 
 On this machine, without an image:
 
@@ -195,7 +198,7 @@ def make_job(run, executor, options):
             name="simex", image_path=options.image
         )
         # Buckets are folders below /gcs there: Vertex does so by itself, xm_gke mounts.
-        words = [re.sub("^gs://", "/gcs/", word) for word in run.words]
+        words = [word.replace("gs://", "/gcs/") for word in run.words]
     return xm.Job(
         executable=executable,
         executor=executor,

@@ -19,6 +19,7 @@ from xmanager.xm import utils
 from xmanager.xm_local import registry
 
 SERVICE = "simex"
+BUCKET = r"(?<![\w.-])/gcs/([a-z0-9._-]+)"  # anywhere in a word
 NUM_RETRIES = 20  # of a pod, whose node was preempted
 # The type as people say it -> GKE's name, chips of a host of a larger slice.
 TPUS = {
@@ -83,9 +84,12 @@ def make_manifest(name, job):
     """The Kubernetes job of an xmanager job whose executor is a `Gke`."""
     executor, executable = job.executor, job.executable
     words = xm.merge_args(executable.args, job.args).to_list(utils.ARGV_ESCAPER)
-    buckets = sorted({w.split("/")[2] for w in words if w.startswith("/gcs/")})
+    buckets = sorted({b for w in words for b in re.findall(BUCKET, w)})
     if len(buckets) > 1:
         raise Refused(f"A job can use one bucket; got {', '.join(buckets)}.")
+    # The hosts of a slice are one run; jax finds the others by what GKE tells a pod.
+    several = {"SIMEX_COORDINATOR": "auto"} if executor.num_hosts > 1 else {}
+    environment = several | dict(job.env_vars)
     is_tpu = bool(executor.topology)
     resource = "google.com/tpu" if is_tpu else "nvidia.com/gpu"
     counts = {resource: str(executor.chips)} if executor.chips else None
@@ -93,7 +97,7 @@ def make_manifest(name, job):
         name="simex",
         image=executable.image_path,
         args=words,
-        env=[k8s.V1EnvVar(key, value) for key, value in job.env_vars.items()],
+        env=[k8s.V1EnvVar(name=key, value=value) for key, value in environment.items()],
         # TPU hosts speak to each other there.
         ports=[k8s.V1ContainerPort(container_port=8471)] if is_tpu else None,
         resources=k8s.V1ResourceRequirements(requests=counts, limits=counts),

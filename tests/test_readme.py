@@ -34,7 +34,6 @@ def write_files(folder: pathlib.Path) -> None:
     )
     for name, content in shown:
         (folder / name).write_text(content)
-    (folder / "number.txt").write_text("5\n")
 
 
 RUNS = [shlex.split(command)[1:] for command in find_commands()]

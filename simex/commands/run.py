@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from simex.commands.experiment import add_experiment
-from simex.core.config import Experiment, choose_stages, load_experiment
+from simex.core.config import Experiment, Stage, choose_stages, load_experiment
 from simex.core.progress import format_secs
 from simex.core.stages import Plan, Processes, plan_stages, run_experiment
 from simex.core.system import num_usable_cores
@@ -39,13 +39,15 @@ def command(arguments: argparse.Namespace) -> int:
     _register_jobs()
     experiment = load_experiment(arguments.experiment, arguments.overrides)
     workdir = arguments.workdir or pathlib.Path("runs") / experiment.name
-    choose_stages(experiment.stages, arguments.only)  # refused before anything is made
+    chosen = choose_stages(experiment.stages, arguments.only)
+    _refuse_impossible(experiment, workdir)
     if arguments.dry_run:
         _refuse_uneven_rows(experiment)
         plans = plan_stages(experiment, workdir)
         print(render_plan(experiment, plans, workdir))
         return 0
     _prepare_devices(experiment, workdir)
+    _refuse_rollouts_ahead(chosen)  # before the first stage, not before RL
     run_experiment(experiment, workdir, only=arguments.only, processes=_processes())
     return 0
 
@@ -78,10 +80,23 @@ def _register_jobs() -> None:
     register()
 
 
+def _refuse_impossible(experiment: Experiment, workdir: pathlib.Path) -> None:
+    from simex.doctor.beforehand import refuse_impossible  # imports jax
+
+    refuse_impossible(experiment.stages, workdir)
+
+
 def _refuse_uneven_rows(experiment: Experiment) -> None:
     from simex.doctor.divisibility import refuse_uneven  # imports jax
 
     refuse_uneven(experiment, experiment.cpu_devices or num_usable_cores())
+
+
+def _refuse_rollouts_ahead(stages: Sequence[Stage]) -> None:
+    from simex.doctor.beforehand import refuse_rollouts_ahead
+    from simex.sharding.processes import num_processes
+
+    refuse_rollouts_ahead(stages, num_processes())
 
 
 def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:

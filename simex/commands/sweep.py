@@ -90,7 +90,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(render_runs(runs, root))
         return 0
-    if arguments.launcher == "xm":
+    if arguments.launcher == "xm" and not arguments.table:
         return xm.launch(runs, arguments.overrides, words=arguments.xm)
     with hold_workdir(root):
         try:

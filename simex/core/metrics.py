@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 
 from simex.core.errors import UserError
-from simex.core.files import read_jsonl
+from simex.core.files import read_jsonl, write_jsonl
 
 
 class MetricsLog:
@@ -24,10 +24,8 @@ class MetricsLog:
         are about to be written again.
         """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [r for r in self._read_whole_lines() if r["step"] < first_step]
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in kept)
+        write_jsonl(path, kept)  # whole or not at all: a kill now loses no line
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Appends the values of train step `step`.

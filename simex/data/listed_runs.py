@@ -10,7 +10,7 @@ import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
@@ -26,14 +26,6 @@ class ListedProgram:
 
     split: str
     runs: tuple[Run, ...]
-
-
-class ListedRuns(Protocol):
-    """Programs that can be gone through from the first to the last."""
-
-    def programs(self, workdir: pathlib.Path) -> Iterator[ListedProgram]:
-        """All of them, in an order that is always the same."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simex.core.config import Stage
@@ -13,29 +13,39 @@ from simex.train.saved_params import split_choice
 
 # Settings that name a stage before, or a folder that it leaves; lists of such, too.
 STAGES = (
-    "checkpoint", "checkpoints", "dataset", "datasets", "explanations",
-    "functions_from", "init_from", "model", "problems", "solver", "verifier",
+    "after", "before", "candidates", "checkpoint", "checkpoints", "dataset", "datasets",
+    "dedicated", "explanations", "functions_from", "init_from", "items", "model", "own",
+    "predicting", "predictions", "problems", "problems_from", "rows", "solver",
+    "solving", "untrained", "verifier",
 )  # fmt: skip
 # Settings that name a file or folder outside the workdir, as (source, path) pairs too.
-FILES = ("data", "evaluation", "inputs", "source")
+FILES = (
+    "data", "evaluation", "inputs", "path", "paths", "root", "runs", "source",
+    "tokenizer",
+)  # fmt: skip
 
 
 def find_missing(stages: Sequence[Stage], workdir: pathlib.Path) -> list[str]:
     """A sentence for everything that a stage reads and nobody makes before it."""
+    return find_missing_stages(stages, workdir) + [
+        f"{stage.name}.{setting} is {path}, which does not exist"
+        for stage in stages
+        for setting, path in _files_read(with_defaults(stage.job, stage.arguments))
+        if not pathlib.Path(path).exists()
+    ]
+
+
+def find_missing_stages(stages: Sequence[Stage], workdir: pathlib.Path) -> list[str]:
+    """A sentence for every stage, or part of one, that is read and never made."""
     missing: list[str] = []
     before: list[str] = []
     for stage in stages:
         settings = with_defaults(stage.job, stage.arguments)
-        for name in dict.fromkeys(_stages_read(settings)):
-            if not _will_be_there(name, before, workdir):
-                missing.append(
-                    f"{stage.name} reads {name}, which no stage before it makes and "
-                    f"which is not in {workdir}"
-                )
         missing += [
-            f"{stage.name}.{setting} is {path}, which does not exist"
-            for setting, path in _files_read(settings)
-            if not pathlib.Path(path).exists()
+            f"{stage.name} reads {name}, which no stage before it makes and which is "
+            f"not in {workdir}"
+            for name in dict.fromkeys(_stages_read(settings))
+            if not _will_be_there(name, before, workdir)
         ]
         before.append(stage.name)
     return missing
@@ -62,15 +72,16 @@ def _stages_read(settings: dict[str, Any]) -> Iterator[str]:
 def _files_read(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for setting in FILES:
         value = settings.get(setting)
-        if isinstance(value, str):
-            yield setting, value
-        elif isinstance(value, list | tuple):
-            yield from ((setting, path) for _, path in value)
+        for member in value if isinstance(value, list | tuple) else [value]:
+            path = member[-1] if isinstance(member, list | tuple) else member
+            yield from ((setting, path) for path in _texts(path))
 
 
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
+    if isinstance(value, Mapping):
+        return _texts(list(value.values()))
     if isinstance(value, list | tuple):
         return list(itertools.chain.from_iterable(map(_texts, value)))
     return []

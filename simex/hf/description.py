@@ -35,7 +35,8 @@ def load_description(folder: pathlib.Path) -> Description:
     if not path.is_file():
         raise UserError(
             f"{folder} must hold {FILE}, as every training stage and import leaves it; "
-            "it does not. Name the folder that holds checkpoints/."
+            "it does not. Name the folder that holds checkpoints/; a stage of a version "
+            "that left none must be run anew."
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

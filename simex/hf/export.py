@@ -105,6 +105,8 @@ def export_hf(
             title=title,
             about=about,
             operative_config=operative_config,
+            # Whoever trains from nothing trains a tokenizer; imports bring their own.
+            is_from_nothing=isinstance(tokenizer, SentencePieceTokenizer),
             **_turn(tokenizer),
         )
         (folder / "README.md").write_text(card, encoding="utf-8")

@@ -9,8 +9,7 @@ _CARD = """\
 ---
 library_name: transformers
 pipeline_tag: text-generation
-license: apache-2.0
-tags:
+{license}tags:
 - code
 - program-execution
 ---
@@ -23,9 +22,7 @@ A `{architecture}` with {num_params:,} parameters: {num_layers} layers of width
 {d_model}, {num_query_heads} query heads of {head_dim} on {num_kv_heads} key-value heads,
 context {max_positions} tokens, vocabulary {vocab_size}.
 
-It was trained with simex to explain what Python programs do, to predict what they
-print, and to write and repair programs with the help of its own predictions. It has
-seen nothing else, and is no general assistant.
+{origin}
 
 ## Use
 
@@ -57,6 +54,16 @@ The operative configuration of the run:
 """
 
 
+_FROM_NOTHING = """\
+It was trained with simex to explain what Python programs do, to predict what they
+print, and to write and repair programs with the help of its own predictions. It has
+seen nothing else, and is no general assistant."""
+
+_FROM_ANOTHER = """\
+It began as a model that others trained: whatever that one saw, this one has seen too,
+and the licence of that one holds for it. What simex trained on top stands below."""
+
+
 def render_model_card(
     config: ModelConfig,
     family: Family,
@@ -64,6 +71,7 @@ def render_model_card(
     title: str,
     about: str,
     operative_config: str,
+    is_from_nothing: bool,
     turn: str = "`<|user|>` prompt `<|assistant|>` completion `<|end|>`",
 ) -> str:
     """The card as Markdown.
@@ -74,12 +82,15 @@ def render_model_card(
         title: of the card, such as the experiment's name.
         about: a paragraph on the run; may be empty.
         operative_config: every gin binding that the run read.
+        is_from_nothing: simex trained it from random params; else it was imported.
         turn: the control pieces of a turn, as Markdown.
     """
     longest = max((len(run) for run in re.findall("`+", operative_config)), default=0)
     return _CARD.format(
         title=title,
         about=about.strip(),
+        license="license: apache-2.0\n" if is_from_nothing else "",
+        origin=_FROM_NOTHING if is_from_nothing else _FROM_ANOTHER,
         architecture=family.architecture,
         num_params=config.num_params,
         num_layers=config.num_layers,

@@ -4,7 +4,9 @@ import collections
 import functools
 import itertools
 import pathlib
+import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import gin
 
@@ -20,8 +22,10 @@ from simex.tasks import solve, submit_or_fix
 from simex.tasks.rewards import are_outputs_right
 
 # Two datasets from the same runs: with the explanation, and with the answer alone.
-VARIANTS = ("nlex", "direct")
-FIXES = ("all", "failing")  # attempts that fixing is taught on
+Variant = Literal["nlex", "direct"]
+VARIANTS: tuple[Variant, ...] = typing.get_args(Variant)
+Fixes = Literal["all", "failing"]  # attempts that fixing is taught on
+FIXES: tuple[str, ...] = typing.get_args(Fixes)
 OWN_LICENSE = "Apache-2.0"  # of the generated curriculum
 
 
@@ -33,7 +37,7 @@ def build_dataset(
     problems: Sequence[str] = ("make_problems",),
     explanations: str = "write_explanations",
     roles: Sequence[str] | None = None,
-    fixes: str = "all",
+    fixes: Fixes = "all",
 ) -> None:
     """Writes {nlex,direct}/ (ArrayRecord), splits "train" and "validation".
 

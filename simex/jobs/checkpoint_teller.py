@@ -10,15 +10,18 @@ from simex.core.errors import UserError
 from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.import_model import model_folder
 from simex.jobs.setup import SamplerShape, Setup
+from simex.models.config import ComputeDtype
 from simex.nlex.completion import BatchCompleter, Completion, CompletionFailure
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.rollout import Turn
 from simex.sampling.methods import SamplingMethod
-from simex.sampling.sampler import Sampler
 from simex.sampling.samples import Stop
-from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.mesh import MeshConfig
 from simex.tokens.saved import load_tokenizer
 from simex.train.saved_params import load_params, split_choice
+
+# What a Setup decides, where there is one.
+OF_SETUP = ("max_prompt_len", "max_new_tokens", "sampler", "compute_dtype", "mesh")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,13 +29,16 @@ class CheckpointTeller:
     """The newest checkpoint of a stage, asked through our own sampler."""
 
     model: str  # the stage, e.g. "import_model" or "finetune"
-    setup: Setup | None = None  # of a model that this run trained from no weights
+    setup: Setup | None = None
+    """Of a model that this run trained from no weights: devices, sampler, lengths and
+    dtype are then its own, and those below must be left alone."""
+
     temperature: float = 0.0
     max_prompt_len: int = 2048  # tokens; a longer prompt gets no answer, with a reason
     max_new_tokens: int = 512
     batch_size: int = 64
     sampler: SamplerShape = SamplerShape(num_slots=16)
-    compute_dtype: str = "float32"
+    compute_dtype: ComputeDtype = "float32"
     mesh: MeshConfig = MeshConfig()
     seed: int = 0
 
@@ -41,6 +47,16 @@ class CheckpointTeller:
             raise UserError(
                 "CheckpointTeller.max_prompt_len, max_new_tokens and batch_size must "
                 "be at least 1."
+            )
+        changed = [
+            field.name
+            for field in dataclasses.fields(self)
+            if field.name in OF_SETUP and getattr(self, field.name) != field.default
+        ]
+        if self.setup is not None and changed:
+            raise UserError(
+                "With CheckpointTeller.setup that is what decides, so "
+                f"{', '.join(changed)} must be left alone. Set the same in Setup."
             )
 
     @property
@@ -65,28 +81,24 @@ class CheckpointTeller:
         return Query(task="explain", prompt=prompt, seed_path=(self.seed, number))
 
     def _make_policy(self, workdir: pathlib.Path) -> Policy:
-        mesh, method = (
-            make_mesh(self.mesh),
-            SamplingMethod(temperature=self.temperature),
-        )
+        method = SamplingMethod(temperature=self.temperature)
         if self.setup is not None:
+            mesh = self.setup.make_mesh()
             params = self.setup.load_params(workdir, self.model, mesh=mesh)
             return self.setup.make_policy(workdir, params, mesh=mesh, method=method)
+        mesh = self.sampler.make_mesh(self.mesh)
         stage, step = split_choice(self.model)
         folder = model_folder(workdir, stage)
         description = load_description(folder)
         config = dataclasses.replace(
             description.config, compute_dtype=self.compute_dtype
         )
-        sampler = Sampler(
+        sampler = self.sampler.make_sampler(
             config,
             mesh,
-            num_slots=self.sampler.num_slots,
+            stop_ids=description.stop_ids,
             max_prompt_len=self.max_prompt_len,
             max_total_len=self.max_prompt_len + self.max_new_tokens,
-            stop_ids=description.stop_ids,
-            chunk_steps=self.sampler.chunk_steps,
-            prefill_rows=self.sampler.prefill_rows,
         )
         return Policy(
             sampler=sampler,

@@ -12,6 +12,7 @@ import numpy as np
 from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl
+from simex.core.names import unknown_name
 from simex.core.prng import host_rng
 from simex.core.progress import progress
 from simex.data.builder import build_dataset
@@ -19,7 +20,7 @@ from simex.data.records import Example
 from simex.jobs.sandbox import SandboxConfig
 from simex.nlex.grounding import check_grounding
 from simex.nlex.layout import ANSWER, END_ANSWER
-from simex.nlex.rewriters import REWRITERS
+from simex.nlex.rewriters import REWRITERS, StyleName
 from simex.nlex.truth import Truth
 from simex.tasks import explain
 from simex.traces.collect import TraceFailure, collect_traces
@@ -32,7 +33,7 @@ def explain_functions(
     stage_dir: pathlib.Path,
     *,
     paths: Sequence[str],
-    style: str = "compact",
+    style: StyleName = "compact",
     max_chars: int = 600,
     max_events: int = 400,
     max_calls: int | None = None,
@@ -60,6 +61,8 @@ def explain_functions(
       seed: of both draws.
       sandbox: where functions run.
     """
+    if style not in REWRITERS:
+        raise unknown_name("style", style, REWRITERS, where="explain_functions.style")
     calls = _draw_calls(
         list(_load_calls(paths)), host_rng(seed, "explain_functions"),
         max_calls=max_calls, max_calls_per_source=max_calls_per_source,
@@ -125,7 +128,7 @@ def _explain(
     call: dict[str, Any],
     trace: Trace | TraceFailure | InfraError,
     *,
-    style: str,
+    style: StyleName,
     max_chars: int,
 ) -> dict[str, Any]:
     if isinstance(trace, TraceFailure | InfraError):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import gin
 
@@ -17,7 +18,7 @@ from simex.data.runs import CurriculumRuns
 from simex.data.shards import gather_shards
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.shard_makers import MAKERS
-from simex.nlex.rewriters import REWRITERS
+from simex.nlex.rewriters import REWRITERS, StyleName
 
 
 @gin.configurable
@@ -29,7 +30,7 @@ def explain_programs(
     num_shards: Mapping[str, int] | None = None,
     shard_size: int = 500,
     seed: int = 0,
-    style: str = "compact",
+    style: StyleName = "compact",
     min_grounding: float = 1.0,
     max_chars: int = 400,
     max_events: int = 2_000,
@@ -37,7 +38,7 @@ def explain_programs(
     cpu_secs: float = 2.0,
     verify: bool = False,
     tokenizer: str = "",
-    made_by: str = "processes",
+    made_by: Literal["processes", "ray"] = "processes",
     num_processes: int | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:

@@ -6,6 +6,7 @@ import gin
 
 from simex.hf.export import export_hf
 from simex.jobs.setup import Setup
+from simex.models.config import ComputeDtype
 
 
 @gin.configurable
@@ -16,7 +17,7 @@ def export(
     setup: Setup,
     checkpoint: str = "train_rl",
     title: str = "simex",
-    dtype: str = "float32",
+    dtype: ComputeDtype = "float32",
 ) -> None:
     """Writes model/, checked after writing; see hf.export.
 

@@ -13,23 +13,23 @@ from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
-from simex.hf.description import (
-    CHECKPOINTS,
-    TOKENIZER,
-    load_description,
-    save_description,
-)
+from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.import_model import model_folder
-from simex.jobs.pretrained import adapt_model, require_positions
+from simex.jobs.pretrained import (
+    adapt_model,
+    describe_checkpoints,
+    require_positions,
+)
+from simex.models.config import ComputeDtype, RematPolicy
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.sharding.processes import is_first, num_processes, process_number
-from simex.tokens.saved import load_tokenizer, save_tokenizer
-from simex.train.optimizer import OptimizerConfig
+from simex.tokens.saved import load_tokenizer
+from simex.train.optimizer import OptimizerConfig, OptimizerName
 from simex.train.saved_params import load_params, split_choice
 
 
@@ -47,9 +47,9 @@ def finetune(
     seq_len: int,
     learning_rate: float,
     warmup_steps: int = 20,
-    optimizer: str = "adamw",
-    compute_dtype: str = "float32",
-    remat: str = "none",
+    optimizer: OptimizerName = "adamw",
+    compute_dtype: ComputeDtype = "float32",
+    remat: RematPolicy = "none",
     scan_layers: bool = False,
     rope_scaling: RopeScaling | None = None,
     num_micro_batches: int = 1,
@@ -110,10 +110,8 @@ def finetune(
         params = load_params(folder / CHECKPOINTS, stored, mesh=devices, step=start)
         return (stack_layers if scan_layers else unstack_layers)(stored, params)
 
-    if is_first():
-        (stage_dir / TOKENIZER).mkdir(exist_ok=True)
-        save_tokenizer(tokenizer, stage_dir / TOKENIZER)
-        save_description(stage_dir, dataclasses.replace(description, config=config))
+    described = dataclasses.replace(description, config=config)
+    describe_checkpoints(stage_dir, described, tokenizer)
     run_sft(
         stage_dir,
         make_batches(

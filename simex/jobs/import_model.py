@@ -8,6 +8,7 @@ from simex.core.errors import UserError
 from simex.hf.description import FILE
 from simex.hf.export import export_checkpoint
 from simex.hf.import_model import import_hf
+from simex.models.config import ComputeDtype
 
 
 @gin.configurable
@@ -36,7 +37,7 @@ def export_model(
     *,
     model: str,
     title: str = "simex",
-    dtype: str = "bfloat16",
+    dtype: ComputeDtype = "bfloat16",
 ) -> None:
     """Writes model/, checked after writing; see hf.export.
 

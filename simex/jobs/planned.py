@@ -28,6 +28,7 @@ from simex.models.config import ModelConfig
 from simex.models.sizes import SIZES
 from simex.plans.stage import RlStage, SamplerSizes, SftStage, Stage
 from simex.rl.presets import make_algorithm
+from simex.rollouts.objective import split_rollouts
 from simex.train.optimizer import OptimizerConfig
 
 
@@ -150,6 +151,9 @@ def _plan_rl(jobs: _Jobs, job: Job) -> RlStage:
         rows=settings["rows"],
         seq_len=model.max_positions,
         rollouts_per_step=settings["rollouts_per_step"],
+        prompts_per_step=sum(
+            split_rollouts(settings["objectives"], settings["rollouts_per_step"])
+        ),
         max_new_tokens=setup.max_new_tokens,
         sampler=SamplerSizes(
             num_slots=shape.num_slots,

@@ -14,10 +14,11 @@ from simex.hf.description import (
     save_description,
 )
 from simex.jobs.import_model import model_folder
-from simex.models.config import ModelConfig
+from simex.models.config import ComputeDtype, ModelConfig, RematPolicy
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
+from simex.sharding.processes import is_first
 from simex.tokens.saved import AnyTokenizer, load_tokenizer, save_tokenizer
 from simex.train.saved_params import load_params, split_choice
 
@@ -31,8 +32,8 @@ class PretrainedDecoder:
 
     stage: str
     max_positions: int | None = None  # of a row and of a sample; None: all it knows
-    compute_dtype: str = "float32"
-    remat: str = "none"
+    compute_dtype: ComputeDtype = "float32"
+    remat: RematPolicy = "none"
     scan_layers: bool = False
 
     def load_config(self, workdir: pathlib.Path) -> ModelConfig:
@@ -64,10 +65,8 @@ class PretrainedDecoder:
     def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
         """Leaves in a stage what others need to load its checkpoints."""
         found = self._load_description(workdir)
-        config = self.load_config(workdir)
-        (stage_dir / TOKENIZER).mkdir(exist_ok=True)
-        save_tokenizer(self.load_tokenizer(workdir), stage_dir / TOKENIZER)
-        save_description(stage_dir, dataclasses.replace(found, config=config))
+        description = dataclasses.replace(found, config=self.load_config(workdir))
+        describe_checkpoints(stage_dir, description, self.load_tokenizer(workdir))
 
     def adapt(self, config: ModelConfig) -> ModelConfig:
         """`config` with the choices of this run."""
@@ -84,6 +83,16 @@ class PretrainedDecoder:
 
     def _load_description(self, workdir: pathlib.Path) -> Description:
         return load_description(model_folder(workdir, self.stage))
+
+
+def describe_checkpoints(
+    folder: pathlib.Path, description: Description, tokenizer: AnyTokenizer
+) -> None:
+    """Leaves model.json and tokenizer/ beside a stage's checkpoints; one process does."""
+    if is_first():
+        (folder / TOKENIZER).mkdir(exist_ok=True)
+        save_tokenizer(tokenizer, folder / TOKENIZER)
+        save_description(folder, description)
 
 
 def adapt_model(

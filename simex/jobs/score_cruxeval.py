@@ -21,11 +21,11 @@ from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.import_model import model_folder
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import SamplerShape
+from simex.models.config import ComputeDtype
 from simex.problems.sources.cruxeval import CruxItem, load_items
 from simex.sampling.methods import SamplingMethod
-from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest
-from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.sharding.mesh import MeshConfig
 from simex.tokens.saved import load_tokenizer
 from simex.train.saved_params import Choice, load_params, split_choice
 
@@ -44,7 +44,7 @@ def score_cruxeval(
     max_prompt_len: int = 640,
     sampler: SamplerShape = SamplerShape(num_slots=16),
     mesh: MeshConfig = MeshConfig(),
-    compute_dtype: str = "float32",
+    compute_dtype: ComputeDtype = "float32",
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes <style>.answers.jsonl and <style>.jsonl, greedy answers scored.
@@ -70,7 +70,7 @@ def score_cruxeval(
     stage, step = split_choice(model)
     answerer = _Answerer(
         model_folder(workdir, stage),
-        make_mesh(mesh),
+        sampler.make_mesh(mesh),
         compute_dtype,
         sampler,
         step=step,
@@ -136,15 +136,12 @@ class _Answerer:
             )
         tokenizer = load_tokenizer(self._folder / TOKENIZER)
         ask, parse = STYLES[style]
-        sampler = Sampler(
+        sampler = self._shape.make_sampler(
             self._config,
             self._mesh,
-            num_slots=self._shape.num_slots,
+            stop_ids=self._stop_ids,
             max_prompt_len=max_prompt_len,
             max_total_len=max_prompt_len + max_new_tokens,
-            stop_ids=self._stop_ids,
-            chunk_steps=self._shape.chunk_steps,
-            prefill_rows=self._shape.prefill_rows,
         )
         starts = range(0, len(items), _BLOCK)
         for start in progress(starts, label=f"cruxeval/{style}", unit="block"):

@@ -2,11 +2,14 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from jax.sharding import Mesh
 
-from simex.jobs.pretrained import PretrainedDecoder
-from simex.models.config import ModelConfig
+from simex.core.errors import UserError
+from simex.hf.description import Description
+from simex.jobs.pretrained import PretrainedDecoder, describe_checkpoints
+from simex.models.config import ComputeDtype, ModelConfig
 from simex.models.transformer import Params
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
@@ -30,7 +33,7 @@ class DecoderShape:
     head_dim: int
     d_ff: int
     max_positions: int
-    compute_dtype: str = "float32"
+    compute_dtype: ComputeDtype = "float32"
 
     def fit(self, vocab_size: int) -> ModelConfig:
         """The model of so many ids; rows of the embedding are padded, never too few."""
@@ -61,7 +64,11 @@ class DecoderShape:
         return load_params(folder, config, mesh=mesh, step=step)
 
     def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
-        """Nothing: whoever loads such a checkpoint has the same settings."""
+        """Leaves in a stage what others need to load its checkpoints."""
+        description = Description(
+            config=self.load_config(workdir), stop_ids=self.load_stop_ids(workdir)
+        )
+        describe_checkpoints(stage_dir, description, self.load_tokenizer(workdir))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +79,45 @@ class SamplerShape:
     chunk_steps: int = 8
     prefill_rows: int = 4
     max_prompt_len: int | None = None  # None: nearly all positions of the model
-    cache_dtype: str = "float32"  # of keys and values; bfloat16 halves them
+    cache_dtype: ComputeDtype = "float32"  # of keys and values; bfloat16 halves them
     # Devices that decode a row together; the others hold replicas. None: as in training.
     tensor: int | None = None
+
+    def make_mesh(self, config: MeshConfig) -> Mesh:
+        """The devices; those that decode a row together are neighbours."""
+        return make_mesh(config, decode_together=self.tensor or 1)
+
+    def make_sampler(
+        self,
+        config: ModelConfig,
+        mesh: Mesh,
+        *,
+        stop_ids: Sequence[int],
+        max_prompt_len: int | None = None,
+        max_total_len: int | None = None,
+    ) -> Sampler:
+        """A sampler of these sizes, for rows of all positions of the model.
+
+        A job that has lengths of its own gives them; then none may stand here.
+        """
+        if max_prompt_len is not None and self.max_prompt_len is not None:
+            raise UserError(
+                "SamplerShape.max_prompt_len must be None where a job has a "
+                f"max_prompt_len of its own; it is {self.max_prompt_len}. Set that of "
+                "the job."
+            )
+        length = max_prompt_len or self.max_prompt_len
+        return Sampler(
+            config,
+            make_decode_mesh(mesh, tensor=self.tensor or mesh.shape["tensor"]),
+            num_slots=self.num_slots,
+            max_prompt_len=length or config.max_positions - 16,
+            max_total_len=max_total_len or config.max_positions,
+            stop_ids=stop_ids,
+            chunk_steps=self.chunk_steps,
+            prefill_rows=self.prefill_rows,
+            cache_dtype=self.cache_dtype,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +139,7 @@ class Setup:
 
     def make_mesh(self) -> Mesh:
         """The device mesh."""
-        return make_mesh(self.mesh, decode_together=self.sampler.tensor or 1)
+        return self.sampler.make_mesh(self.mesh)
 
     def load_params(
         self, workdir: pathlib.Path, checkpoint: str, *, mesh: Mesh
@@ -113,17 +156,10 @@ class Setup:
         method: SamplingMethod,
     ) -> Policy:
         """A policy that samples from `params` by `method`."""
-        config, shape = self.load_model(workdir), self.sampler
-        sampler = Sampler(
-            config,
-            make_decode_mesh(mesh, tensor=shape.tensor or mesh.shape["tensor"]),
-            num_slots=shape.num_slots,
-            max_prompt_len=shape.max_prompt_len or config.max_positions - 16,
-            max_total_len=config.max_positions,
+        sampler = self.sampler.make_sampler(
+            self.load_model(workdir),
+            mesh,
             stop_ids=self.decoder.load_stop_ids(workdir),
-            chunk_steps=shape.chunk_steps,
-            prefill_rows=shape.prefill_rows,
-            cache_dtype=shape.cache_dtype,
         )
         return Policy(
             sampler=sampler,

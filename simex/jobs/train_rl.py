@@ -12,6 +12,7 @@ from simex.core.stages import on_all_processes
 from simex.data.builder import load_split
 from simex.data.mixture import Mixture
 from simex.data.tokenized import tokenize_split
+from simex.jobs.build_dataset import Variant
 from simex.jobs.held_out import HeldOutProblems
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
@@ -27,7 +28,7 @@ from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sharding.processes import is_first
 from simex.tokens.tokenizer import Tokenizer
-from simex.train.optimizer import OptimizerConfig
+from simex.train.optimizer import OptimizerConfig, OptimizerName, ScheduleName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class ReplayConfig:
     """Supervised examples in every update of RL."""
 
     weight: float  # of their mean loss a token, beside the policy loss
-    variant: str = "nlex"  # dataset of build_dataset
+    variant: Variant = "nlex"  # dataset of build_dataset
     mixture: Mixture = Mixture()
 
     def load(
@@ -72,8 +73,8 @@ def train_rl(
     rollouts_per_step: int,
     learning_rate: float,
     warmup_steps: int = 0,
-    schedule: str = "constant",
-    optimizer: str = "adamw",
+    schedule: ScheduleName = "constant",
+    optimizer: OptimizerName = "adamw",
     clip_norm: float = 0.1,
     temperature: float = 1.0,
     algorithm: PresetName = "paper",
@@ -92,7 +93,7 @@ def train_rl(
     validation: HeldOutProblems | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
-    """Writes checkpoints/, metrics.jsonl and rollouts/.
+    """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and rollouts/.
 
     Args:
       workdir: of the run.

@@ -13,11 +13,12 @@ from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
 from simex.data.tokenized import tokenize_split
+from simex.jobs.build_dataset import Variant
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.setup import Setup
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.processes import is_first, num_processes, process_number
-from simex.train.optimizer import OptimizerConfig
+from simex.train.optimizer import OptimizerConfig, OptimizerName
 
 
 @gin.configurable
@@ -32,16 +33,16 @@ def train_sft(
     batch_rows: int,
     learning_rate: float,
     warmup_steps: int = 20,
-    optimizer: str = "muon",
+    optimizer: OptimizerName = "muon",
     dataset: str = "build_dataset",
-    variant: str = "nlex",
+    variant: Variant = "nlex",
     init_from: str = "",
     mixture: Mixture = Mixture(),
     steps_between_saves: int = 100,
     data_parts: int = 1,
     validation: HeldOutExamples | None = None,
 ) -> None:
-    """Writes checkpoints/, metrics.jsonl and lengths.txt.
+    """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and lengths.txt.
 
     Args:
       workdir: of the run.
@@ -62,6 +63,7 @@ def train_sft(
         and uses its rows; with a multiple of the processes each reads its own part.
       validation: loss and accuracy on held-out examples on the way; None: none.
     """
+    setup.decoder.save_description(workdir, stage_dir)
     tokenizer = setup.load_tokenizer(workdir)
     model = setup.load_model(workdir)
     source = load_split(workdir / dataset / variant, "train")

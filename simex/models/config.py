@@ -1,13 +1,17 @@
 """What a decoder looks like."""
 
 import dataclasses
+import typing
+from typing import Literal
 
 from simex.core.errors import UserError
 from simex.models.rope import RopeScaling
 
-COMPUTE_DTYPES = ("float32", "bfloat16")
+ComputeDtype = Literal["float32", "bfloat16"]
+COMPUTE_DTYPES: tuple[str, ...] = typing.get_args(ComputeDtype)
 # What a layer keeps for the backward pass: everything; the outputs of matmuls; nothing.
-REMAT_POLICIES = ("none", "dots", "full")
+RematPolicy = Literal["none", "dots", "full"]
+REMAT_POLICIES: tuple[str, ...] = typing.get_args(RematPolicy)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

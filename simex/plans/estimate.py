@@ -79,7 +79,7 @@ def _estimate_rl(
     calls = math.ceil(rows / stage.rows)
     # Groups share the prefill of their prompt.
     groups = num_decode_groups(stage, num_devices)
-    prompt_rows = rollouts / 8 / (sizes.prefill_rows * groups)
+    prompt_rows = stage.prompts_per_step / (sizes.prefill_rows * groups)
     sample = _sum(
         times, {DECODE: chunks, PREFILL: max(1, math.ceil(prompt_rows)), LOGPROBS: 1}
     )

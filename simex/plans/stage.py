@@ -52,6 +52,7 @@ class RlStage:
     rows: int  # of a micro-batch
     seq_len: int
     rollouts_per_step: int
+    prompts_per_step: int  # of the rollouts of a group there is one
     max_new_tokens: int
     sampler: SamplerSizes
     num_param_copies: int = 1  # kept beside the trained state

@@ -245,8 +245,3 @@ class _Recorder:
         self._pending.clear()
         self._started = time.monotonic()
         self._waited_secs = 0.0
-
-
-def read_steps(metrics: Iterator[dict], name: str) -> list[tuple[int, float]]:
-    """(step, value) of one metric of a log."""
-    return [(record["step"], record[name]) for record in metrics if name in record]

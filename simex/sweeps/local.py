@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import enum
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -53,7 +54,9 @@ class Run:
 
     def words(self, overrides: Sequence[str] = ()) -> list[str]:
         """What follows `simex` on the command line of this run alone."""
-        words = ["run", str(self.experiment.path), "--workdir", str(self.workdir)]
+        # A path has one slash after the colon.
+        workdir = re.sub("^gs:/+", "gs://", str(self.workdir))
+        words = ["run", str(self.experiment.path), "--workdir", workdir]
         for override in [*overrides, *self.point.overrides]:
             words += ["--set", override]
         return words

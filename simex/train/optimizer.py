@@ -1,7 +1,8 @@
 """The optimizer: Muon or AdamW behind a warm-up, a decay and a clip."""
 
 import dataclasses
-from typing import Any
+import typing
+from typing import Any, Literal
 
 import jax
 import optax
@@ -11,8 +12,10 @@ from simex.core.errors import UserError
 from simex.models.config import COMPUTE_DTYPES
 from simex.train.muon import scale_by_muon
 
-NAMES = ("muon", "adamw")
-SCHEDULES = ("constant", "cosine", "linear")
+OptimizerName = Literal["muon", "adamw"]
+NAMES: tuple[str, ...] = typing.get_args(OptimizerName)
+ScheduleName = Literal["constant", "cosine", "linear"]
+SCHEDULES: tuple[str, ...] = typing.get_args(ScheduleName)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

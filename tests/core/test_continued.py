@@ -1,6 +1,7 @@
 """JSON-lines files that are continued, and metrics logs that are mended."""
 
 import json
+import os
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_a_log_drops_the_steps_that_are_about_to_be_written_again(tmp_path):
     MetricsLog(path, first_step=2).write(2, {"loss": 0.5})
     steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
     assert steps == [0, 1, 2]
+
+
+def test_a_kill_while_a_log_is_mended_loses_no_line(tmp_path, monkeypatch):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for step in range(3):
+        log.write(step, {"loss": 1.0})
+
+    def kill(*paths):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", kill)
+    with pytest.raises(KeyboardInterrupt):
+        MetricsLog(tmp_path / "metrics.jsonl", first_step=2)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_value_that_is_not_finite_stops_the_run_with_its_name(tmp_path):

@@ -1,22 +1,29 @@
 """The check list, and the words for rows that do not divide."""
 
 import json
+import math
 import pathlib
+import typing
 
 import pytest
 
+from simex.commands import run
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.doctor import checks as checks_module
+from simex.doctor.beforehand import refuse_rollouts_ahead
 from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
 from simex.doctor.duration import matmul_flops, require_steps
 from simex.doctor.memory import estimate_memory
-from simex.doctor.presence import find_missing
+from simex.doctor.presence import find_missing, find_missing_stages
+from simex.hf.export import DTYPES
 from simex.jobs.wiring import register
 from simex.main import main
-from simex.models.config import ModelConfig
+from simex.models.config import ComputeDtype, ModelConfig
+from simex.nlex.rewriters import REWRITERS, StyleName
 from simex.plans.programs import make_program
 from simex.plans.stage import SftStage
+from simex.rl.presets import make_algorithm
 from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.train.optimizer import OptimizerConfig
@@ -73,6 +80,60 @@ def test_a_dry_run_refuses_rows_that_do_not_divide(tmp_path, capsys):
     )
 
 
+def test_rollouts_ahead_in_several_processes_are_refused_before_the_first_stage(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(run, "_prepare_devices", lambda experiment, workdir: None)
+    monkeypatch.setattr("simex.sharding.processes.num_processes", lambda: 2)
+    words = ["run", SMOKE, "--workdir", str(tmp_path / "run")]
+    assert main([*words, "--set", "train_rl.max_staleness=8"]) == 2
+    err = capsys.readouterr().err
+    assert "train_rl.max_staleness must be 0 where 2 processes are one run" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["rl_7b", "rl_32b", "small_v5e"])
+def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
+    register()
+    experiment = load_experiment(SMOKE.replace("smoke.gin", f"paper/{name}.gin"))
+    refuse_rollouts_ahead(experiment.stages, 64)
+    (rl,) = [stage for stage in experiment.stages if stage.name == "train_rl"]
+    algorithm = make_algorithm("paper", rl.arguments["changes"])
+    # The longest rollout is one turn; 0.13 nats is the largest gap in LOG.md.
+    assert algorithm.normaliser_tokens == rl.arguments["setup"].max_new_tokens
+    assert 0.13 < algorithm.gap_tolerance < math.log(1.25)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("train_rl.optimizer='adam'", "one of 'muon', 'adamw'"),
+        ("train_rl.schedule='lineer'", "one of 'constant', 'cosine', 'linear'"),
+        ("nlex/train_sft.variant='nlx'", "one of 'nlex', 'direct'"),
+        ("export.dtype='bf16'", "one of 'float32', 'bfloat16'"),
+        ("DecoderShape.compute_dtype='bf16'", "one of 'float32', 'bfloat16'"),
+        ("train_rl.changes={'clip_hihg': 3}", "train_rl.changes: There is no choice"),
+        ("rl/evaluate_solving.solver='train_lr'", "rl/evaluate_solving reads train_lr"),
+    ],
+)
+def test_a_dry_run_refuses_a_value_that_cannot_be(setting, message, tmp_path, capsys):
+    words = ["run", SMOKE, "--dry-run", "--workdir", str(tmp_path)]
+    assert main([*words, "--set", setting]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_names_of_annotations_are_those_of_the_tables():
+    assert set(typing.get_args(StyleName)) == set(REWRITERS)
+    assert set(typing.get_args(ComputeDtype)) == set(DTYPES)
+
+
+def test_a_dry_run_refuses_a_sandbox_that_is_not_there(tmp_path, capsys):
+    words = ["run", SMOKE, "--dry-run", "--workdir", str(tmp_path)]
+    sandbox = ["train_rl.sandbox=@SandboxConfig()", "SandboxConfig.backend='rya'"]
+    assert main([*words, "--set", sandbox[0], "--set", sandbox[1]]) == 2
+    assert "Did you mean 'ray'?" in capsys.readouterr().err
+
+
 def ask(capsys, *words):
     code = main(["doctor", *words, "--json", "--devices", "8"])
     checks = json.loads(capsys.readouterr().out)["checks"]
@@ -117,12 +178,52 @@ def test_what_nobody_makes_is_named(tmp_path):
     ]
 
 
-def test_a_file_that_a_stage_reads_must_exist(tmp_path):
+@pytest.mark.parametrize(
+    ("file", "setting", "missing"),
+    [
+        ("paper/sft_7b.gin", "", "import_model.source is models/Qwen2.5-7B"),
+        (
+            "paper/sft_7b.gin",
+            "explain_functions.paths=['a.jsonl']",
+            "explain_functions.paths is a.jsonl",
+        ),
+        (
+            "data/import.gin",
+            "import_problems.inputs=[('taco', 'b.jsonl')]",
+            "import_problems.inputs is b.jsonl",
+        ),
+        ("smoke.gin", "harvest_functions.root='c'", "harvest_functions.root is c"),
+        (
+            "real/smollm2.gin",
+            "before/score_cruxeval.path='d.jsonl'",
+            "before/score_cruxeval.path is d.jsonl",
+        ),
+    ],
+)
+def test_a_file_that_a_stage_reads_must_exist(file, setting, missing, tmp_path):
     register()
-    path = SMOKE.replace("smoke.gin", "paper/sft_7b.gin")
-    assert "import_model.source is models/Qwen2.5-7B, which does not exist" in (
-        find_missing(load_experiment(path).stages, tmp_path)
-    )
+    path = SMOKE.replace("smoke.gin", file)
+    experiment = load_experiment(path, [setting] if setting else [])
+    found = find_missing(experiment.stages, tmp_path)
+    assert f"{missing}, which does not exist" in found
+
+
+@pytest.mark.parametrize(
+    ("file", "setting", "missing"),
+    [
+        ("smoke.gin", "evaluate_prediction.items='a.jsonl'", "a.jsonl"),
+        ("smoke.gin", "analyse_predictions.predictions=['b.jsonl']", "b.jsonl"),
+        ("laptop.gin", "rl_results.solving={'rl': 'c'}", "c"),
+        ("laptop.gin", "rl_results.predicting={'rl': 'd'}", "d"),
+        ("eval/generated.gin", "make_prediction_set.candidates='e'", "e"),
+        ("eval/generated.gin", "make_prediction_set.problems_from='f'", "f"),
+    ],
+)
+def test_what_a_stage_takes_from_another_must_be_made(file, setting, missing, tmp_path):
+    register()
+    experiment = load_experiment(SMOKE.replace("smoke.gin", file), [setting])
+    (found,) = find_missing_stages(experiment.stages, tmp_path)
+    assert f" reads {missing}, which no stage before it makes" in found
 
 
 @pytest.mark.parametrize(("remat", "scan_layers"), [("none", False), ("full", True)])

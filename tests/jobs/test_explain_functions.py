@@ -80,3 +80,8 @@ def test_an_evaluation_set_is_never_trained_on(tmp_path):
     path = write_calls(tmp_path / "eval", CALLS)
     with pytest.raises(UserError, match="evaluation set"):
         explain_functions(tmp_path, tmp_path / "out", paths=[path])
+
+
+def test_an_unknown_style_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(UserError, match=r"explain_functions.style: .* Known: compact"):
+        explain_functions(tmp_path, tmp_path / "out", paths=[], style="prosa")

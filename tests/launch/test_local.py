@@ -2,11 +2,15 @@
 
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import time
 
 import pytest
+
+from simex.core.config import load_experiment
+from simex.jobs.wiring import register
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch"
 
@@ -139,6 +143,20 @@ def test_the_lock_pins_everything_with_hashes_and_has_no_addresses():
         assert "--hash=sha256:" in package
 
 
+def test_a_dry_run_of_the_study_changes_nothing(checkout):
+    write_script(checkout / "launch/local", '#!/bin/sh\necho "$@"\n')
+    kept = checkout / "runs/study_smoke/table/report.html"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    words = ["launch/study", "--smoke", "--dry-run"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = ended.stdout.splitlines()
+    assert len(lines) == 3 and all(line.endswith(" --dry-run") for line in lines)
+    assert kept.exists()
+    ended = subprocess.run(words[:2], capture_output=True, text=True, check=True)
+    assert "--dry-run" not in ended.stdout and not kept.exists()
+
+
 def launch_ray(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["launch/ray", *words], capture_output=True, text=True, check=False
@@ -154,7 +172,14 @@ def test_a_ray_cluster_is_started_joined_and_stopped(checkout, monkeypatch):
     common = "--num-cpus 4 --disable-usage-stats\n"
     only_head = "--include-dashboard=false"  # joining with it is an error of Ray's
     assert head.stdout == f"token start --head --port 6379 {only_head} {common}"
-    assert "RAY_ADDRESS=" in head.stderr
+    assert "RAY_ADDRESS=" in head.stderr and "RAY_AUTH_MODE=token" in head.stderr
+    words = shlex.split(head.stderr.splitlines()[-1].partition("FILE.gin ")[2])
+    register()  # an experiment takes the words that it says
+    overrides = [word.rstrip(",") for word in words if "=" in word]
+    assert len(overrides) == 2
+    experiment = load_experiment(LAUNCH.parent / "experiments/smoke.gin", overrides)
+    rl = next(stage for stage in experiment.stages if stage.name == "train_rl")
+    assert rl.settings["sandbox.backend"] == "'ray'"
     assert join.stdout == f"token start --address a.example:6379 {common}"
     assert launch_ray("stop").stdout == " stop\n"
 

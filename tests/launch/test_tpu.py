@@ -32,6 +32,7 @@ while [[ $1 != --workdir ]]; do shift; done
 dir=$2
 mkdir -p "$dir"
 echo "$WORKER: $*" >>"$FAKE_GCLOUD/ran.txt"
+echo "$SIMEX_COORDINATOR" >>"$FAKE_GCLOUD/coordinators.txt"
 echo "begins"
 for step in 1 2 3 4; do
   event=$(grep "^$step " "$FAKE_GCLOUD/events" | cut -d' ' -f2)
@@ -158,6 +159,21 @@ def test_a_run_goes_from_request_to_result_on_all_workers(cloud):
     )
     assert (cloud / "bucket/runs/first/step").read_text() == "4\n"
     assert not (cloud / "state").exists()
+
+
+def test_the_workers_of_a_slice_are_one_run(cloud):
+    tpu(*RUN)
+    assert (cloud / "coordinators.txt").read_text() == "auto\nauto\n"
+
+
+def test_a_bucket_is_reached_wherever_a_word_names_it(cloud):
+    model = """import_model.source="gs://models/Qwen2.5-7B\""""
+    ended = tpu(*RUN, "--keep", "--set", model)
+    assert ended.returncode == 0, ended.stderr
+    home = cloud / "first-worker-0"
+    assert {p.name for p in (home / "gcs").iterdir()} == {"models", "my-bucket"}
+    ran = (cloud / "ran.txt").read_text()
+    assert f'import_model.source="{home}/gcs/models/Qwen2.5-7B"' in ran
 
 
 def test_what_git_ignores_stays_here(cloud):
@@ -345,6 +361,23 @@ def test_status_names_every_worker(cloud):
     assert tpu("logs", *SHARED).stdout.endswith("step 4\n")
     assert tpu("delete", *SHARED).returncode == 0
     assert not (cloud / "state").exists()
+
+
+def test_status_and_logs_know_the_nodes_of_several_slices(cloud):
+    tpu(*RUN, "--slices", "2", "--keep")
+    several = [*SHARED, "--slices", "2"]
+    lines = tpu("status", *several).stdout.splitlines()
+    workers = [f"first-{n}-worker-{w}" for n in (0, 1) for w in (0, 1)]
+    assert lines == ["first: ACTIVE", *(f"{w}: exit 0" for w in workers)]
+    assert tpu("logs", *several).stdout.endswith("step 4\n")
+
+
+def test_a_slice_that_does_not_answer_is_a_sentence(cloud):
+    (cloud / "state").write_text("ACTIVE")
+    set_faults(cloud, ssh=["connection reset"] * 5)
+    ended = tpu("status", *SHARED, "--poll-secs", "0.05")
+    assert ended.returncode == 3 and "Traceback" not in ended.stderr
+    assert "a worker of first does not answer" in ended.stderr
 
 
 def test_a_dry_run_prints_every_command_and_calls_nothing(cloud):

@@ -82,7 +82,7 @@ def test_the_runs_of_a_sweep_are_one_experiment_and_one_that_fails_is_named(chec
 # Words of a dry run -> (exit code, stdout, stderr). xmanager takes seconds to import, so
 # one process answers for all.
 MANIFESTS = {
-    "4x4": [*GKE, "--tpu", "v5e:4x4", "--spot", "--set", "a.b=1"],
+    "4x4": [*GKE, "--tpu", "v5e:4x4", "--spot", "--set", 'a.b="gs://bucket/Qwen"'],
     "v6e:2x4": [*GKE, "--tpu", "v6e:2x4"],
     "v7x:4x4x4": [*GKE, "--tpu", "v7x:4x4x4"],
     "v5p:2x2x1": [*GKE, "--tpu", "v5p:2x2x1"],
@@ -108,6 +108,9 @@ REFUSALS = {
     "Name either an experiment or, with --jobs, a file": [],
     "--workdir must say where": ["x.gin"],
     "the disk of a container goes with it. Got runs/a": [*GKE[:-1], "runs/a"],
+    "A job can use one bucket; got bucket, models": [
+        *[*GKE, "--tpu", "v5e:4x4", "--set", 'a.b="gs://models/Qwen"'],
+    ],
 }
 ASK = """
 import contextlib, io, json, sys
@@ -151,7 +154,8 @@ def test_a_slice_is_a_job_with_a_pod_for_each_host(answers):
     (container,) = pod["containers"]
     assert container["resources"]["limits"] == {"google.com/tpu": "4"}
     words = ["run", "experiments/x.gin", "--workdir", "/gcs/bucket/runs/a"]
-    assert container["args"] == [*words, "--set", "a.b=1"]
+    assert container["args"] == [*words, "--set", 'a.b="/gcs/bucket/Qwen"']
+    assert container["env"] == [{"name": "SIMEX_COORDINATOR", "value": "auto"}]
     assert container["volumeMounts"] == [{"mountPath": "/gcs/bucket", "name": "bucket"}]
     assert pod["volumes"][0]["csi"]["volumeAttributes"]["bucketName"] == "bucket"
 
@@ -170,6 +174,7 @@ def test_the_topology_decides_hosts_and_chips(answers, wanted, hosts, resource, 
     assert made["spec"]["completions"] == hosts
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {resource: count}
+    assert bool(container.get("env")) == (hosts > 1)  # one host has nobody to meet
 
 
 @pytest.mark.parametrize("machine", MACHINES)

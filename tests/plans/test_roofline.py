@@ -35,7 +35,7 @@ SFT = SftStage(
 RL = RlStage(
     name="rl", model=MODEL, mesh=MeshConfig(tensor=2), optimizer=OptimizerConfig(),
     algorithm=PRESETS["paper"], temperature=1.0, rows=4, seq_len=32,
-    rollouts_per_step=64, max_new_tokens=16,
+    rollouts_per_step=64, prompts_per_step=8, max_new_tokens=16,
     sampler=SamplerSizes(
         num_slots=32, chunk_steps=4, prefill_rows=2, max_prompt_len=8,
         cache_dtype="float32",
@@ -141,3 +141,9 @@ def test_a_step_of_rl_samples_and_then_updates():
     assert found.sample_secs == (6.0, 6.0)
     assert found.step_secs == (11.0, 11.0)
     assert found.rollouts_per_sec == pytest.approx((64 / 11, 64 / 11))
+    # Without groups each rollout has a prompt: 64 by calls of 2 rows in each of 8 parts.
+    alone = dataclasses.replace(RL, prompts_per_step=64)
+    found = estimate_stage(
+        alone, dict.fromkeys(names, one), chip=V5E, num_devices=16, completion_tokens=8
+    )
+    assert found.sample_secs == (9.0, 9.0)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from simex.sharding.traffic import bytes_sent
+from tests.sharding.traffic import bytes_sent
 
 # Two loops, one in the other's body (unrolled: it counts to 6 in twos), and a fusion that TPUs have for a reduce-scatter.
 HLO = """

@@ -17,11 +17,11 @@ from jax.experimental import topologies
 from simex.models.sizes import SIZES
 from simex.sft.loss import cross_entropy
 from simex.sharding.mesh import MeshConfig, batch_sharding, make_mesh
-from simex.sharding.traffic import bytes_sent
 from simex.train.logprobs import token_logprobs
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import abstract_train_state, state_shardings
 from simex.train.step import make_train_step
+from tests.sharding.traffic import bytes_sent
 
 SIZE, ROWS, POSITIONS = SIZES["Qwen2.5-7B"].config, 8, 4096
 

@@ -127,6 +127,23 @@ def test_a_run_whose_donor_was_stopped_takes_over_what_is_there(sweep):
     assert (ROOT / "rate=0.2" / "sow" / "field.txt").read_text() == "xxx"
 
 
+def test_xmanager_gets_every_run_in_its_bucket_and_none_for_a_table(sweep, monkeypatch):
+    launched = []
+    monkeypatch.setattr(
+        "simex.sweeps.xm.launch",
+        lambda runs, overrides, *, words: launched.append(runs) or 0,
+    )
+    grid = ["--grid", "reap.rate=0.1,0.2", "--launcher", "xm"]
+    assert sweep(*grid, "--workdir", "gs://bucket/field")[0] == 0
+    (runs,) = launched
+    assert [run.words()[3] for run in runs] == [
+        "gs://bucket/field/rate=0.1",
+        "gs://bucket/field/rate=0.2",
+    ]
+    assert sweep(*grid, "--table")[0] == 0
+    assert len(launched) == 1 and (ROOT / "results.md").exists()
+
+
 def test_a_dry_run_lists_runs_and_what_they_take_over_and_writes_nothing(sweep):
     assert sweep("--grid", "reap.rate=0.1,0.2", "--dry-run")[1] == (
         "2 runs of field.gin in runs/field.sweep\n\n"

@@ -8,7 +8,7 @@ import tokenizers
 from tokenizers import decoders, models
 
 from simex.tokens.saved import load_tokenizer, save_tokenizer
-from simex.tokens.streaming import StreamDecoder
+from tests.tokens.streaming import StreamDecoder
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared/data/models"
 # Characters that SmolLM2's vocabulary has no piece for; transformers drops them too.

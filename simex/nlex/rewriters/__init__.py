@@ -1,6 +1,7 @@
 """From trace to explanation. A rewriter is one function and one line here."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from simex.nlex.explanation import Explanation
 from simex.nlex.rewriters.compact import rewrite_compact
@@ -10,6 +11,7 @@ from simex.traces.trace import Trace
 
 Rewriter = Callable[[Trace], Explanation]
 
+StyleName = Literal["compact", "prose", "raw_trace"]
 REWRITERS: Mapping[str, Rewriter] = {
     "compact": rewrite_compact,
     "prose": rewrite_prose,

@@ -1,0 +1,47 @@
+"""What is refused before the first stage, where a later one would only stop at it."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from simex.core.config import Stage
+from simex.core.errors import UserError
+from simex.core.setting_values import with_defaults
+from simex.doctor.presence import find_missing_stages
+from simex.rl.presets import make_algorithm
+
+
+def refuse_impossible(stages: Sequence[Stage], workdir: pathlib.Path) -> None:
+    """Raises UserError for a stage that is read and never made, or an impossible change.
+
+    Annotations cannot say which names of stages, or changes of an algorithm, there are.
+    """
+    missing = find_missing_stages(stages, workdir)
+    if missing:
+        raise UserError("\n".join(missing))
+    for stage in stages:
+        settings = with_defaults(stage.job, stage.arguments)
+        if settings.get("changes"):
+            _refuse_changes(stage.name, settings["algorithm"], settings["changes"])
+
+
+def _refuse_changes(name: str, algorithm: Any, changes: Any) -> None:
+    try:
+        make_algorithm(algorithm, changes)
+    except UserError as error:
+        raise UserError(f"{name}.changes: {error}") from None
+
+
+def refuse_rollouts_ahead(stages: Sequence[Stage], num_processes: int) -> None:
+    """Raises UserError for RL that is to sample beside its updates in several processes.
+
+    RL itself refuses that, but only when the stages before it are done.
+    """
+    for stage in stages:
+        max_staleness = stage.arguments.get("max_staleness")
+        if num_processes > 1 and max_staleness:
+            raise UserError(
+                f"{stage.name}.max_staleness must be 0 where {num_processes} processes "
+                "are one run, since they collect and update in turns; it is "
+                f"{max_staleness}. Set it to 0, or use one process."
+            )
