@@ -99,9 +99,10 @@ def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
     refuse_rollouts_ahead(experiment.stages, 64)
     (rl,) = [stage for stage in experiment.stages if stage.name == "train_rl"]
     algorithm = make_algorithm("paper", rl.arguments["changes"])
-    # The longest rollout is one turn; 0.13 nats is the largest gap in LOG.md.
+    # The longest rollout is one turn; in LOG.md 99 % of steep gaps are below 0.098 nats.
     assert algorithm.normaliser_tokens == rl.arguments["setup"].max_new_tokens
-    assert 0.13 < algorithm.gap_tolerance < math.log(1.25)
+    assert 0.098 < algorithm.gap_tolerance < math.log(1.25)
+    assert algorithm.gap_share > 0.01
 
 
 @pytest.mark.parametrize(
