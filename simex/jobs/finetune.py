@@ -5,14 +5,8 @@ import pathlib
 
 import gin
 
-from simex.core.files import write_atomically
-from simex.core.prng import key
 from simex.core.stages import on_all_processes
-from simex.data.builder import load_split
 from simex.data.mixture import Mixture
-from simex.data.parts import share_of
-from simex.data.pipeline import make_batches
-from simex.data.tokenized import tokenize_split
 from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.import_model import model_folder
@@ -21,15 +15,14 @@ from simex.jobs.pretrained import (
     describe_checkpoints,
     require_positions,
 )
+from simex.jobs.supervised import Supervision, learn_examples
 from simex.models.config import ComputeDtype, RematPolicy
 from simex.models.layout import stack_layers, unstack_layers
 from simex.models.rope import RopeScaling
 from simex.models.transformer import Params
-from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import MeshConfig, make_mesh
-from simex.sharding.processes import is_first, num_processes, process_number
 from simex.tokens.saved import load_tokenizer
-from simex.train.optimizer import OptimizerConfig, OptimizerName
+from simex.train.optimizer import OptimizerName
 from simex.train.saved_params import load_params, split_choice
 
 
@@ -89,13 +82,6 @@ def finetune(
     folder, devices = model_folder(workdir, stage), make_mesh(mesh)
     description = load_description(folder)
     tokenizer = load_tokenizer(folder / TOKENIZER)
-    source = load_split(workdir / dataset, "train")
-    split = tokenize_split(
-        (source[index] for index in range(len(source))), tokenizer, seq_len=seq_len
-    )
-    if is_first():
-        with write_atomically(stage_dir / "lengths.txt") as file:
-            file.write(f"{split.report}\n")
     config = adapt_model(
         description.config,
         compute_dtype=compute_dtype,
@@ -112,42 +98,25 @@ def finetune(
 
     described = dataclasses.replace(description, config=config)
     describe_checkpoints(stage_dir, described, tokenizer)
-    run_sft(
+    learn_examples(
         stage_dir,
-        make_batches(
-            split,
-            mixture,
-            batch_rows=batch_rows,
+        workdir / dataset,
+        Supervision(
             seed=seed,
-            share=share_of(
-                data_parts, process=process_number(), num_processes=num_processes()
-            ),
-        ),
-        config=SftConfig(
             num_steps=num_steps,
-            steps_between_saves=steps_between_saves,
-            num_micro_batches=num_micro_batches,
-            keep_best=validation.keep_best if validation else "",
-        ),
-        model=config,
-        optimizer=OptimizerConfig(
-            name=optimizer,
+            batch_rows=batch_rows,
+            seq_len=seq_len,
             learning_rate=learning_rate,
             warmup_steps=warmup_steps,
-            schedule="linear",
-            num_steps=num_steps,
+            optimizer=optimizer,
+            mixture=mixture,
+            data_parts=data_parts,
+            steps_between_saves=steps_between_saves,
+            validation=validation,
+            num_micro_batches=num_micro_batches,
         ),
+        model=config,
+        tokenizer=tokenizer,
         mesh=devices,
-        key=key(seed, "params"),
         load_initial=load,
-        held_out=(
-            validation.load(
-                workdir / dataset,
-                tokenizer,
-                seq_len=seq_len,
-                batch_rows=batch_rows // num_micro_batches,
-            )
-            if validation
-            else None
-        ),
     )

@@ -5,20 +5,13 @@ import pathlib
 
 import gin
 
-from simex.core.files import write_atomically
-from simex.core.prng import key
 from simex.core.stages import on_all_processes
-from simex.data.builder import load_split
 from simex.data.mixture import Mixture
-from simex.data.parts import share_of
-from simex.data.pipeline import make_batches
-from simex.data.tokenized import tokenize_split
 from simex.jobs.build_dataset import Variant
 from simex.jobs.held_out import HeldOutExamples
 from simex.jobs.setup import Setup
-from simex.sft.loop import SftConfig, run_sft
-from simex.sharding.processes import is_first, num_processes, process_number
-from simex.train.optimizer import OptimizerConfig, OptimizerName
+from simex.jobs.supervised import Supervision, learn_examples
+from simex.train.optimizer import OptimizerName
 
 
 @gin.configurable
@@ -64,58 +57,30 @@ def train_sft(
       validation: loss and accuracy on held-out examples on the way; None: none.
     """
     setup.decoder.save_description(workdir, stage_dir)
-    tokenizer = setup.load_tokenizer(workdir)
-    model = setup.load_model(workdir)
-    source = load_split(workdir / dataset / variant, "train")
-    split = tokenize_split(
-        (source[index] for index in range(len(source))),
-        tokenizer,
-        seq_len=model.max_positions,
-    )
-    if is_first():
-        with write_atomically(stage_dir / "lengths.txt") as file:
-            file.write(f"{split.report}\n")
-    batches = make_batches(
-        split,
-        mixture,
-        batch_rows=batch_rows,
-        seed=seed,
-        share=share_of(
-            data_parts, process=process_number(), num_processes=num_processes()
-        ),
-    )
-    mesh = setup.make_mesh()
-    run_sft(
+    model, mesh = setup.load_model(workdir), setup.make_mesh()
+    load_initial = None
+    if init_from:
+        load_initial = functools.partial(
+            setup.load_params, workdir, init_from, mesh=mesh
+        )
+    learn_examples(
         stage_dir,
-        batches,
-        config=SftConfig(
+        workdir / dataset / variant,
+        Supervision(
+            seed=seed,
             num_steps=num_steps,
-            steps_between_saves=steps_between_saves,
-            keep_best=validation.keep_best if validation else "",
-        ),
-        model=model,
-        optimizer=OptimizerConfig(
-            name=optimizer,
+            batch_rows=batch_rows,
+            seq_len=model.max_positions,
             learning_rate=learning_rate,
             warmup_steps=warmup_steps,
-            schedule="linear",
-            num_steps=num_steps,
+            optimizer=optimizer,
+            mixture=mixture,
+            data_parts=data_parts,
+            steps_between_saves=steps_between_saves,
+            validation=validation,
         ),
+        model=model,
+        tokenizer=setup.load_tokenizer(workdir),
         mesh=mesh,
-        key=key(seed, "params"),
-        load_initial=(
-            functools.partial(setup.load_params, workdir, init_from, mesh=mesh)
-            if init_from
-            else None
-        ),
-        held_out=(
-            validation.load(
-                workdir / dataset / variant,
-                tokenizer,
-                seq_len=model.max_positions,
-                batch_rows=batch_rows,
-            )
-            if validation
-            else None
-        ),
+        load_initial=load_initial,
     )

@@ -9,6 +9,7 @@ from simex.core.errors import UserError
 from simex.data.records import Example
 from simex.hf.description import load_description
 from simex.jobs import setup as shared_settings
+from simex.jobs import supervised
 from simex.jobs import train_sft as sft
 from simex.jobs.checkpoint_teller import CheckpointTeller
 from simex.jobs.pretrained import PretrainedDecoder
@@ -83,8 +84,8 @@ def test_a_stage_of_sft_leaves_a_model_that_others_load(tmp_path, monkeypatch):
     example = Example(
         id="a", task="solve", prompt="1", target="2", group="a", source="curriculum"
     )
-    monkeypatch.setattr(sft, "load_split", lambda folder, split: [example])
-    monkeypatch.setattr(sft, "run_sft", lambda folder, batches, **settings: None)
+    monkeypatch.setattr(supervised, "load_split", lambda folder, split: [example])
+    monkeypatch.setattr(supervised, "run_sft", lambda folder, batches, **settings: None)
     first, then = tmp_path / "first", tmp_path / "then"
     settings = {"seed": 0, "num_steps": 30, "batch_rows": 8, "learning_rate": 1e-3}
     for folder, decoder in ((first, SHAPE), (then, PretrainedDecoder(stage="first"))):
