@@ -86,6 +86,13 @@ def test_a_config_survives_export_and_import(make_config, name):
     assert parse_model_json(content) == config
 
 
+def test_a_dynamic_rope_that_starts_before_the_last_position_is_refused(make_config):
+    scaling = RopeScaling(kind="dynamic", factor=2.0, original_max_positions=48)
+    longer = make_config(rope_scaling=scaling, max_positions=96)
+    with pytest.raises(UserError, match="starts at 48 of 96 positions"):
+        family_of(longer)
+
+
 def test_an_older_config_means_the_same(make_config):
     config = make_config(**SHAPES["llama, all biases"])
     content = model_json(config, family_of(config), dtype="float32")
