@@ -118,9 +118,13 @@ def make_batch_dataset(
     """
     import grain
 
-    examples = _mix(split, mixture, seed=seed, num_epochs=num_epochs)
-    if num_parts > 1:
-        examples = examples[part::num_parts]
+    examples = _mix(
+        split,
+        mixture,
+        seed=seed,
+        num_epochs=num_epochs,
+        every=slice(part, None, num_parts),
+    )
     windows = examples.batch(WINDOW_EXAMPLES, batch_fn=list).map_with_index(
         _PackWindow(seq_len=split.seq_len, pad_id=split.pad_id, seed=seed)
     )
@@ -136,8 +140,14 @@ def make_batch_dataset(
 
 
 def _mix(
-    split: TokenizedSplit, mixture: Mixture, *, seed: int, num_epochs: int | None
+    split: TokenizedSplit,
+    mixture: Mixture,
+    *,
+    seed: int,
+    num_epochs: int | None,
+    every: slice,
 ) -> "grain.MapDataset":
+    """The examples of one part: those at `every` of each shuffled source, mixed."""
     import grain
 
     shares = mixture.shares(split.tasks)
@@ -153,7 +163,10 @@ def _mix(
 
     def shuffled(source: "grain.MapDataset", *, name: str) -> "grain.MapDataset":
         epochs = _ShuffledEpochs(source, seed=seed, name=name, num_epochs=num_epochs)
-        return grain.MapDataset.source(epochs)
+        # Sliced before mixing: a mix is periodic, and every second element of a 1:1 mix
+        # is of one task only.
+        whole = grain.MapDataset.source(epochs)
+        return whole if every == slice(0, None, 1) else whole[every]
 
     if shares is None:
         return shuffled(grain.MapDataset.concatenate([*sources.values()]), name="all")

@@ -1,12 +1,15 @@
 """A model's shape as the config files of transformers, versions 4 and 5, and of vLLM."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simex.hf.families import CWM, LLAMA, QWEN3, QWEN3_MOE, Family
 from simex.models.config import ModelConfig
 from simex.models.rope import RopeScaling
 from simex.tokens.tokenizer import END_ID, PAD_ID
+
+# Defaults of generation, where an imported model brings none of its own.
+SAMPLING: Mapping[str, Any] = {"do_sample": True, "temperature": 1.0, "top_p": 0.95}
 
 
 def model_json(
@@ -16,6 +19,7 @@ def model_json(
     dtype: str,
     end_id: int = END_ID,
     pad_id: int | None = PAD_ID,
+    bos_id: int | None = None,
 ) -> dict[str, Any]:
     """The content of config.json; `dtype` is that of the stored tensors."""
     rope = rope_json(config.rope_theta, config.rope_scaling)
@@ -38,7 +42,7 @@ def model_json(
         "tie_word_embeddings": config.tie_embeddings,
         "attention_dropout": 0.0,
         "use_cache": True,
-        "bos_token_id": None,
+        "bos_token_id": bos_id,
         "eos_token_id": end_id,
         "pad_token_id": pad_id,
         "dtype": dtype,
@@ -47,7 +51,7 @@ def model_json(
     if config.rope_scaling.kind != "default":
         # Version 4 and vLLM look here, without the base.
         content["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
-    if family is CWM:
+    if family is CWM and bos_id is None:
         del content["bos_token_id"]  # its class wants a number or its own default
     return content | _family_json(config, family)
 
@@ -99,19 +103,16 @@ def rope_json(theta: float, scaling: RopeScaling) -> dict[str, Any]:
 
 def generation_json(
     *,
-    temperature: float,
-    top_p: float,
+    sampling: Mapping[str, Any] = SAMPLING,
     stop_ids: Sequence[int] = (END_ID,),
     pad_id: int | None = PAD_ID,
+    bos_id: int | None = None,
 ) -> dict[str, Any]:
     """The content of generation_config.json, with all stop ids as a list."""
-    return {
-        "do_sample": True,
-        "temperature": temperature,
-        "top_p": top_p,
-        "eos_token_id": list(stop_ids),
-        "pad_token_id": pad_id,
-    }
+    ids = {"eos_token_id": list(stop_ids), "pad_token_id": pad_id}
+    if bos_id is not None:
+        ids["bos_token_id"] = bos_id
+    return {**sampling, **ids}
 
 
 def _layer_types(config: ModelConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from simex.core.errors import UserError
@@ -15,12 +16,23 @@ CHECKPOINTS, TOKENIZER = "checkpoints", "tokenizer"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What the files of an imported model say to others than simex; exports repeat it."""
+
+    bos_token: str | None = None  # of tokenizer_config.json
+    bos_id: int | None = None  # of config.json
+    # Temperature and the like, of generation_config.json.
+    sampling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
     """A model beside its `checkpoints/` and `tokenizer/`."""
 
     config: ModelConfig
     stop_ids: tuple[int, ...]  # all ids that end a completion
     title: str = "simex"
+    origin: Origin = Origin()
 
 
 def save_description(folder: pathlib.Path, description: Description) -> None:
@@ -50,6 +62,7 @@ def load_description(folder: pathlib.Path) -> Description:
             config=ModelConfig(**config),
             stop_ids=tuple(content["stop_ids"]),
             title=content["title"],
+            origin=Origin(**content.get("origin", {})),  # older files have none
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} must be as simex wrote it ({error!r}).") from None

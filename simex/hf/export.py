@@ -5,6 +5,7 @@ beside it, loaded again by transformers in another process, compared with what s
 computes, and then renamed.
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +16,13 @@ import ml_dtypes
 import numpy as np
 
 from simex.core.errors import UserError
-from simex.hf.config_export import generation_json, model_json
+from simex.hf.config_export import SAMPLING, generation_json, model_json
 from simex.hf.corpus import make_corpus
-from simex.hf.description import CHECKPOINTS, TOKENIZER, load_description
+from simex.hf.description import CHECKPOINTS, TOKENIZER, Origin, load_description
 from simex.hf.families import family_of
 from simex.hf.folders import replacing_folder
 from simex.hf.model_card import render_model_card
-from simex.hf.names import to_tensors
+from simex.hf.names import EMBEDDING, HEAD, to_tensors
 from simex.hf.shards import save_tensors
 from simex.hf.tokenizer_export import load_model, save_tokenizer
 from simex.hf.tokenizer_files import save_hugging_face_tokenizer
@@ -49,26 +50,26 @@ def export_hf(
     about: str = "",
     operative_config: str = "",
     dtype: str = "float32",
-    temperature: float = 1.0,
-    top_p: float = 0.95,
     texts: Sequence[str] = (),
     stop_ids: Sequence[int] = (),
+    origin: Origin = Origin(),
 ) -> dict[str, Any]:
     """Exports params to the folder `out`; an earlier export there is replaced.
 
     Args:
         out: the folder to make.
         params: simex's nested dict of arrays, on any devices.
-        config: the model's shape. Its vocabulary may be padded above the tokenizer's.
+        config: the model's shape. Its vocabulary may be padded above the tokenizer's:
+            such rows, which simex never samples, stay behind if simex trained the
+            tokenizer. Where others did, they are part of the model as others know it.
         tokenizer: of the model; a path is that of a sentencepiece that simex trained.
         title: of the model card.
         about: a paragraph for the model card.
         operative_config: every gin binding that the run read, for the model card.
         dtype: of the stored tensors, a name in `DTYPES`.
-        temperature: default of sampling, in generation_config.json.
-        top_p: the same.
         texts: on which ids are compared, besides the built-in corpus.
         stop_ids: all ids that end a completion, besides the tokenizer's end.
+        origin: what an imported model's files said; `SAMPLING` if not how to sample.
 
     Returns what was written to export_report.json; ``status`` says what was verified.
 
@@ -78,10 +79,14 @@ def export_hf(
     if isinstance(tokenizer, pathlib.Path):
         tokenizer = SentencePieceTokenizer(tokenizer)
     family = family_of(config, is_sentencepiece=_is_sentencepiece(tokenizer))
-    write_tokenizer = _tokenizer_writer(tokenizer, config)
+    write_tokenizer = _tokenizer_writer(tokenizer, config, origin)
     _check_vocabulary(config, tokenizer.vocab_size)
     tensors = to_tensors(params, config, dtype=_dtype(dtype))
-    ids = {"pad_id": tokenizer.pad_id}
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        params, tensors, config = _without_padding(
+            params, tensors, config, tokenizer.vocab_size
+        )
+    ids = {"pad_id": tokenizer.pad_id, "bos_id": origin.bos_id}
     with replacing_folder(out, marker=REPORT) as folder:
         save_tensors(folder, tensors)
         del tensors
@@ -93,8 +98,7 @@ def export_hf(
         _write_json(
             folder / "generation_config.json",
             generation_json(
-                temperature=temperature,
-                top_p=top_p,
+                sampling=origin.sampling or SAMPLING,
                 stop_ids=tuple(dict.fromkeys((tokenizer.end_id, *stop_ids))),
                 **ids,
             ),
@@ -117,6 +121,8 @@ def export_hf(
             tokenizer=tokenizer,
             texts=[*make_corpus(), *texts],
         )
+        if not isinstance(tokenizer, SentencePieceTokenizer):
+            report["chat_template"] = "simex's, in place of any that the model had"
         _write_json(folder / REPORT, report)
     return report
 
@@ -149,6 +155,7 @@ def export_checkpoint(
         operative_config=_find_operative_config(checkpoint),
         dtype=dtype,
         stop_ids=description.stop_ids,
+        origin=description.origin,
     )
 
 
@@ -175,7 +182,7 @@ def _is_sentencepiece(tokenizer: AnyTokenizer) -> bool:
 
 
 def _tokenizer_writer(
-    tokenizer: AnyTokenizer, config: ModelConfig
+    tokenizer: AnyTokenizer, config: ModelConfig, origin: Origin
 ) -> Callable[[pathlib.Path], None]:
     """What writes the tokenizer's files; refuses first what cannot be exact."""
     positions = config.max_positions
@@ -183,7 +190,7 @@ def _tokenizer_writer(
         model = load_model(tokenizer)
         return lambda folder: save_tokenizer(folder, model, max_positions=positions)
     return lambda folder: save_hugging_face_tokenizer(
-        folder, tokenizer, max_positions=positions
+        folder, tokenizer, max_positions=positions, bos_token=origin.bos_token
     )
 
 
@@ -211,6 +218,25 @@ def _check_vocabulary(config: ModelConfig, vocab_size: int) -> None:
             f"{config.vocab_size} for {vocab_size}. Export with the tokenizer that the "
             "model was trained with."
         )
+
+
+def _without_padding(
+    params: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    config: ModelConfig,
+    num_ids: int,
+) -> tuple[dict[str, Any], dict[str, np.ndarray], ModelConfig]:
+    """All three without the rows that are no ids: others would not mask them."""
+    of_ids = {
+        name: tensor[:num_ids] if name in (EMBEDDING, HEAD) else tensor
+        for name, tensor in tensors.items()
+    }
+    embedding = np.asarray(params["embedder"]["embedding"])[:num_ids]
+    cut = {**params, "embedder": {"embedding": embedding}}
+    if not config.tie_embeddings:
+        cut["head"] = {"kernel": np.asarray(params["head"]["kernel"])[:, :num_ids]}
+    known = dataclasses.replace(config, vocab_size=num_ids, num_ids=num_ids)
+    return cut, of_ids, known
 
 
 def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:

@@ -102,6 +102,13 @@ def _check_family(config: ModelConfig, family: Family) -> None:
         faults.append(f"windows of several widths, {config.windows}")
     if family is QWEN3_MOE and len(set(config.windows)) > 1:
         faults.append("windows on some of the layers only")
+    scaling = config.rope_scaling
+    original = scaling.original_max_positions
+    if scaling.kind == "dynamic" and original != config.max_positions:
+        faults.append(
+            f"dynamic RoPE scaling that starts at {original} of {config.max_positions} "
+            "positions (theirs starts at the last one)"
+        )
     if faults:
         raise UserError(
             f"{family.architecture}, the class of transformers that is nearest to this "

@@ -15,6 +15,7 @@ from simex.hf.description import (
     FILE,
     TOKENIZER,
     Description,
+    Origin,
     save_description,
 )
 from simex.hf.families import QWEN2, Family
@@ -55,6 +56,7 @@ def import_hf(
         config=dataclasses.replace(config, num_ids=tokenizer.vocab_size),
         stop_ids=_stop_ids(source, content, tokenizer),
         title=source.name,
+        origin=_origin(source, content, tokenizer),
     )
     with replacing_folder(out, marker=FILE) as folder:
         params = load_params_sharded(
@@ -93,12 +95,39 @@ def _stop_ids(
     source: pathlib.Path, content: Mapping[str, Any], tokenizer: AnyTokenizer
 ) -> tuple[int, ...]:
     """The chat's end, then what the configs call ends, each once."""
-    path = source / "generation_config.json"
-    generation = _read_json(path) if path.is_file() else {}
+    generation = _read_json_if_there(source / "generation_config.json")
     ids = [tokenizer.end_id]
     for value in (generation.get("eos_token_id"), content.get("eos_token_id")):
         ids += value if isinstance(value, list) else [] if value is None else [value]
     return tuple(dict.fromkeys(i for i in ids if i < tokenizer.vocab_size))
+
+
+# Of generation_config.json, besides ids: how its authors would have it sampled.
+_SAMPLING = (
+    "do_sample", "temperature", "top_p", "top_k", "min_p", "repetition_penalty",
+)  # fmt: skip
+
+
+def _origin(
+    source: pathlib.Path, content: Mapping[str, Any], tokenizer: AnyTokenizer
+) -> Origin:
+    """What simex has no use for, and whoever loads an export has."""
+    generation = _read_json_if_there(source / "generation_config.json")
+    token = _read_json_if_there(source / "tokenizer_config.json").get("bos_token")
+    token = token.get("content") if isinstance(token, dict) else token
+    number = content.get("bos_token_id", generation.get("bos_token_id"))
+    is_id = isinstance(number, int) and 0 <= number < tokenizer.vocab_size
+    return Origin(
+        bos_token=token if isinstance(token, str) else None,
+        bos_id=number if is_id else None,
+        sampling={
+            key: generation[key] for key in _SAMPLING if generation.get(key) is not None
+        },
+    )
+
+
+def _read_json_if_there(path: pathlib.Path) -> dict[str, Any]:
+    return _read_json(path) if path.is_file() else {}
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -61,7 +61,9 @@ seen nothing else, and is no general assistant."""
 
 _FROM_ANOTHER = """\
 It began as a model that others trained: whatever that one saw, this one has seen too,
-and the licence of that one holds for it. What simex trained on top stands below."""
+and the licence of that one holds for it. What simex trained on top stands below. Its chat
+template is that of simex, which knows user and assistant only; whatever template the
+other one had (for a system prompt, for tools) was replaced."""
 
 
 def render_model_card(

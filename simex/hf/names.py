@@ -31,6 +31,7 @@ class Place:
         return self.shape[::-1] if self.is_transposed else self.shape
 
 
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"  # a row an id
 _ATTENTION = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
 _FEED_FORWARD = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
@@ -43,7 +44,7 @@ def places(config: ModelConfig) -> Iterator[Place]:
     width = config.d_model
     yield Place(
         path="embedder/embedding",
-        name="model.embed_tokens.weight",
+        name=EMBEDDING,
         shape=(config.vocab_size, width),
     )
     for layer in range(config.num_layers):

@@ -27,7 +27,11 @@ _TEMPLATE = """\
 
 
 def save_hugging_face_tokenizer(
-    out: pathlib.Path, tokenizer: HuggingFaceTokenizer, *, max_positions: int
+    out: pathlib.Path,
+    tokenizer: HuggingFaceTokenizer,
+    *,
+    max_positions: int,
+    bos_token: str | None = None,
 ) -> None:
     """Writes tokenizer.json as it came, its config, and simex's chat template.
 
@@ -35,17 +39,21 @@ def save_hugging_face_tokenizer(
         out: an existing folder.
         tokenizer: whose chat pieces the template renders.
         max_positions: the model's context length in tokens.
+        bos_token: of the model that was imported; left out if it is no added token.
     """
     save_tokenizer(tokenizer, out)
     pieces = tokenizer.pieces
+    added = _added_tokens(out / HUGGING_FACE)
     content = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_positions,
         "pad_token": pieces.pad,
         "eos_token": pieces.end,
         "clean_up_tokenization_spaces": False,
-        "added_tokens_decoder": _added_tokens(out / HUGGING_FACE),
+        "added_tokens_decoder": added,
     }
+    if bos_token in {token["content"] for token in added.values()}:
+        content["bos_token"] = bos_token
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     (out / "tokenizer_config.json").write_text(text, encoding="utf-8")
     (out / "chat_template.jinja").write_text(chat_template(pieces), encoding="utf-8")

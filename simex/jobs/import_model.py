@@ -9,6 +9,7 @@ from simex.hf.description import FILE
 from simex.hf.export import export_checkpoint
 from simex.hf.import_model import import_hf
 from simex.models.config import ComputeDtype
+from simex.train.saved_params import split_choice
 
 
 @gin.configurable
@@ -44,12 +45,18 @@ def export_model(
     Args:
       workdir: of the run.
       stage_dir: of this stage.
-      model: the stage whose last checkpoint is exported.
+      model: the stage whose last checkpoint is exported; STAGE@best: its best.
       title: of the model card.
       dtype: of the stored tensors.
     """
-    folder = model_folder(workdir, model)
-    export_checkpoint(folder, stage_dir / "model", dtype=dtype, title=title)
+    stage, step = split_choice(model)
+    export_checkpoint(
+        model_folder(workdir, stage),
+        stage_dir / "model",
+        step=step,
+        dtype=dtype,
+        title=title,
+    )
 
 
 def model_folder(workdir: pathlib.Path, stage: str) -> pathlib.Path:

@@ -72,7 +72,10 @@ class _Jobs:
             case finetune.__name__:
                 return self.finetuned(settings)
             case train_rl.__name__ | train_sft.__name__:
-                return self.model_of_setup(settings["setup"])
+                setup: Setup = settings["setup"]
+                if isinstance(setup.decoder, PretrainedDecoder):
+                    return setup.decoder.left_by(self.model_of(setup.decoder.stage))
+                return self.model_of_setup(setup)
         raise UserError(f"The stage {name} leaves no model to start from.")
 
     def finetuned(self, settings: Mapping[str, Any]) -> ModelConfig:

@@ -31,7 +31,9 @@ class PretrainedDecoder:
     """
 
     stage: str
-    max_positions: int | None = None  # of a row and of a sample; None: all it knows
+    # Of a row and of a sample; None: all it knows. The model that a stage leaves still
+    # knows all of them.
+    max_positions: int | None = None
     compute_dtype: ComputeDtype = "float32"
     remat: RematPolicy = "none"
     scan_layers: bool = False
@@ -65,17 +67,21 @@ class PretrainedDecoder:
     def save_description(self, workdir: pathlib.Path, stage_dir: pathlib.Path) -> None:
         """Leaves in a stage what others need to load its checkpoints."""
         found = self._load_description(workdir)
-        description = dataclasses.replace(found, config=self.load_config(workdir))
+        description = dataclasses.replace(found, config=self.left_by(found.config))
         describe_checkpoints(stage_dir, description, self.load_tokenizer(workdir))
 
-    def adapt(self, config: ModelConfig) -> ModelConfig:
-        """`config` with the choices of this run."""
-        adapted = adapt_model(
+    def left_by(self, config: ModelConfig) -> ModelConfig:
+        """The model that a stage leaves: rows of a stage do not shorten its context."""
+        return adapt_model(
             config,
             compute_dtype=self.compute_dtype,
             remat=self.remat,
             scan_layers=self.scan_layers,
         )
+
+    def adapt(self, config: ModelConfig) -> ModelConfig:
+        """`config` with the choices of this run, as long as its rows."""
+        adapted = self.left_by(config)
         if self.max_positions is None:
             return adapted
         require_positions(adapted, self.max_positions)
@@ -104,15 +110,26 @@ def adapt_model(
     rope_scaling: RopeScaling | None = None,
 ) -> ModelConfig:
     """A pretrained model as one stage computes it; a scaled RoPE knows more positions."""
-    factor = 1.0 if rope_scaling is None else rope_scaling.factor
     return dataclasses.replace(
         config,
-        max_positions=round(config.max_positions * factor),
+        max_positions=_scaled_positions(config, rope_scaling),
         rope_scaling=rope_scaling or config.rope_scaling,
         compute_dtype=compute_dtype,
         remat=remat,
         scan_layers=scan_layers,
     )
+
+
+def _scaled_positions(config: ModelConfig, scaling: RopeScaling | None) -> int:
+    """The positions that a model knows once its RoPE is scaled so.
+
+    The factor is that of the context of pre-training: two stages with one scaling scale
+    once.
+    """
+    if scaling in (None, config.rope_scaling):
+        return config.max_positions
+    original = scaling.original_max_positions or config.max_positions
+    return round(original * scaling.factor)
 
 
 def require_positions(config: ModelConfig, num_positions: int) -> None:

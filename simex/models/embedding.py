@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from simex.models.matmul import precision_of
+
 MAX_ONE_HOT = 2**24  # numbers of a one-hot block: 64 MiB
 
 
@@ -30,7 +32,13 @@ def _backward(
         zeros = jnp.zeros_like(embedding_VD)
         return zeros.at[tokens_BT].add(grad_BTD.astype(zeros.dtype)), None
     one_hot = jax.nn.one_hot(tokens_BT, embedding_VD.shape[0], dtype=grad_BTD.dtype)
-    grad = jnp.einsum("btv,btd->vd", one_hot, grad_BTD)
+    grad = jnp.einsum(
+        "btv,btd->vd",
+        one_hot,
+        grad_BTD,
+        precision=precision_of(grad_BTD.dtype),
+        preferred_element_type=jnp.float32,
+    )
     return grad.astype(embedding_VD.dtype), None
 
 

@@ -28,6 +28,11 @@ class RopeScaling:
 
     Example: ``RopeScaling(kind="yarn", factor=2.0, original_max_positions=32768)``
     doubles the context of a Qwen2.5.
+
+    A "dynamic" scaling is for training and reading logits: beyond
+    `original_max_positions` nothing is sampled (the keys of a cache were turned for a
+    shorter row), and transformers holds none that starts before the model's last
+    position.
     """
 
     kind: str = "default"

@@ -1,6 +1,11 @@
 """A trace as plain lines, without a word of explanation."""
 
+import re
+
 from simex.traces.trace import Event, EventKind, Trace
+
+# Python's line ends; `str.splitlines` knows more, such as form feeds.
+_LINE_END = re.compile("\r\n|\r|\n")
 
 Line = tuple[str, str]  # what stands before the value, and the value
 
@@ -13,7 +18,7 @@ def make_raw_lines(trace: Trace) -> list[Line]:
         <global> x=4
         <code> 4 if x < 5:
     """
-    source = trace.source.splitlines()
+    source = _LINE_END.split(trace.source)
     lines: list[Line] = []
     for event in trace.events:
         tag = "<local>" if event.depth else "<global>"

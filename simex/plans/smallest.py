@@ -2,8 +2,9 @@
 
 First by a model of memory: arguments are known exactly for any slice without compiling,
 and what a program computes on the way is taken to shrink with the number of devices,
-from what the compiler said for the slice that was asked for. Then, where wanted, by
-compiling for the slices that the model lets through, from the smallest up.
+from what the compiler said for the slice that was asked for. That is an upper bound, as
+not all of it lives together: where wanted, the compiler decides instead, from the
+smallest slice up, on all whose arguments alone are not too much.
 """
 
 import dataclasses
@@ -49,7 +50,7 @@ def find_smallest(
     Args:
       requests: the programs, on the topology that was asked for.
       reports: what the compiler said about them.
-      compiles: whether what the model lets through is compiled, too.
+      compiles: whether the compiler decides wherever the arguments alone fit.
       say: called with each report.
     """
     asked = requests[0].topology
@@ -62,10 +63,10 @@ def find_smallest(
         here = [request._replace(topology=topology) for request in requests]
         if topology == asked:
             refusals = [r.refusal.reason for r in reports if r.refusal is not None]
-            needed: float | None = max(map(_total, reports))
+            needed: float | None = max(map(_needed, reports))
             why = next(iter(refusals), None)
         else:
-            needed, why = _model_memory(here, temporaries)
+            needed, why = _model_memory(here, temporaries, compiles=compiles)
             if why is None and compiles:
                 why = _compile_until_refused(here, say)
         candidates.append(
@@ -82,22 +83,27 @@ def find_smallest(
 
 
 def _model_memory(
-    requests: Sequence[Request], temporaries: Sequence[float]
+    requests: Sequence[Request], temporaries: Sequence[float], *, compiles: bool
 ) -> tuple[float | None, str | None]:
-    """Bytes of a device that the largest program needs, and why that is too much."""
+    """Bytes of a device that the largest program needs, and why that is too much.
+
+    If the compiler is asked next, only arguments that do not fit are too much.
+    """
     topology = requests[0].topology
     reports = compile_all([request._replace(compiles=False) for request in requests])
     for report in reports:
         if report.refusal is not None:
             return None, report.refusal.reason
     needed = max(
-        _total(report) + total / topology.num_devices
+        _needed(report) + total / topology.num_devices
         for report, total in zip(reports, temporaries, strict=True)
     )
     assert topology.generation is not None
-    if needed > topology.generation.hbm_bytes:
-        return needed, "by the model of memory"
-    return needed, None
+    available = topology.generation.hbm_bytes
+    if compiles:
+        arguments = max(map(_needed, reports))
+        return needed, "by its arguments alone" if arguments > available else None
+    return needed, "by the model of memory" if needed > available else None
 
 
 def _compile_until_refused(
@@ -116,8 +122,8 @@ def _temporaries(report: ProgramReport) -> float:
     return 0.0
 
 
-def _total(report: ProgramReport) -> float:
+def _needed(report: ProgramReport) -> float:
     if report.memory is not None:
-        return report.memory.total
+        return report.memory.needed
     refusal = report.refusal
     return float(refusal.needed_bytes or 0) if refusal else 0.0

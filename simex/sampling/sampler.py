@@ -73,6 +73,7 @@ class Sampler:
                 f"ModelConfig.max_positions, but they are {max_prompt_len}, "
                 f"{max_total_len} and {config.max_positions}."
             )
+        _check_rope(config, max_total_len)
         self.config, self.mesh = config, own
         self.num_slots = num_slots // num_parts  # of this process
         self.max_prompt_len, self.max_total_len = max_prompt_len, max_total_len
@@ -136,6 +137,19 @@ class Sampler:
                 f"max_new_tokens must be at least 1, but request {index} asks for "
                 f"{request.max_new_tokens}."
             )
+
+
+def _check_rope(config: ModelConfig, max_total_len: int) -> None:
+    """Raises UserError where a sampler's logprobs would not be the trainer's."""
+    scaling = config.rope_scaling
+    original = scaling.original_max_positions or config.max_positions
+    if scaling.kind == "dynamic" and max_total_len > original:
+        raise UserError(
+            "A sampler needs max_total_len <= original_max_positions of a dynamic RoPE "
+            f"scaling, but they are {max_total_len} and {original}: in longer rows all "
+            "keys would have to be turned anew for each token, and those of a cache are "
+            "not. Sample shorter rows, or fine-tune with yarn."
+        )
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -128,6 +128,9 @@ class HuggingFaceTokenizer:
         content = _read_bytes(self.path)
         self.pieces = pieces
         self._tokenizer = _parse_hugging_face(content, self.path)
+        # Files may be saved with either, for a model of sentences; simex packs rows.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.user_ids = self._control_ids(pieces.user)
         self.assistant_ids = self._control_ids(pieces.assistant)
         self.end_id = self._one_control_id("end", pieces.end)

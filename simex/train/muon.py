@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from simex.models.matmul import precision_of
 from simex.sharding.mesh import BATCH_AXES, num_batch_shards
 
 NEWTON_SCHULZ_STEPS = 5
@@ -71,6 +72,7 @@ def orthogonalise(stack_NIO: jax.Array, *, dtype: str) -> jax.Array:
             x.astype(dtype),
             y.astype(dtype),
             (((2,), (contract,)), ((0,), (0,))),
+            precision=precision_of(dtype),
             preferred_element_type=jnp.float32,
         )
 

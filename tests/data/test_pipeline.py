@@ -170,6 +170,23 @@ def test_hosts_read_different_examples_and_together_all():
     assert sorted(itertools.chain(*per_host)) == list(range(101))
 
 
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (3.0, 1.0)])
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_every_part_has_the_tasks_in_the_shares_of_the_mixture(weights, num_parts):
+    split = numbered_split({"a": 120, "b": 120})
+    mixture = Mixture(weights=dict(zip("ab", weights)))
+    seen = []
+    for part in range(num_parts):
+        share = share_of(num_parts, process=part, num_processes=num_parts)
+        it = make_batches(split, mixture, batch_rows=8, seed=0, share=share)
+        ids = [ids[0] for ids, _, _ in sequences_in(take(it, 200))]
+        # 200 batches of 8 / num_parts rows: hundreds of examples.
+        share_of_a = np.mean([number < 1000 for number in ids])
+        assert share_of_a == pytest.approx(weights[0] / sum(weights), abs=0.05)
+        seen.append(set(ids))
+    assert len(set.union(*seen)) == 240
+
+
 def test_batches_depend_on_the_number_of_parts_and_not_on_who_reads_them():
     split = numbered_split({"a": 101})
 

@@ -37,4 +37,4 @@ def test_both_generations_of_loaders_find_theta_and_dtype(make_config):
 
 
 def test_stop_ids_are_a_list():
-    assert generation_json(temperature=1.0, top_p=0.95)["eos_token_id"] == [4]
+    assert generation_json()["eos_token_id"] == [4]

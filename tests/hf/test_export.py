@@ -20,6 +20,7 @@ from simex.hf.verification import (
     find_characters_without_piece,
     reference_logits,
 )
+from simex.tokens.tokenizer import SentencePieceTokenizer
 
 # A torch without sympy can be imported, but not used by transformers.
 pytestmark = pytest.mark.slow  # transformers alone takes seconds to be imported
@@ -87,6 +88,14 @@ def test_stored_tensors_are_the_params(exported):
         tensors["model.layers.0.mlp.down_proj.weight"],
         params["layer_0"]["feed_forward"]["down"]["kernel"].T,
     )
+    # Rows above the tokenizer's ids stay behind: nobody else would mask them.
+    num_ids = SentencePieceTokenizer(out / "tokenizer.model").vocab_size
+    assert num_ids < 480 == len(params["embedder"]["embedding"])
+    np.testing.assert_array_equal(
+        tensors["model.embed_tokens.weight"],
+        params["embedder"]["embedding"][:num_ids],
+    )
+    assert json.loads((out / "config.json").read_text())["vocab_size"] == num_ids
     header = (out / "model.safetensors").read_bytes()[:2000]
     assert b'"format":"pt"' in header
 

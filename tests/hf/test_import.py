@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save_file
 from simex.core.errors import UserError
 from simex.hf.config_export import model_json
 from simex.hf.config_import import parse_model_json
-from simex.hf.description import load_description
+from simex.hf.description import Origin, load_description
 from simex.hf.export import export_checkpoint
 from simex.hf.families import FAMILIES, family_of
 from simex.hf.import_model import import_hf
-from simex.hf.names import to_tensors
+from simex.hf.names import EMBEDDING, HEAD, to_tensors
 from simex.hf.shards import save_tensors
 from simex.hf.tensor_files import INDEX, find_tensors
 from simex.models.config import ExpertsConfig
@@ -86,6 +86,13 @@ def test_a_config_survives_export_and_import(make_config, name):
     assert parse_model_json(content) == config
 
 
+def test_a_dynamic_rope_that_starts_before_the_last_position_is_refused(make_config):
+    scaling = RopeScaling(kind="dynamic", factor=2.0, original_max_positions=48)
+    longer = make_config(rope_scaling=scaling, max_positions=96)
+    with pytest.raises(UserError, match="starts at 48 of 96 positions"):
+        family_of(longer)
+
+
 def test_an_older_config_means_the_same(make_config):
     config = make_config(**SHAPES["llama, all biases"])
     content = model_json(config, family_of(config), dtype="float32")
@@ -133,15 +140,38 @@ def test_every_tensor_comes_back_byte_for_byte(
     not importlib.util.find_spec("transformers"), reason="needs transformers"
 )
 @pytest.mark.filterwarnings("default")
-def test_export_of_an_import_is_the_import(folder, tmp_path):
+def test_export_of_an_import_is_the_import_without_padding(folder, tmp_path, tokenizer):
     import_hf(folder, tmp_path / "imported")
     report = export_checkpoint(tmp_path / "imported", tmp_path / "exported")
     assert report["warnings"] == []
     before = find_tensors(folder)
     after = load_file(tmp_path / "exported" / "model.safetensors")
     assert set(before) == set(after)
+    num_ids = tokenizer.vocab_size
     for name, tensor in before.items():
-        assert tensor.read().tobytes() == after[name].tobytes(), name
+        kept = slice(num_ids if name in (EMBEDDING, HEAD) else None)
+        assert tensor.read()[kept].tobytes() == after[name].tobytes(), name
+    again = import_hf(tmp_path / "exported", tmp_path / "again").config
+    assert (again.vocab_size, again.num_ids) == (num_ids, num_ids)
+
+
+def test_an_import_remembers_what_its_files_say_to_others(folder, tmp_path):
+    change_config(folder, bos_token_id=9_999)  # no id
+    assert import_hf(folder, tmp_path / "a").origin == Origin()
+    change_config(folder, bos_token_id=3)
+    (folder / "tokenizer_config.json").write_text('{"bos_token": "<|user|>"}')
+    generation = {"temperature": 0.6, "top_k": 40, "max_length": 99, "min_p": None}
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    origin = Origin(
+        bos_token="<|user|>", bos_id=3, sampling={"temperature": 0.6, "top_k": 40}
+    )
+    assert import_hf(folder, tmp_path / "b").origin == origin
+    path = tmp_path / "b" / "model.json"
+    assert load_description(path.parent).origin == origin
+    content = json.loads(path.read_text())
+    del content["origin"]  # as before there were any
+    path.write_text(json.dumps(content))
+    assert load_description(path.parent).origin == Origin()
 
 
 def change_config(folder, **changes):
@@ -258,13 +288,20 @@ def test_what_does_not_fit_is_refused_by_name_and_nothing_written(
 
 
 def test_an_import_replaces_an_earlier_import_and_nothing_else(folder, tmp_path):
+    import_hf(folder, tmp_path / "imported")
+    shutil.copytree(folder, tmp_path / "renamed")
+    (tmp_path / "imported" / "left.txt").write_text("of the earlier one")
+    import_hf(tmp_path / "renamed", tmp_path / "imported")
+    assert load_description(tmp_path / "imported").title == "renamed"
+    assert not (tmp_path / "imported" / "left.txt").exists()
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="something else"):
         import_hf(folder, other)
     assert (other / "thesis.tex").exists()
-    shutil.rmtree(other)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"source", "renamed", "imported", "thesis"}  # no leftovers
 
 
 def test_the_families_are_those_that_are_promised():

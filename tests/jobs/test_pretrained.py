@@ -95,6 +95,16 @@ def test_the_model_is_the_imported_one_with_the_choices_of_the_run(workdir):
     assert setup.decoder.load_stop_ids(workdir)[1:] == (9,)
 
 
+def test_rows_of_a_stage_do_not_shorten_the_context_of_its_model(workdir):
+    stage_dir = workdir / "shorter"
+    stage_dir.mkdir()
+    make_setup(scan_layers=True).decoder.save_description(workdir, stage_dir)
+    left = load_description(stage_dir).config  # rows were of 48
+    assert left == dataclasses.replace(MODEL, max_positions=64, scan_layers=True)
+    again = PretrainedDecoder(stage="shorter")
+    assert again.load_config(workdir).max_positions == 64
+
+
 def test_layers_come_as_the_run_wants_them(workdir):
     alone, stacked = make_setup(), make_setup(scan_layers=True)
     one = alone.load_params(workdir, "import_model", mesh=alone.make_mesh())
@@ -169,3 +179,17 @@ def test_rows_beyond_what_the_model_knows_need_a_scaled_rope():
     scaled = adapt_model(MODEL, rope_scaling=scaling, **options)
     require_positions(scaled, 128)
     assert (scaled.max_positions, scaled.rope_scaling) == (128, scaling)
+
+
+def test_a_second_stage_with_the_same_scaling_knows_no_more_positions():
+    options = {"compute_dtype": "float32", "remat": "none", "scan_layers": False}
+    yarn = RopeScaling(kind="yarn", factor=2.0, original_max_positions=64)
+    linear = RopeScaling(kind="linear", factor=2.0)
+    for scaling in (yarn, linear):
+        once = adapt_model(MODEL, rope_scaling=scaling, **options)
+        twice = adapt_model(once, rope_scaling=scaling, **options)
+        assert (once.max_positions, twice) == (128, once)
+    # A larger factor is one of the 64 positions of pre-training, too.
+    more = dataclasses.replace(yarn, factor=4.0)
+    scaled = adapt_model(MODEL, rope_scaling=yarn, **options)
+    assert adapt_model(scaled, rope_scaling=more, **options).max_positions == 256

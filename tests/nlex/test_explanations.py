@@ -6,6 +6,7 @@ from simex.nlex.align import align
 from simex.nlex.explanation import Explanation
 from simex.nlex.facts import Fact, FactKind, collect_facts
 from simex.nlex.grounding import check_grounding, check_text
+from simex.nlex.raw_lines import make_raw_lines
 from simex.nlex.reading import read_statements
 from simex.nlex.rewriters import REWRITERS
 from simex.nlex.truth import Truth
@@ -215,3 +216,11 @@ def test_alignment_keeps_what_was_said_first_and_is_as_long_as_can_be():
     assert align([0b001, 0b100, 0b010], 3) == [0, 2, -1]
     assert align([0b010, 0b100, 0b001, 0b1000], 4) == [1, 2, -1, 3]
     assert align([], 2) == [] and align([0, 1], 1) == [-1, 0]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_code_are_those_that_python_counts(trace_of, end):
+    # A form feed and U+2028 end no line of Python, though `str.splitlines` says so.
+    source = end.join(["\x0cx = '\u2028'", "y = 2", "print(y)", ""])
+    told = [value for what, value in make_raw_lines(trace_of(source)) if "code" in what]
+    assert told == ["1 x = '\u2028'", "2 y = 2", "3 print(y)"]

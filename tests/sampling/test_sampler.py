@@ -10,6 +10,7 @@ import pytest
 
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
+from simex.models.rope import RopeScaling
 from simex.models.transformer import forward, init_params, logits
 from simex.sampling.keys import path_key
 from simex.sampling.methods import SamplingMethod
@@ -220,6 +221,16 @@ def test_run_step_problem_and_sample_each_choose_other_samples(part) -> None:
     other = [1, 2, 3, 4]
     other[part] += 1
     assert path_key(other).tolist() != path_key((1, 2, 3, 4)).tolist()
+
+
+def test_a_dynamic_rope_samples_no_longer_rows_than_it_leaves_alone() -> None:
+    mesh = make_mesh(MeshConfig(), devices=jax.devices()[:1])
+    rope = RopeScaling(kind="dynamic", factor=2.0, original_max_positions=48)
+    config = dataclasses.replace(CONFIG, rope_scaling=rope)
+    sizes = {"num_slots": 1, "max_prompt_len": 40}
+    assert Sampler(config, mesh, max_total_len=48, **sizes).max_total_len == 48
+    with pytest.raises(UserError, match="dynamic RoPE scaling, but they are 49 and 48"):
+        Sampler(config, mesh, max_total_len=49, **sizes)
 
 
 def test_bad_requests_are_refused_by_number() -> None:

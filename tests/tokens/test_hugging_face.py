@@ -71,6 +71,20 @@ def test_pieces_that_are_not_one_token_are_refused(path):
         HuggingFaceTokenizer(path, pieces=pieces)
 
 
+def test_a_file_saved_with_truncation_and_padding_neither_cuts_nor_pads(
+    path, tokenizer, tmp_path
+):
+    saved = tokenizers.Tokenizer.from_file(str(path))
+    saved.enable_truncation(4)
+    saved.enable_padding(length=4)
+    saved.save(str(tmp_path / "tokenizer.json"))
+    found = HuggingFaceTokenizer(tmp_path / "tokenizer.json", pieces=PIECES)
+    for text, length in (("7", 1), ("0123456789", 10)):  # no digits were ever merged
+        assert len(found.encode(text)) == length
+        assert found.encode(text) == tokenizer.encode(text)
+    assert found.end_id == tokenizer.end_id
+
+
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="cannot be read"):

@@ -1,15 +1,19 @@
 """Logprobs and entropy against numpy, aligned with tokens, in chunks or at once."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
 
 from simex.models import embedding
 from simex.models.config import ModelConfig
 from simex.models.transformer import forward, init_params, logits
 from simex.train.logprobs import token_logprobs
+from simex.train.muon import orthogonalise
 
 CONFIG = ModelConfig(
     vocab_size=32,
@@ -85,3 +89,46 @@ def test_a_large_vocabulary_never_meets_all_positions_at_once(monkeypatch) -> No
     program = str(jax.make_jaxpr(jax.grad(total))(_params()))
     assert "f32[2,4,32]" in program  # a chunk of 4 positions
     assert "f32[2,12,32]" not in program
+
+
+def products(jaxpr):
+    """Every dot_general of a program, those inside of others too."""
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            found.append(equation)
+        for inner in jaxprs_in_params(equation.params):
+            found += products(inner)
+    return found
+
+
+def gradient_of_a_loss(dtype):
+    config = dataclasses.replace(CONFIG, compute_dtype=dtype)
+
+    def loss(params):
+        return jnp.sum(token_logprobs(config, params, BATCH)[0])
+
+    return jax.make_jaxpr(jax.grad(loss))(_params())
+
+
+def newton_schulz(dtype):
+    stack_NIO = jnp.ones((2, 3, 4))
+    return jax.make_jaxpr(functools.partial(orthogonalise, dtype=dtype))(stack_NIO)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("make", "least"), [(gradient_of_a_loss, 3 * 8), (newton_schulz, 3)]
+)
+def test_no_float32_product_rounds_its_inputs(make, least, dtype):
+    """Read off the program, since a CPU would not round: accelerators do.
+
+    A product of the forward pass (7 kernels and the output layer) has two gradients.
+    """
+    found = products(make(dtype).jaxpr)
+    assert len(found) >= least
+    for equation in found:
+        assert equation.params["preferred_element_type"] == jnp.float32
+        if equation.invars[0].aval.dtype == jnp.float32:
+            precision = (jax.lax.Precision.HIGHEST,) * 2
+            assert equation.params["precision"] == precision, equation

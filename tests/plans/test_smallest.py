@@ -1,0 +1,60 @@
+"""Which slices the search drops, with a compiler that answers from a table."""
+
+import pytest
+
+from simex.plans import smallest
+from simex.plans.compile_process import Request
+from simex.plans.report import Memory, ProgramReport
+from simex.plans.smallest import find_smallest
+from simex.plans.topology import parse_topology
+
+GIB = 2**30
+
+
+def report_on(num_devices, *, arguments, compiles=True):
+    """GiB of all devices: 48 of temporaries, of which 16 ever live together."""
+    a, temporaries, peak = (n * GIB // num_devices for n in (arguments, 48, 16))
+    memory = Memory(
+        arguments={"params": a},
+        temporaries=temporaries if compiles else 0,
+        outputs=0,
+        code=0,
+        beside={},
+        peak=a + peak if compiles else 0,
+    )
+    return ProgramReport(stage="train_rl", program="rl_apply", memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "compiles", "found", "reasons"),
+    [
+        # The model has (40 + 48) / 4 = 22 of 15.75 GiB a chip, the compiler 56 / 4 = 14.
+        (40, False, "v5e:2x4", ["by the model of memory", None]),
+        (40, True, "v5e:2x2", [None]),
+        # 80 / 4 = 20 GiB a chip are too much without a compiler.
+        (80, True, "v5e:2x4", ["by its arguments alone", None]),
+    ],
+)
+def test_the_compiler_decides_wherever_the_arguments_alone_fit(
+    monkeypatch, arguments, compiles, found, reasons
+):
+    def compile_all(requests, say=None):
+        return [
+            report_on(
+                request.topology.num_devices,
+                arguments=arguments,
+                compiles=request.compiles,
+            )
+            for request in requests
+        ]
+
+    monkeypatch.setattr(smallest, "compile_all", compile_all)
+    request = Request(None, "rl_apply", parse_topology("v5e:4x4"))
+    search = find_smallest(
+        [request],
+        [report_on(16, arguments=arguments)],
+        compiles=compiles,
+        say=lambda report: None,
+    )
+    assert search.smallest == found
+    assert [candidate.why_not for candidate in search.candidates] == reasons
