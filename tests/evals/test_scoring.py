@@ -285,6 +285,50 @@ def test_human_eval_plus_runs_base_and_plus_inputs_against_the_reference(
     assert "base and plus inputs" in results["rules"]["official"]
 
 
+def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
+    tmp_path,
+) -> None:
+    # evalplus: `==`, or near where all of the result is a flat row of floats.
+    answers = {
+        "(x / 2, x / 4)": {
+            "(x / 2, x / 4)": True,
+            "(x / 2, x / 4 + 1e-9)": True,
+            "(x / 2, x / 4 + 1e-5)": False,
+            "[x / 2, x / 4]": False,
+            "(x / 2,)": False,
+        },
+        "(x, 107)": {"(x, 107)": True, "[x, 107]": False, "(x + 0.0, 107)": True},
+        "[x, 107]": {"[x, 107]": True, "(x, 107)": False},
+        "[x / 2, [1]]": {"[x / 2, [1]]": True, "[x / 2 + 1e-9, [1]]": False},
+        "x": {"x": True, "x + 1e-9": False},
+        "float('inf')": {"float('inf')": True, "1e300": False},
+    }
+    data = [
+        ONLY_BASE | {"task_id": f"HumanEval/{i}", "canonical_solution": f" return {ref}"}
+        for i, ref in enumerate(answers)
+    ]
+    lines = [
+        json.dumps({"task_id": record["task_id"], "completion": f" return {body}\n"})
+        for record, bodies in zip(data, answers.values())
+        for body in bodies
+    ]
+    results = _score(tmp_path, "humaneval-plus", data, "\n".join(lines), "--partial")
+    for record, bodies in zip(data, answers.values()):
+        found = results["items"][record["task_id"]]["official"]
+        assert found == list(bodies.values()), record["canonical_solution"]
+
+
+def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> None:
+    record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
+    bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
+    lines = [
+        json.dumps({"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"})
+        for body in bodies
+    ]
+    results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
+    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+
+
 def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(HUMAN_PLUS) + "\n")
