@@ -304,7 +304,8 @@ def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
         "float('inf')": {"float('inf')": True, "1e300": False},
     }
     data = [
-        ONLY_BASE | {"task_id": f"HumanEval/{i}", "canonical_solution": f" return {ref}"}
+        ONLY_BASE
+        | {"task_id": f"HumanEval/{i}", "canonical_solution": f" return {ref}"}
         for i, ref in enumerate(answers)
     ]
     lines = [
@@ -322,7 +323,9 @@ def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> N
     record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
     bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
     lines = [
-        json.dumps({"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"})
+        json.dumps(
+            {"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"}
+        )
         for body in bodies
     ]
     results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
