@@ -1,5 +1,6 @@
 """Output prediction: what share of stdouts does a policy predict?"""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,10 @@ from simex.tasks.rewards import is_output_right
 def predict_outputs(
     policy: Policy, items: Sequence[PredictionItem], *, seed_path: tuple[int, ...]
 ) -> list[dict[str, Any]]:
-    """One record an item: what was said, what is true, whether they are equal."""
+    """One record an item: what was said, what is true, whether they are equal.
+
+    `limits` are those of its run, for whoever runs the program again.
+    """
     queries = [
         Query(
             task="predict_output",
@@ -46,6 +50,7 @@ def predict_outputs(
                 "source": item.source,
                 "stdin": item.stdin,
                 "true": item.stdout,
+                "limits": dataclasses.asdict(item.run_limits),
             },
         )
         for item, turn in zip(items, turns, strict=True)
