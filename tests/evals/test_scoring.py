@@ -434,5 +434,27 @@ def test_results_in_the_forms_of_human_eval_and_evalplus(tmp_path) -> None:
     line = json.loads((tmp_path / "human-eval").read_text())
     assert line["passed"] is True and line["task_id"] == "HumanEval/0"
     plus = json.loads((tmp_path / "evalplus").read_text())
-    assert plus["eval"]["HumanEval/0"][0]["base_status"] == "pass"
-    assert plus["pass_at_k"]["plus"] == {"pass@1": 1.0}
+    (entry,) = plus["eval"]["HumanEval/0"]
+    assert (entry["base_status"], entry["plus_status"]) == ("pass", None)
+    assert plus["pass_at_k"] == {"base": {"pass@1": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "record"), [("humaneval-plus", HUMAN_PLUS), ("mbpp-plus", MBPP_PLUS)]
+)
+def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
+    tmp_path, name, record
+) -> None:
+    # `x // 2` is right for the base inputs, which are even, and not for the others.
+    bodies = ("x / 2", "x // 2", "0")
+    sources = [f"def half(x):\n    return {body}\n" for body in bodies]
+    lines = [json.dumps({"task_id": record["task_id"], "solution": s}) for s in sources]
+    results = _score(tmp_path, name, [record], "\n".join(lines))
+    generations = {record["task_id"]: tuple(Completion(text=s) for s in sources)}
+    export_results("evalplus", tmp_path / "out", results, generations)
+    written = json.loads((tmp_path / "out").read_text())
+    entries = written["eval"][record["task_id"]]
+    assert [entry["plus_status"] for entry in entries] == ["pass", "fail", "fail"]
+    assert {entry["base_status"] for entry in entries} == {None}
+    assert written["pass_at_k"] == {"plus": {"pass@1": pytest.approx(1 / 3)}}
+    assert "base_status is unknown" in written["note"]
