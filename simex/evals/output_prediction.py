@@ -14,7 +14,7 @@ from simex.tasks.predict_output import (
     parse_completion,
     render_prompt,
 )
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import as_meant, is_output_right
 
 
 def predict_outputs(
@@ -36,7 +36,7 @@ def predict_outputs(
     return [
         _make_record(
             turn,
-            parse_completion(turn.text, is_truncated=turn.is_truncated),
+            _answer_of(turn, item),
             functools.partial(
                 is_output_right,
                 expected=item.stdout,
@@ -55,6 +55,17 @@ def predict_outputs(
         )
         for item, turn in zip(items, turns, strict=True)
     ]
+
+
+def _answer_of(turn: Turn, item: PredictionItem) -> Answer:
+    answer = parse_completion(turn.text, is_truncated=turn.is_truncated)
+    if answer.value is None:
+        return answer
+    return Answer(
+        value=as_meant(
+            answer.value, item.stdout, checker=item.checker, float_tol=item.float_tol
+        )
+    )
 
 
 def predict_calls(
@@ -76,7 +87,9 @@ def predict_calls(
     return [
         _make_record(
             turn,
-            explain.parse_completion(turn.text, is_truncated=turn.is_truncated),
+            explain.parse_completion(
+                turn.text, call=call["call"], is_truncated=turn.is_truncated
+            ),
             call["stdout"].rstrip("\n").__eq__,
             {
                 "id": call["id"],
