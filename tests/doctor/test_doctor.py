@@ -17,6 +17,7 @@ from simex.doctor.duration import matmul_flops, require_steps
 from simex.doctor.memory import estimate_memory
 from simex.doctor.presence import find_missing, find_missing_stages
 from simex.hf.export import DTYPES
+from simex.jobs.shard_makers import MAKERS, MakerName
 from simex.jobs.wiring import register
 from simex.main import main
 from simex.models.config import ComputeDtype, ModelConfig
@@ -124,8 +125,23 @@ def test_a_dry_run_refuses_a_value_that_cannot_be(setting, message, tmp_path, ca
 
 
 def test_the_names_of_annotations_are_those_of_the_tables():
-    assert set(typing.get_args(StyleName)) == set(REWRITERS)
+    assert typing.get_args(StyleName) == tuple(REWRITERS)
+    assert typing.get_args(MakerName) == tuple(MAKERS)
     assert set(typing.get_args(ComputeDtype)) == set(DTYPES)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("style='prosa'", "one of 'compact', 'prose', 'raw_trace'"),
+        ("made_by='rya'", "one of 'processes', 'ray'"),
+    ],
+)
+def test_a_name_that_is_in_no_table_is_refused_before_the_run(setting, message):
+    register()
+    path = SMOKE.replace("smoke.gin", "data/curriculum.gin")
+    with pytest.raises(UserError, match=message):
+        load_experiment(path, [f"explain_programs.{setting}"])
 
 
 def test_a_dry_run_refuses_a_sandbox_that_is_not_there(tmp_path, capsys):
