@@ -55,3 +55,16 @@ class Script:
             prompt=query.prompt,
             policy_version=self.version,
         )
+
+
+class NoRoomToFix(Script):
+    """Its window is too short for the prompt of any fix."""
+
+    def _turn(self, query, text):
+        turn = super()._turn(query, text)
+        if query.task != "submit_or_fix":
+            return turn
+        empty = np.zeros(0, np.float32)
+        return dataclasses.replace(
+            turn, completion_ids=(), sampler_logprobs=empty, stop=Stop.LENGTH, text=""
+        )

@@ -22,6 +22,7 @@ from simex.rollouts.attempt import (
     start_attempts,
 )
 from simex.rollouts.policy import Policy
+from simex.rollouts.rollout import End
 from simex.sandbox.pool import SandboxPool
 
 
@@ -122,6 +123,8 @@ def _ask(
 
 
 def _answered(old: _State, answer: Attempt, view: "_View", loop: FixLoop) -> _State:
+    if answer.end is End.NO_ROOM:  # nobody was asked, nor will be
+        return dataclasses.replace(old, outcome=_extended(old, old), is_open=False)
     if answer.is_submitted:
         outcome = dataclasses.replace(_extended(old, old, samples=1), is_submitted=True)
         return dataclasses.replace(old, outcome=outcome, is_open=False)
@@ -199,7 +202,7 @@ class _Looker:
         views = list(map(_blank, attempts))
         if self._loop.feedback == "none":
             return views
-        shown = [i for i, a in enumerate(attempts) if a.source and not a.is_submitted]
+        shown = [i for i, attempt in enumerate(attempts) if _is_new(attempt)]
         if self._loop.feedback == "executed":
             for i in shown:
                 views[i] = _executed(attempts[i])
@@ -211,6 +214,12 @@ class _Looker:
         for i, one in zip(shown, said, strict=True):
             views[i] = _predicted(one)
         return views
+
+
+def _is_new(attempt: Attempt) -> bool:
+    """A program stands that was not looked at before."""
+    was_asked = not attempt.is_submitted and attempt.end is not End.NO_ROOM
+    return bool(attempt.source) and was_asked
 
 
 def _blank(attempt: Attempt) -> _View:

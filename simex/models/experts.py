@@ -56,13 +56,48 @@ class Experts(nn.Module):
     ) -> jax.Array:
         """Rows of group e times kernel e; float32."""
         dtype = self.config.compute_dtype
-        return jax.lax.ragged_dot(
-            rows.astype(dtype),
-            kernel_EIO.astype(dtype),
-            sizes_E,
-            precision=precision_of(dtype),
-            preferred_element_type=jnp.float32,
-        )
+        return _grouped_matmul(rows.astype(dtype), kernel_EIO.astype(dtype), sizes_E)
+
+
+def _ragged_dot(
+    rows: jax.Array,
+    kernel_EIO: jax.Array,
+    sizes_E: jax.Array,
+    out: jax.typing.DTypeLike,
+) -> jax.Array:
+    return jax.lax.ragged_dot(
+        rows,
+        kernel_EIO,
+        sizes_E,
+        precision=precision_of(rows.dtype),
+        preferred_element_type=out,
+    )
+
+
+@jax.custom_vjp
+def _grouped_matmul(
+    rows: jax.Array, kernel_EIO: jax.Array, sizes_E: jax.Array
+) -> jax.Array:
+    """Sums are float32; gradients are products of the type of the inputs."""
+    return _ragged_dot(rows, kernel_EIO, sizes_E, jnp.float32)
+
+
+def _grouped_forward(
+    rows: jax.Array, kernel_EIO: jax.Array, sizes_E: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+    return _grouped_matmul(rows, kernel_EIO, sizes_E), (rows, kernel_EIO, sizes_E)
+
+
+def _grouped_backward(
+    saved: tuple[jax.Array, jax.Array, jax.Array], grad: jax.Array
+) -> tuple[jax.Array, jax.Array, None]:
+    rows, kernel_EIO, sizes_E = saved
+    dtype = rows.dtype
+    _, pull = jax.vjp(lambda r, k: _ragged_dot(r, k, sizes_E, dtype), rows, kernel_EIO)
+    return (*pull(grad.astype(dtype)), None)
+
+
+_grouped_matmul.defvjp(_grouped_forward, _grouped_backward)
 
 
 class _Kernel(nn.Module):

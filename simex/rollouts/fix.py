@@ -97,8 +97,10 @@ class FixObjective:
         is_fix = len(attempt.turns) > 1
         passed = float(attempt.has_passed)
         is_lost = isinstance(attempt.judgement, InfraError)
+        # Where there was no room to ask for a fix, the last turn is of no fix.
+        has_room = attempt.end is not End.NO_ROOM
         return Rollout(
-            turns=attempt.turns[-1:],
+            turns=attempt.turns[-1:] if has_room else (),
             reward=None if is_lost else self.reward_scale * (2 * passed - 1),
             parts={
                 "passed": passed,

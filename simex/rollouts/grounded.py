@@ -14,20 +14,29 @@ from simex.traces.collect import TraceFailure, collect_traces
 from simex.traces.trace import Trace
 
 # None: the run cannot be told whole (too long, or the program hides from the tracer).
+# TraceFailure: the fault is ours.
+Whole = Trace | TraceFailure | None
 ItemTruth = Truth | TraceFailure | None
 
 
 def trace_items(
     items: Iterable[PredictionItem], pool: SandboxPool
-) -> Generator[ItemTruth, None, None]:
-    """What is true of each item's run; a TraceFailure only where the fault is ours."""
-    for limits, alike in itertools.groupby(items, key=lambda item: item.run_limits):
-        traced, told = itertools.tee(alike)
-        runs = ((item.source, item.stdin) for item in traced)
-        traces = collect_traces(pool, runs, limits=limits, verify=False)
-        # Traces first: some items are taken ahead, and nobody may ask for one too many.
-        for found, item in zip(traces, told):
-            yield _as_truth(found, item)
+) -> Generator[Whole, None, None]:
+    """Each item's run; small enough to be sent to other processes, as a Truth is not."""
+    traced, told = itertools.tee(items)
+    runs = ((item.source, item.stdin, item.run_limits) for item in traced)
+    # Traces first: some items are taken ahead, and nobody may ask for one too many.
+    for found, item in zip(collect_traces(pool, runs, verify=False), told):
+        if isinstance(found, TraceFailure):
+            yield found if found.status is None else None
+        else:
+            is_whole = not found.is_truncated and found.stdout == item.stdout
+            yield found if is_whole else None
+
+
+def as_truth(run: Whole) -> ItemTruth:
+    """What is true of a run."""
+    return Truth(run) if isinstance(run, Trace) else run
 
 
 def ground_rollout(
@@ -66,10 +75,3 @@ def ground_rollout(
         reward=scale * score.reward,
         parts={**rollout.parts, **score.parts},
     )
-
-
-def _as_truth(found: Trace | TraceFailure, item: PredictionItem) -> ItemTruth:
-    if isinstance(found, TraceFailure):
-        return found if found.status is None else None
-    is_whole = not found.is_truncated and found.stdout == item.stdout
-    return Truth(found) if is_whole else None

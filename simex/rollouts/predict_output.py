@@ -10,7 +10,12 @@ from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.rollouts.answers import parse_turn
 from simex.rollouts.beside import Beside
-from simex.rollouts.grounded import ItemTruth, ground_rollout, trace_items
+from simex.rollouts.grounded import (
+    ItemTruth,
+    as_truth,
+    ground_rollout,
+    trace_items,
+)
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.program import ProgramReport, TestReport, clipped
 from simex.rollouts.rollout import End, Group, Rollout, Turn
@@ -115,7 +120,7 @@ class PredictOutputObjective:
                 tracing.put(item)
             turns = policy.complete(queries)
             own = tracing.results()
-        return turns, [truth for found in gather(own) for truth in found]
+        return turns, [as_truth(run) for found in gather(own) for run in found]
 
     def _ground(
         self, rollouts: Iterator[Rollout], policy: Policy, truths: Sequence[ItemTruth]

@@ -51,7 +51,7 @@ class _TraceJob:
 
 def collect_traces(
     pool: RunPool,
-    programs: Iterable[tuple[str, str]],
+    programs: Iterable[tuple[str, str] | tuple[str, str, Limits]],
     *,
     max_events: int = 10_000,
     max_bytes: int = 1 << 20,
@@ -59,7 +59,9 @@ def collect_traces(
     verify: bool = True,
     verifying_pool: RunPool | None = None,
 ) -> Iterator[Trace | TraceFailure]:
-    """A trace or a failure for each (source, stdin), in order.
+    """A trace or a failure for each program, in order.
+
+    A program is (source, stdin), or (source, stdin, limits) where it has its own.
 
     A longer run than the caps allow gives a trace with `is_truncated`. With `verify`
     each program also runs untraced, and a trace whose stdout differs is refused: that
@@ -68,19 +70,20 @@ def collect_traces(
     seed also catches those that depend on the order of a set.
     """
 
-    def submit(program: tuple[str, str]) -> _TraceJob:
-        source, stdin = program
+    def submit(program: tuple[str, str] | tuple[str, str, Limits]) -> _TraceJob:
+        source, stdin, *own = program
+        allowed = own[0] if own else limits
         traced = RunRequest(
             source=source,
             stdin=stdin,
-            limits=limits,
+            limits=allowed,
             is_traced=True,
             max_events=max_events,
             max_trace_bytes=max_bytes,
         )
         runs = [pool.submit(traced)]
         if verify:
-            untraced = RunRequest(source=source, stdin=stdin, limits=limits)
+            untraced = RunRequest(source=source, stdin=stdin, limits=allowed)
             runs.append((verifying_pool or pool).submit(untraced))
         return _TraceJob(traced, runs)
 

@@ -12,7 +12,7 @@ from simex.evals.self_rlef import run_fix_loop
 from simex.evals.simulation import simulate_programs
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve
-from tests.scripted import PROBLEM, RIGHT, WRONG, Script
+from tests.scripted import PROBLEM, RIGHT, WRONG, NoRoomToFix, Script
 
 PROBLEMS = {PROBLEM.id: PROBLEM}
 OTHER_WRONG = "print(1)\n"
@@ -197,6 +197,23 @@ def test_attempts_at_twins_are_one_cluster_and_older_records_stand_alone(pool):
     for record in records:
         del record["composition"]
     assert loop_summary.estimate_loop(records)["fixed"].problems == 2
+
+
+def test_a_fix_without_room_costs_nothing_and_is_not_asked_for_again(pool):
+    first = candidates(pool, [WRONG], ["0"])
+    solver, verifier = NoRoomToFix([""]), Script([])
+    (outcome,) = run_fix_loop(
+        solver,
+        verifier,
+        PROBLEMS,
+        first,
+        pool=pool,
+        loop=FixLoop(max_turns=4),
+        seed_path=(2,),
+    )
+    assert len(solver.prompts) == 1 and not verifier.prompts
+    assert outcome.samples == (1,) * 4 and outcome.predictions == (1,) * 4
+    assert outcome.sources == (WRONG,) * 4
 
 
 def test_one_turn_is_a_single_attempt(pool):

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from simex.core.errors import UserError
 from simex.problems.sources.curriculum.draft import draw_drafts, find_split
 from simex.problems.sources.curriculum.program import STYLES, render_program
 from simex.problems.sources.curriculum.spec import (
@@ -106,6 +107,9 @@ def test_wrong_programs_are_found_where_no_single_slip_stays_in_the_split():
     )
     drafts = draw("train", 4, grammar=grammar)
     assert all(len(set(d.wrong_programs)) == 2 for d in drafts)
+    # The only composition of the test split has no constant: there is no other program.
+    with pytest.raises(UserError, match=r"even\+halve/max in the split test; 0 were"):
+        draw("test", 1, grammar=grammar)
 
 
 def test_inputs_of_a_problem_are_distinct_and_public_ones_come_first():

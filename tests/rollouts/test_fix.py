@@ -9,7 +9,7 @@ from simex.rollouts import attempt as attempt_
 from simex.rollouts.fix import FixObjective
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve, submit_or_fix
-from tests.scripted import PROBLEM, RIGHT, WRONG, Script
+from tests.scripted import PROBLEM, RIGHT, WRONG, NoRoomToFix, Script
 
 OTHER = dataclasses.replace(PROBLEM, id="other")
 SUBMIT = submit_or_fix.render_target("", None)
@@ -95,6 +95,14 @@ def test_a_group_of_one_is_one_rollout(pool):  # as validation asks
     assert [r.reward for r in groups[0].rollouts] == [1.0]
     groups, _ = collect(pool, [program(RIGHT), program(WRONG), SUBMIT], group_size=1)
     assert [r.reward for r in groups[0].rollouts] == [-1.0]
+
+
+def test_where_there_is_no_room_for_a_fix_no_turn_of_another_task_learns(pool):
+    policy = NoRoomToFix([program(RIGHT), program(WRONG)] + [""] * 4)
+    objective = FixObjective(weight=1.0, group_size=4, attempts=2)
+    (group,) = objective.collect(policy, [PROBLEM], pool=pool, seed_path=(0, 0, 0))
+    assert [(r.turns, r.end.value) for r in group.rollouts] == [((), "no_room")] * 4
+    assert all(r.parts["asked"] == 0.0 for r in group.rollouts)
 
 
 def test_there_must_be_an_attempt():

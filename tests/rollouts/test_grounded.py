@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from simex.core.errors import InfraError
-from simex.nlex.truth import Truth
 from simex.rollouts import predict_output as predict_output_
 from simex.rollouts.beside import Waits
 from simex.rollouts.grounded import trace_items
@@ -21,6 +20,7 @@ from simex.sharding import processes
 from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_target
 from simex.traces.collect import TraceFailure
+from simex.traces.trace import Trace
 
 SOURCE = "t = 0\nfor x in [4, 7]:\n    if x < 5:\n        t += x\nprint(t)\n"
 TOLD = "t=0\nx=4 4 < 5 yes 0 + 4 t=4\nx=7 7 < 5 no"
@@ -188,7 +188,7 @@ def test_a_run_is_traced_within_the_limits_of_its_problem(pool):
     item = dataclasses.replace(ITEM, source=hungry)
     narrow = dataclasses.replace(item, limits={"memory_mib": 128})
     found = list(trace_items([item, narrow, narrow, item, ITEM], pool))
-    is_told = [isinstance(truth, Truth) for truth in found]
+    is_told = [isinstance(run, Trace) for run in found]
     assert is_told == [True, False, False, True, True]
     assert found[1] is None  # it ran out of memory, for no fault of ours
 

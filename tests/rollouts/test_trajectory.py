@@ -14,7 +14,7 @@ from simex.rollouts.solve import SolveObjective
 from simex.sampling.samples import Stop
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import solve, submit_or_fix
-from tests.scripted import PROBLEM, RIGHT, WRONG, Script
+from tests.scripted import PROBLEM, RIGHT, WRONG, NoRoomToFix, Script
 
 PUBLIC, PRIVATE = PROBLEM.tests
 # Two public tests, 1 2 -> 3 and 2 2 -> 4, and a hidden one.
@@ -330,19 +330,6 @@ def test_a_prompt_without_room_is_no_answer_of_the_policys(pool):
 
 
 def test_a_fix_that_there_is_no_room_to_ask_for_leaves_the_program_standing(pool):
-    class NoRoomToFix(Script):
-        def _turn(self, query, text):
-            turn = super()._turn(query, text)
-            if query.task != "submit_or_fix":
-                return turn
-            return dataclasses.replace(
-                turn,
-                completion_ids=(),
-                sampler_logprobs=np.zeros(0, np.float32),
-                stop=Stop.LENGTH,
-                text="",
-            )
-
     rollout, _ = collect(pool, [], policy=NoRoomToFix([program(RIGHT), ""]))
     assert rollout.reward == 1.0 and len(rollout.turns) == 1
     assert rollout.end.value == "no_room" and rollout.parts["broken"] == 0.0

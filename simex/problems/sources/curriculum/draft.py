@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from simex.core.errors import UserError
 from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.program import render_program
 from simex.problems.sources.curriculum.spec import CONSTANTS, Grammar, Spec, Step
@@ -14,6 +15,7 @@ from simex.problems.sources.curriculum.statement import render_statement
 _SPLIT_OF_BUCKET = {0: "test", 1: "test", 2: "validation"}  # of 10; the rest train
 _TRIES_OF_A_KIND = 10
 _MOST_SINGLE_TRIES = 200
+_MOST_TRIES = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,11 +135,20 @@ def _draw_wrong(
 
     Their compositions belong to the split of `spec`: the wrong program of one problem may
     be the right one of another. Where no single slip stays there, several are made.
+
+    Raises:
+      UserError: the grammar has too few programs in that split.
     """
     split = find_split(spec.composition)
     wrong: list[str] = []
     slipped, tries = spec, 0
     while len(wrong) < count:
+        if tries > _MOST_TRIES:
+            raise UserError(
+                f"{count} wrong programs must be found for {spec.composition} in the "
+                f"split {split}; {len(wrong)} were. Allow more in the Grammar, or ask for "
+                "fewer wrong programs."
+            )
         slips = (_slip_constant, _slip_step, _slip_order, _slip_reducer, _slip_feed)
         slip = slips[int(rng.choice(len(slips), p=[0.3, 0.3, 0.1, 0.15, 0.15]))]
         # A kind of slip is tried several times, so that none is rare in a small split.
