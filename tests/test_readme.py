@@ -66,7 +66,14 @@ def test_a_command_does_what_it_says(words, tmp_path, monkeypatch, capsys):
             assert json.loads((tmp_path / "results.json").read_text())
             assert printed.count("50.00 %") == 2
         case "trace":  # 5 // 2 = 2 and 2 // 2 = 1
-            assert "1" in printed and "2" in printed
+            if words[words.index("--format") + 1] == "nlex":
+                assert printed == "n=5\n5 // 2 n=2\n2 // 2 n=1\n"
+            else:
+                events = list(map(json.loads, printed.splitlines()))
+                changed = [e["changed"]["n"] for e in events if "changed" in e]
+                assert changed == ["5", "2", "1"]
+                told = [e["value"] for e in events if e["event"] == "stdout"]
+                assert told == ["1\n"]
 
 
 def test_every_word_is_a_word_of_the_command():

@@ -1,5 +1,6 @@
 """Whether what the stages of an experiment read is there, or will be when they run."""
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from simex.core.config import Stage
 from simex.core.setting_values import with_defaults
 from simex.jobs.pretrained import PretrainedDecoder
 from simex.jobs.setup import DecoderShape, Setup
+from simex.nlex.completion.endpoint import Endpoint
 from simex.train.saved_params import split_choice
 
 # Settings that name a stage before, or a folder that it leaves; lists of such, too.
@@ -30,7 +32,8 @@ def find_missing(stages: Sequence[Stage], workdir: pathlib.Path) -> list[str]:
     return find_missing_stages(stages, workdir) + [
         f"{stage.name}.{setting} is {path}, which does not exist"
         for stage in stages
-        for setting, path in _files_read(with_defaults(stage.job, stage.arguments))
+        for settings in _settings_of(stage)
+        for setting, path in _files_read(settings)
         if not pathlib.Path(path).exists()
     ]
 
@@ -40,11 +43,11 @@ def find_missing_stages(stages: Sequence[Stage], workdir: pathlib.Path) -> list[
     missing: list[str] = []
     before: list[str] = []
     for stage in stages:
-        settings = with_defaults(stage.job, stage.arguments)
+        names = itertools.chain.from_iterable(map(_stages_read, _settings_of(stage)))
         missing += [
             f"{stage.name} reads {name}, which no stage before it makes and which is "
             f"not in {workdir}"
-            for name in dict.fromkeys(_stages_read(settings))
+            for name in dict.fromkeys(names)
             if not _will_be_there(name, before, workdir)
         ]
         before.append(stage.name)
@@ -54,6 +57,25 @@ def find_missing_stages(stages: Sequence[Stage], workdir: pathlib.Path) -> list[
 def _will_be_there(name: str, before: Sequence[str], workdir: pathlib.Path) -> bool:
     is_made = any(name == b or name.startswith(f"{b}/") for b in before)
     return is_made or (workdir / name).exists()
+
+
+def _settings_of(stage: Stage) -> Iterator[dict[str, Any]]:
+    """A stage's own, and those of every config among or inside them."""
+    settings = with_defaults(stage.job, stage.arguments)
+    yield settings
+    yield from _settings_inside(settings)
+
+
+def _settings_inside(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list | tuple | Mapping):
+        members = value.values() if isinstance(value, Mapping) else value
+        yield from itertools.chain.from_iterable(map(_settings_inside, members))
+    # The model of an endpoint is no stage of ours.
+    is_config = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if is_config and not isinstance(value, Endpoint):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        yield fields
+        yield from _settings_inside(fields)
 
 
 def _stages_read(settings: dict[str, Any]) -> Iterator[str]:

@@ -58,10 +58,8 @@ def _parse_explained(text: str, item: CruxItem) -> str | None:
     if not found or not answer.startswith(ANSWER):
         return None
     answer = answer.removeprefix(ANSWER).partition(END_ANSWER)[0].strip()
-    call = f"assert {item.call} =="
-    if answer.startswith(call):
-        return answer.removeprefix(call).strip() or None
-    return answer.rpartition(" == ")[2].strip() or None
+    value = explain.find_value(answer, item.call)
+    return (answer if value is None else value) or None
 
 
 Ask = Callable[[Tokenizer, CruxItem], list[int]]

@@ -1,5 +1,6 @@
 """Output prediction: what share of stdouts does a policy predict?"""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,13 +14,16 @@ from simex.tasks.predict_output import (
     parse_completion,
     render_prompt,
 )
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import as_meant, is_output_right
 
 
 def predict_outputs(
     policy: Policy, items: Sequence[PredictionItem], *, seed_path: tuple[int, ...]
 ) -> list[dict[str, Any]]:
-    """One record an item: what was said, what is true, whether they are equal."""
+    """One record an item: what was said, what is true, whether they are equal.
+
+    `limits` are those of its run, for whoever runs the program again.
+    """
     queries = [
         Query(
             task="predict_output",
@@ -32,7 +36,7 @@ def predict_outputs(
     return [
         _make_record(
             turn,
-            parse_completion(turn.text, is_truncated=turn.is_truncated),
+            _answer_of(turn, item),
             functools.partial(
                 is_output_right,
                 expected=item.stdout,
@@ -46,10 +50,22 @@ def predict_outputs(
                 "source": item.source,
                 "stdin": item.stdin,
                 "true": item.stdout,
+                "limits": dataclasses.asdict(item.run_limits),
             },
         )
         for item, turn in zip(items, turns, strict=True)
     ]
+
+
+def _answer_of(turn: Turn, item: PredictionItem) -> Answer:
+    answer = parse_completion(turn.text, is_truncated=turn.is_truncated)
+    if answer.value is None:
+        return answer
+    return Answer(
+        value=as_meant(
+            answer.value, item.stdout, checker=item.checker, float_tol=item.float_tol
+        )
+    )
 
 
 def predict_calls(
@@ -71,7 +87,9 @@ def predict_calls(
     return [
         _make_record(
             turn,
-            explain.parse_completion(turn.text, is_truncated=turn.is_truncated),
+            explain.parse_completion(
+                turn.text, call=call["call"], is_truncated=turn.is_truncated
+            ),
             call["stdout"].rstrip("\n").__eq__,
             {
                 "id": call["id"],

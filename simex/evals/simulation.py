@@ -11,7 +11,7 @@ from simex.problems.problem import Problem
 from simex.rollouts.answers import parse_turn
 from simex.rollouts.policy import Policy, Query
 from simex.tasks import predict_output
-from simex.tasks.rewards import are_outputs_right
+from simex.tasks.rewards import are_outputs_right, outputs_as_meant
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,14 @@ def simulate_programs(
     turns = iter(policy.complete(queries) if queries else [])
     said: dict[tuple[str, str], Simulation] = {}
     for key, index in places.items():
-        tests = len(programs[index][0].public_tests)
-        outputs = tuple(
-            tuple(parse_turn(next(turns)).value for _ in range(tests))
+        problem = programs[index][0]
+        outputs = [
+            outputs_as_meant(
+                problem, [parse_turn(next(turns)).value for _ in problem.public_tests]
+            )
             for _ in range(rounds)
-        )
-        said[key] = as_simulation(programs[index][0], outputs)
+        ]
+        said[key] = as_simulation(problem, outputs)
     return [said[problem.id, source] for problem, source in programs]
 
 

@@ -13,6 +13,7 @@ from simex.core.files import read_jsonl, write_atomically
 from simex.core.progress import progress
 from simex.evals.analysis import break_down, describe_prediction
 from simex.jobs.sandbox import SandboxConfig
+from simex.problems.problem import Limits
 from simex.sandbox.pool import SandboxPool
 from simex.traces.collect import TraceFailure, collect_traces
 
@@ -67,7 +68,7 @@ def _describe_all(
     rest = records[start:]
     traces = collect_traces(
         pool,
-        [(record["source"], record["stdin"]) for record in rest],
+        [(r["source"], r["stdin"], _limits_of(r)) for r in rest],
         max_events=max_events,
         verify=False,
     )
@@ -79,6 +80,11 @@ def _describe_all(
             yield {"id": record["id"], "dropped": "trace truncated"}
         else:
             yield describe_prediction(record, trace, style=style)
+
+
+def _limits_of(record: dict[str, Any]) -> Limits:
+    """Those of the run that was predicted. Older records have none, and the defaults."""
+    return Limits(**record.get("limits", {}))
 
 
 def _make_tables(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

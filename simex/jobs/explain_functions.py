@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
-from simex.core.files import read_jsonl
+from simex.core.files import read_jsonl, write_atomically
 from simex.core.names import unknown_name
 from simex.core.prng import host_rng
 from simex.core.progress import progress
@@ -41,17 +42,19 @@ def explain_functions(
     seed: int = 0,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
-    """Writes calls.jsonl and examples/ (ArrayRecord, split "train").
+    """Writes calls.jsonl, report.json and examples/ (ArrayRecord, split "train").
 
     Every call that is traced, prints what its record says and is explained truthfully
     gives two examples: with the explanation (task "explain"), and the answer alone
-    (task "predict_output"), so that the model can be asked for either.
+    (task "predict_output"), so that the model can be asked for either. report.json
+    counts the calls that were read, left out untraced, dropped and explained.
 
     Args:
       workdir: of the run.
       stage_dir: of this stage.
       paths: JSON-lines files of function calls: id, group, kind, source, setup, call,
-        expected. Only kind "returns" is used. Never an evaluation set.
+        expected. Only kind "returns" is used, and of it no call that needs a setup, for
+        the prompt shows none. Never an evaluation set.
       style: a name in nlex.rewriters.REWRITERS.
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
@@ -63,8 +66,11 @@ def explain_functions(
     """
     if style not in REWRITERS:
         raise unknown_name("style", style, REWRITERS, where="explain_functions.style")
+    records = list(_load_records(paths))
+    reasons = collections.Counter(filter(None, map(_why_left_out, records)))
+    usable = [_make_call(r) for r in records if _why_left_out(r) is None]
     calls = _draw_calls(
-        list(_load_calls(paths)), host_rng(seed, "explain_functions"),
+        usable, host_rng(seed, "explain_functions"),
         max_calls=max_calls, max_calls_per_source=max_calls_per_source,
     )  # fmt: skip
     with sandbox.open_pool() as pool:
@@ -78,9 +84,18 @@ def explain_functions(
                 yield call | _explain(call, trace, style=style, max_chars=max_chars)
 
         continue_jsonl(stage_dir / "calls.jsonl", records_from)
-    kept = [r for r in read_jsonl(stage_dir / "calls.jsonl") if "thought" in r]
+    told = list(read_jsonl(stage_dir / "calls.jsonl"))
+    kept = [record for record in told if "thought" in record]
     examples = itertools.chain.from_iterable(map(_make_examples, kept))
     build_dataset({"train": examples}, stage_dir / "examples")
+    report = {
+        "read": len(records),
+        "left_out": reasons | {"not drawn": len(usable) - len(calls)},
+        "dropped": collections.Counter(r["dropped"] for r in told if "dropped" in r),
+        "explained": len(kept),
+    }
+    with write_atomically(stage_dir / "report.json") as file:
+        json.dump(report, file, indent=1)
 
 
 def _draw_calls(
@@ -101,7 +116,7 @@ def _draw_calls(
     return [calls[i] for i in sorted(drawn[:max_calls])]
 
 
-def _load_calls(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _load_records(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     for path in map(pathlib.Path, paths):
         if not path.is_file():
             raise UserError(
@@ -110,18 +125,25 @@ def _load_calls(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
             )
         if "eval" in path.parts:
             raise UserError(f"{path} is an evaluation set; it must not be trained on.")
-        for record in read_jsonl(path):
-            if record["kind"] != "returns" or record["setup"]:
-                continue
-            source = record["source"].strip("\n")
-            yield {
-                "id": record["id"],
-                "group": record["group"],
-                "source": source,
-                "call": record["call"],
-                "value": record["expected"],
-                "program": f"{source}\nprint(repr({record['call']}))\n",
-            }
+        yield from read_jsonl(path)
+
+
+def _why_left_out(record: dict[str, Any]) -> str | None:
+    if record["kind"] != "returns":
+        return f"kind {record['kind']!r}"
+    return "needs a setup" if record["setup"] else None
+
+
+def _make_call(record: dict[str, Any]) -> dict[str, Any]:
+    source = record["source"].strip("\n")
+    return {
+        "id": record["id"],
+        "group": record["group"],
+        "source": source,
+        "call": record["call"],
+        "value": record["expected"],
+        "program": f"{source}\nprint(repr({record['call']}))\n",
+    }
 
 
 def _explain(

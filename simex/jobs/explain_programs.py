@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import gin
 
@@ -17,7 +16,7 @@ from simex.data.listed_runs import DealtRuns, FileRuns, ImportedRuns, deal
 from simex.data.runs import CurriculumRuns
 from simex.data.shards import gather_shards
 from simex.jobs.sandbox import SandboxConfig
-from simex.jobs.shard_makers import MAKERS
+from simex.jobs.shard_makers import MAKERS, MakerName
 from simex.nlex.rewriters import REWRITERS, StyleName
 
 
@@ -38,7 +37,7 @@ def explain_programs(
     cpu_secs: float = 2.0,
     verify: bool = False,
     tokenizer: str = "",
-    made_by: Literal["processes", "ray"] = "processes",
+    made_by: MakerName = "processes",
     num_processes: int | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:

@@ -3,10 +3,11 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simex.core.errors import UserError
+from simex.core.prng import host_rng
 from simex.data.builder import load_split
 from simex.data.records import Example
 from simex.data.tokenized import tokenize_split
@@ -26,7 +27,7 @@ class HeldOutExamples:
     """
 
     steps_between: int = 100  # train steps between evaluations; and after the last
-    max_examples: int = 64  # of each task: the first, and datasets are stored shuffled
+    max_examples: int = 64  # of each task, drawn: the same ones in every run
     keep_best: str = ""
     """The metric, such as "validation/loss" or "validation/predict_output/reproduced",
     by which the best checkpoint is kept beside the newest; `STAGE@best` loads it."""
@@ -44,7 +45,7 @@ class HeldOutExamples:
         batch_rows: int,
     ) -> HeldOut:
         """The examples as batches; what is longer than a row is left out."""
-        examples = first_of_each_task(load_split(dataset, SPLIT), self.max_examples)
+        examples = draw_of_each_task(load_split(dataset, SPLIT), self.max_examples)
         split = tokenize_split(examples, tokenizer, seq_len=seq_len)
         if not any(map(len, split.tasks.values())):
             raise UserError(
@@ -57,10 +58,15 @@ class HeldOutExamples:
         )
 
 
-def first_of_each_task(examples: Iterable[Example], number: int) -> Iterator[Example]:
-    """The first `number` examples of each task."""
+def draw_of_each_task(examples: Sequence[Example], number: int) -> Iterator[Example]:
+    """`number` examples of each task, the same whenever the examples are the same.
+
+    Not the first ones: a dataset may be stored in the order of its sources.
+    """
     seen: collections.Counter[str] = collections.Counter()
-    for example in examples:
+    rng = host_rng(0, "held-out examples")
+    for index in rng.permutation(len(examples)).tolist():
+        example = examples[index]
         seen[example.task] += 1
         if seen[example.task] <= number:
             yield example

@@ -49,7 +49,9 @@ def import_problems(
     """Writes import_problems/{train,validation,test}.jsonl, functions, runs, report.
 
     * {split}.jsonl: problems with a statement, as `make_problems` writes them; those of
-      a source for evaluation are all in test.jsonl, with all their tests;
+      a source for evaluation are all in test.jsonl, with all their tests and whatever
+      became of their programs, but for what no comparison can judge: without a test, or
+      with many right answers;
     * functions.jsonl: calls of functions, as `harvest_functions` writes them;
     * runs.jsonl: programs on one stdin without a statement, with what they print;
     * report.json: what was read, kept and dropped, by reason, with examples.
@@ -191,7 +193,8 @@ def _drop_duplicates(
             item = item_of(from_record(line["item"]))
             reasons = {"duplicate": exact.why_duplicate(item)}
             if reasons["duplicate"] is None:
-                reasons = {"near duplicate": near.why_duplicate(item)}
+                found = near.why_duplicate(item, stays=is_evaluation)
+                reasons = {"near duplicate": found}
             reason, detail = next(iter(reasons.items()))
             if detail is None or is_evaluation:
                 unique.append(number)
@@ -236,7 +239,9 @@ def _checked_record(
     counts["as claimed"] = len(programs) - len(reasons)
     record["programs"] = dict(counts)
     item = dataclasses.replace(item_of(from_record(line["item"])), programs=tuple(kept))
-    if reasons and not item.claimed(Claim.RIGHT):
+    # A score needs every problem that is asked, also where its program is not to be had.
+    is_asked = get_source(line["source"]).is_evaluation and item.problem.statement
+    if reasons and not item.claimed(Claim.RIGHT) and not is_asked:
         why = why_failing(programs[0][1]) or ""
         detail = f"{item.problem.id}: {why}"
         return record | {"dropped": reasons[0], "detail": detail}

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simex.core.errors import InfraError, UserError
 from simex.core.system import num_usable_cores
@@ -92,6 +92,12 @@ def make_on_ray(
 
 
 MAKERS: Mapping[str, Maker] = {"processes": make_in_processes, "ray": make_on_ray}
+
+# As the annotation of a setting: the names of the table, and refused before the run.
+if TYPE_CHECKING:
+    MakerName = str
+else:
+    MakerName = Literal[tuple(MAKERS)]
 
 # Jails of a process, for all the shards that it makes: while it tells the run of one, the
 # other runs the next program.

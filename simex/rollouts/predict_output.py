@@ -23,7 +23,7 @@ from simex.sandbox.pool import SandboxPool
 from simex.sharding.processes import gather, own_share
 from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_prompt
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import as_meant, is_output_right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,9 +138,11 @@ class PredictOutputObjective:
 
     def _reward(self, item: PredictionItem, turn: Turn) -> Rollout:
         answer = parse_turn(turn)
-        is_right = answer.value is not None and is_output_right(
-            answer.value, item.stdout, checker=item.checker, float_tol=item.float_tol
-        )
+        said, is_right = answer.value, False
+        if said is not None:
+            rule: dict = {"checker": item.checker, "float_tol": item.float_tol}
+            said = as_meant(said, item.stdout, **rule)
+            is_right = is_output_right(said, item.stdout, **rule)
         refusal = answer.refusal.value if answer.refusal else ""
         return Rollout(
             turns=(turn,),
@@ -151,10 +153,10 @@ class PredictOutputObjective:
                 # Of the right and of the wrong programs alone; METHOD 3.
                 f"passed_{item.role}": float(is_right),
             },
-            notes={"true": item.stdout, "said": answer.value or "", "refusal": refusal},
+            notes={"true": item.stdout, "said": said or "", "refusal": refusal},
             end=End.REFUSED if refusal else End.ANSWERED,
             refusals=(refusal,) if refusal else (),
-            programs=(_report(item, answer.value, is_right),),
+            programs=(_report(item, said, is_right),),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from simex.core.errors import InfraError
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.sandbox.outcome import Judgement, RunOutcome, Verdict
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import as_meant, is_output_right
 
 MAX_SOURCE_CHARS = 20_000
 MAX_HIDDEN_SHOWN = 4  # hidden tests that failed; of the others only the verdict is kept
@@ -60,7 +60,10 @@ def report_program(
     """
     truths = executed_stdouts(problem.tests, judgement)
     said = {
-        number: (value, is_prediction_right(value, truth, problem))
+        number: (
+            _as_meant(value, truth, problem),
+            is_prediction_right(value, truth, problem),
+        )
         for number, value, truth in zip(
             _public_numbers(problem.tests), predicted, truths
         )
@@ -120,9 +123,16 @@ def is_prediction_right(
     """None without a truth: a run that failed has no stdout to predict."""
     if truth is None:
         return None
-    return said is not None and is_output_right(
-        said, truth, checker=problem.checker, float_tol=problem.float_tol
+    meant = _as_meant(said, truth, problem)
+    return meant is not None and is_output_right(
+        meant, truth, checker=problem.checker, float_tol=problem.float_tol
     )
+
+
+def _as_meant(said: str | None, truth: str | None, problem: Problem) -> str | None:
+    if said is None or truth is None:
+        return said
+    return as_meant(said, truth, checker=problem.checker, float_tol=problem.float_tol)
 
 
 def _public_numbers(tests: Sequence[TestCase]) -> list[int]:

@@ -29,7 +29,7 @@ from simex.rollouts.rollout import POLICY, End, Turn
 from simex.sandbox.pool import SandboxPool
 from simex.tasks import predict_output
 from simex.tasks.answer import Answer, Refusal
-from simex.tasks.rewards import are_outputs_right
+from simex.tasks.rewards import are_outputs_right, outputs_as_meant
 
 FixWhen = Literal["always", "failing"]
 
@@ -176,7 +176,8 @@ def _choose_feedback(
 def _shown_outputs(attempt: Attempt) -> list[str] | None:
     if attempt.feedback == PREDICTED:
         # A refused prediction shows nothing, as it did when fixing was taught.
-        return [value or "" for value in attempt.predicted]
+        meant = outputs_as_meant(attempt.problem, attempt.predicted)
+        return [value or "" for value in meant]
     return executed_outputs(attempt)
 
 

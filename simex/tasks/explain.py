@@ -25,8 +25,10 @@ def render_target(thought: str, call: str, value: str) -> str:
     )
 
 
-def parse_completion(completion: str, *, is_truncated: bool = False) -> Answer:
-    """The Python text that the completion says the call equals."""
+def parse_completion(
+    completion: str, *, call: str = "", is_truncated: bool = False
+) -> Answer:
+    """The Python text that the completion says `call` equals."""
     answer = parse_tagged(
         completion,
         end_thought=END_THOUGHT,
@@ -36,7 +38,18 @@ def parse_completion(completion: str, *, is_truncated: bool = False) -> Answer:
     )
     if answer.value is None:
         return answer
-    _, found, value = answer.value.partition(" == ")
-    if not found:
-        return Answer(refusal=Refusal.NO_ANSWER)
-    return Answer(value=value.strip())
+    value = find_value(answer.value, call)
+    return Answer(refusal=Refusal.NO_ANSWER) if value is None else Answer(value=value)
+
+
+def find_value(answer: str, call: str) -> str | None:
+    """What an answer `assert CALL == VALUE` says that `call` equals; None: nothing.
+
+    Call and value may both hold " == ", as `f('a == b')` does. Where another call is
+    written than was asked for, or none is known, the last one counts.
+    """
+    known = f"assert {call} =="
+    if answer.strip().startswith(known):
+        return answer.strip().removeprefix(known).strip()
+    _, found, value = answer.rpartition(" == ")
+    return value.strip() if found else None

@@ -33,17 +33,14 @@ def render_target(thought: str, stdout: str) -> str:
 
 
 def parse_completion(completion: str, *, is_truncated: bool = False) -> Answer:
-    """The predicted stdout. Written `\\n` is read as a newline where none is real."""
-    answer = parse_tagged(
+    """The predicted stdout as it is written; see `rewards.as_meant`."""
+    return parse_tagged(
         completion,
         end_thought=END_THINK,
         start=OUTPUT,
         end=END_OUTPUT,
         is_truncated=is_truncated,
     )
-    if answer.value is not None and "\n" not in answer.value.strip():
-        return Answer(value=answer.value.replace("\\n", "\n"))
-    return answer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,36 @@ def is_output_right(
     return get_checker(checker, float_tol)(stated.encode("utf-8", "replace"), expected)
 
 
+def as_meant(
+    stated: str, expected: str, *, checker: str, float_tol: float | None = None
+) -> str:
+    """What a model states: written `\\n` is read as a newline where none is real.
+
+    Unless it is right as it is written: a program may well print the repr 'a\\nb'.
+    """
+    if "\\n" not in stated or "\n" in stated.strip():
+        return stated
+    if is_output_right(stated, expected, checker=checker, float_tol=float_tol):
+        return stated
+    return stated.replace("\\n", "\n")
+
+
+def outputs_as_meant(
+    problem: Problem, stated: Sequence[str | None]
+) -> list[str | None]:
+    """The same for each public test; None, of a refused answer, stays."""
+    return [
+        output
+        and as_meant(
+            output,
+            test.expected_stdout,
+            checker=problem.checker,
+            float_tol=problem.float_tol,
+        )
+        for test, output in zip(problem.public_tests, stated, strict=True)
+    ]
+
+
 def are_outputs_right(problem: Problem, outputs: Sequence[str]) -> list[bool]:
     """For each public test of `problem`, whether the output stated for it is right.
 

@@ -54,6 +54,10 @@ class Tokenizer(Protocol):
         """Pieces that are single bytes, by which unknown characters are spelled."""
 
     @property
+    def added_ids(self) -> frozenset[int]:
+        """What was added to a vocabulary when its merges were learned."""
+
+    @property
     def fingerprint(self) -> str:
         """Hex digest that changes whenever any text could get other ids."""
 
@@ -92,6 +96,7 @@ class SentencePieceTokenizer:
         self.byte_ids = frozenset(
             filter(self._processor.is_byte, range(self.vocab_size))
         )
+        self.added_ids: frozenset[int] = frozenset()
         self.fingerprint = hashlib.sha256(model).hexdigest()
 
     def encode(self, text: str) -> list[int]:
@@ -142,6 +147,7 @@ class HuggingFaceTokenizer:
         self.byte_ids = frozenset(
             i for piece, i in vocabulary.items() if _BYTE_PIECE.fullmatch(piece)
         )
+        self.added_ids = frozenset(self._tokenizer.get_added_tokens_decoder())
         self.falls_back_to_bytes = len(self.byte_ids) == 256  # as sentencepiece's do
         digest = hashlib.sha256(content)
         digest.update(repr(dataclasses.astuple(pieces)).encode())

@@ -43,6 +43,7 @@ class Ids:
     user_ids: tuple[int, ...] = ()
     assistant_ids: tuple[int, ...] = ()
     byte_ids: frozenset[int] = frozenset()
+    added_ids: frozenset[int] = frozenset()
     fingerprint = "ids"
 
     def encode(self, text: str) -> list[int]:

@@ -8,8 +8,9 @@ import typing
 import pytest
 
 from simex.commands import run
-from simex.core.config import load_experiment
+from simex.core.config import Stage, load_experiment
 from simex.core.errors import UserError
+from simex.data.listed_runs import FileRuns
 from simex.doctor import checks as checks_module
 from simex.doctor.beforehand import refuse_rollouts_ahead
 from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
@@ -17,13 +18,21 @@ from simex.doctor.duration import matmul_flops, require_steps
 from simex.doctor.memory import estimate_memory
 from simex.doctor.presence import find_missing, find_missing_stages
 from simex.hf.export import DTYPES
+from simex.jobs.checkpoint_teller import CheckpointTeller
+from simex.jobs.explain_programs import explain_programs
+from simex.jobs.shard_makers import MAKERS, MakerName
+from simex.jobs.train_rl import train_rl
 from simex.jobs.wiring import register
+from simex.jobs.write_explanations import write_explanations
 from simex.main import main
 from simex.models.config import ComputeDtype, ModelConfig
+from simex.nlex.completion.endpoint import Endpoint
 from simex.nlex.rewriters import REWRITERS, StyleName
 from simex.plans.programs import make_program
 from simex.plans.stage import SftStage
 from simex.rl.presets import make_algorithm
+from simex.rollouts.feedback import Feedback
+from simex.rollouts.solve import SolveObjective
 from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.train.optimizer import OptimizerConfig
@@ -124,8 +133,23 @@ def test_a_dry_run_refuses_a_value_that_cannot_be(setting, message, tmp_path, ca
 
 
 def test_the_names_of_annotations_are_those_of_the_tables():
-    assert set(typing.get_args(StyleName)) == set(REWRITERS)
+    assert typing.get_args(StyleName) == tuple(REWRITERS)
+    assert typing.get_args(MakerName) == tuple(MAKERS)
     assert set(typing.get_args(ComputeDtype)) == set(DTYPES)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("style='prosa'", "one of 'compact', 'prose', 'raw_trace'"),
+        ("made_by='rya'", "one of 'processes', 'ray'"),
+    ],
+)
+def test_a_name_that_is_in_no_table_is_refused_before_the_run(setting, message):
+    register()
+    path = SMOKE.replace("smoke.gin", "data/curriculum.gin")
+    with pytest.raises(UserError, match=message):
+        load_experiment(path, [f"explain_programs.{setting}"])
 
 
 def test_a_dry_run_refuses_a_sandbox_that_is_not_there(tmp_path, capsys):
@@ -225,6 +249,26 @@ def test_what_a_stage_takes_from_another_must_be_made(file, setting, missing, tm
     experiment = load_experiment(SMOKE.replace("smoke.gin", file), [setting])
     (found,) = find_missing_stages(experiment.stages, tmp_path)
     assert f" reads {missing}, which no stage before it makes" in found
+
+
+def test_what_a_config_inside_a_setting_reads_is_looked_for_too(tmp_path):
+    telling = {"style": "llm", "checkpoint": CheckpointTeller(model="a@best")}
+    endpoint = Endpoint(url="http://127.0.0.1:1/v1", model="no/stage")
+    fixing = SolveObjective(weight=1.0, feedback=Feedback(verifier="b"))
+    stages = [
+        Stage(name=name, job=job, arguments=arguments)
+        for name, job, arguments in (
+            ("tell", write_explanations, telling),
+            ("ask", write_explanations, {"style": "llm", "endpoint": endpoint}),
+            ("rl", train_rl, {"objectives": [fixing]}),
+            ("explain", explain_programs, {"runs": FileRuns(path="c.jsonl")}),
+        )
+    ]
+    found = find_missing(stages, tmp_path)
+    told = [line.split(",")[0] for line in found]
+    assert "tell reads a" in told and "rl reads b" in told
+    assert "explain.path is c.jsonl, which does not exist" in found
+    assert not any("no/stage" in line for line in found)
 
 
 @pytest.mark.parametrize(("remat", "scan_layers"), [("none", False), ("full", True)])

@@ -285,6 +285,53 @@ def test_human_eval_plus_runs_base_and_plus_inputs_against_the_reference(
     assert "base and plus inputs" in results["rules"]["official"]
 
 
+def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
+    tmp_path,
+) -> None:
+    # evalplus: `==`, or near where all of the result is a flat row of floats.
+    answers = {
+        "(x / 2, x / 4)": {
+            "(x / 2, x / 4)": True,
+            "(x / 2, x / 4 + 1e-9)": True,
+            "(x / 2, x / 4 + 1e-5)": False,
+            "[x / 2, x / 4]": False,
+            "(x / 2,)": False,
+        },
+        "(x, 107)": {"(x, 107)": True, "[x, 107]": False, "(x + 0.0, 107)": True},
+        "[x, 107]": {"[x, 107]": True, "(x, 107)": False},
+        "[x / 2, [1]]": {"[x / 2, [1]]": True, "[x / 2 + 1e-9, [1]]": False},
+        "x": {"x": True, "x + 1e-9": False},
+        "float('inf')": {"float('inf')": True, "1e300": False},
+    }
+    data = [
+        ONLY_BASE
+        | {"task_id": f"HumanEval/{i}", "canonical_solution": f" return {ref}"}
+        for i, ref in enumerate(answers)
+    ]
+    lines = [
+        json.dumps({"task_id": record["task_id"], "completion": f" return {body}\n"})
+        for record, bodies in zip(data, answers.values())
+        for body in bodies
+    ]
+    results = _score(tmp_path, "humaneval-plus", data, "\n".join(lines), "--partial")
+    for record, bodies in zip(data, answers.values()):
+        found = results["items"][record["task_id"]]["official"]
+        assert found == list(bodies.values()), record["canonical_solution"]
+
+
+def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> None:
+    record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
+    bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
+    lines = [
+        json.dumps(
+            {"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"}
+        )
+        for body in bodies
+    ]
+    results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
+    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+
+
 def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(HUMAN_PLUS) + "\n")
@@ -387,5 +434,27 @@ def test_results_in_the_forms_of_human_eval_and_evalplus(tmp_path) -> None:
     line = json.loads((tmp_path / "human-eval").read_text())
     assert line["passed"] is True and line["task_id"] == "HumanEval/0"
     plus = json.loads((tmp_path / "evalplus").read_text())
-    assert plus["eval"]["HumanEval/0"][0]["base_status"] == "pass"
-    assert plus["pass_at_k"]["plus"] == {"pass@1": 1.0}
+    (entry,) = plus["eval"]["HumanEval/0"]
+    assert (entry["base_status"], entry["plus_status"]) == ("pass", None)
+    assert plus["pass_at_k"] == {"base": {"pass@1": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "record"), [("humaneval-plus", HUMAN_PLUS), ("mbpp-plus", MBPP_PLUS)]
+)
+def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
+    tmp_path, name, record
+) -> None:
+    # `x // 2` is right for the base inputs, which are even, and not for the others.
+    bodies = ("x / 2", "x // 2", "0")
+    sources = [f"def half(x):\n    return {body}\n" for body in bodies]
+    lines = [json.dumps({"task_id": record["task_id"], "solution": s}) for s in sources]
+    results = _score(tmp_path, name, [record], "\n".join(lines))
+    generations = {record["task_id"]: tuple(Completion(text=s) for s in sources)}
+    export_results("evalplus", tmp_path / "out", results, generations)
+    written = json.loads((tmp_path / "out").read_text())
+    entries = written["eval"][record["task_id"]]
+    assert [entry["plus_status"] for entry in entries] == ["pass", "fail", "fail"]
+    assert {entry["base_status"] for entry in entries} == {None}
+    assert written["pass_at_k"] == {"plus": {"pass@1": pytest.approx(1 / 3)}}
+    assert "base_status is unknown" in written["note"]

@@ -8,7 +8,7 @@ from simex.core.errors import UserError
 from simex.data.builder import load_split
 from simex.data.records import Example
 from simex.jobs.build_dataset import build_dataset
-from simex.jobs.held_out import HeldOutExamples, first_of_each_task
+from simex.jobs.held_out import HeldOutExamples, draw_of_each_task
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.problems.records import ProblemWithPrograms, to_record
 
@@ -117,11 +117,19 @@ def test_unknown_fixes_are_refused(workdir):
         build_dataset(workdir, workdir / "build_dataset", fixes="some")
 
 
-def test_the_first_examples_of_each_task_are_looked_at():
+def test_as_many_examples_of_each_task_are_drawn_the_same_in_every_run():
+    # Stored in the order of two sources, as gathered shards are.
     examples = [
-        Example(id=f"{t}{i}", task=t, prompt="", target="x", group="g", source="s")
-        for i in range(3)
+        Example(id=f"{s}/{t}/{i}", task=t, prompt="", target="x", group="g", source=s)
+        for s in ("a", "b")
+        for i in range(50)
         for t in ("explain", "solve")
     ]
-    found = [e.id for e in first_of_each_task(examples, 2)]
-    assert found == ["explain0", "solve0", "explain1", "solve1"]
+    found = list(draw_of_each_task(examples, 20))
+    assert [e.id for e in draw_of_each_task(examples, 20)] == [e.id for e in found]
+    for task in ("explain", "solve"):
+        own = [e for e in found if e.task == task]
+        assert len({e.id for e in own}) == 20
+        # Half of them are of each source, 10 and a standard deviation of 2.
+        assert 4 <= sum(e.source == "a" for e in own) <= 16
+    assert len(list(draw_of_each_task(examples, 1000))) == 200

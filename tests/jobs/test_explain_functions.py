@@ -59,6 +59,13 @@ def test_a_true_call_gives_an_explanation_and_a_direct_answer(tmp_path):
     assert [record["id"] for record in records] == ["double#3", "double#4", "double#5"]
     assert records[0]["thought"] == "call double\nn=3\n3 + 3 m=6\nreturn 6"
     assert records[2]["dropped"] == "traced value differs from the record's"
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report == {
+        "read": 5,
+        "left_out": {"kind 'raises'": 1, "needs a setup": 1, "not drawn": 0},
+        "dropped": {"traced value differs from the record's": 1},
+        "explained": 2,
+    }
     split = load_split(tmp_path / "out" / "examples", "train")
     examples = {split[i].id: split[i] for i in range(len(split))}
     assert set(examples) == {

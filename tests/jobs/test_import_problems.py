@@ -308,6 +308,42 @@ def test_an_evaluation_set_is_taken_whole_and_its_twins_are_not_trained_on(tmp_p
     assert report["dropped"]["duplicate"]["count"] == 1
 
 
+def test_a_problem_for_evaluation_stays_whatever_becomes_of_its_programs(tmp_path):
+    bodies = {"letters": "list({'a', 'b', 'c', 'd', 'e'})", "five": "4", "four": "4"}
+    asked = [
+        {
+            "task_id": f"HumanEval/{index}",
+            "prompt": f'def {name}():\n    """The {name}."""\n',
+            "entry_point": name,
+            "canonical_solution": f"    return {body}\n",
+            "test": "",
+            "base_input": [[]],
+            "plus_input": [[]],
+            "plus_expected_repr": ["5" if name == "five" else "4"],
+            "atol": 0,
+        }
+        for index, (name, body) in enumerate(bodies.items())
+    ]
+    path = write_lines(tmp_path / "asked.jsonl", asked)
+    import_problems(
+        tmp_path,
+        inputs=[("humaneval", path)],
+        filters=FilterSettings(allowed_licenses=("Nobody's",)),
+        sandbox=SANDBOX,
+    )
+    folder = tmp_path / "import_problems"
+    items = list(map(from_record, read_jsonl(folder / "test.jsonl")))
+    assert [item.problem.title for item in items] == list(bodies)
+    assert [len(item.right_programs) for item in items] == [0, 0, 1]
+    report = report_of(folder)
+    assert report["kept"] == {"humaneval": 3} and not report["dropped"]
+    assert report["programs_run"] == {
+        "as claimed": 1,
+        "is not deterministic": 1,
+        "fails its own tests": 1,
+    }
+
+
 def test_an_evaluation_of_fewer_problems_than_asked_for_says_so(tmp_path, capsys):
     path = tmp_path / "test.jsonl"
     write_lines(path, [PROBLEMS[0], PROBLEMS[4]])

@@ -1,5 +1,6 @@
 """The whole pipeline through the real command line, stopped once and continued."""
 
+import importlib.util
 import json
 import math
 import os
@@ -116,7 +117,12 @@ def test_every_recorded_train_step_has_its_page(workdir):
 
 def test_the_export_verified_itself(workdir):
     report = json.loads((workdir / "export/model/export_report.json").read_text())
-    assert "verified" in report["status"]
+    wanted = "verified"
+    if not importlib.util.find_spec("torch"):
+        wanted = "ids verified; logits not verified: torch is not installed"
+    if not importlib.util.find_spec("transformers"):
+        wanted = "not verified: transformers is not installed"
+    assert report["status"] == wanted
 
 
 def test_a_second_call_finds_everything_done(workdir):

@@ -186,6 +186,18 @@ def test_near_duplicates_are_found_above_the_threshold_only():
         NearDuplicates(threshold=0)
 
 
+def test_a_near_duplicate_that_stays_is_held_against_what_comes():
+    """Each text has 100 shingles of five words and shares 90 with the one before."""
+    # One to two: 90 / 110 = 0.82. One to three: 80 / 120 = 0.67.
+    texts = [numbered(start, start + 104) for start in (0, 10, 20)]
+    one, two, three = (make_item(t, id=str(i)) for i, t in enumerate(texts))
+    for stays, reason in ((True, "is nearly the same as 1"), (False, None)):
+        found = NearDuplicates(threshold=0.8)
+        assert found.why_duplicate(one) is None
+        assert found.why_duplicate(two, stays=stays) == "is nearly the same as 0"
+        assert found.why_duplicate(three) == reason
+
+
 def test_the_search_for_near_duplicates_misses_none_of_two_hundred():
     """As many as a comparison of all pairs finds, on texts with one word changed."""
     rng = np.random.default_rng(0)
@@ -249,6 +261,12 @@ def test_sifting_drops_programs_and_tests_but_keeps_the_item():
     # All programs of an item without a statement are left out: nothing remains.
     sifted = sift(make_item("", "print 1"), settings, None)
     assert (sifted.item, sifted.reason) == (None, "malformed")
+
+
+def test_an_evaluation_set_is_sifted_by_no_licence():
+    settings = FilterSettings(allowed_licenses=("MIT",)).for_evaluation()
+    item = make_item("Print it.", "print(1)", license="CC-BY-4.0")
+    assert sift(item, settings, None).item == item
 
 
 def test_sifting_gives_the_first_reason_and_what_was_seen():

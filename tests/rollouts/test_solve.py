@@ -206,6 +206,14 @@ def test_a_prediction_earns_the_scaled_reward_for_the_exact_stdout():
     assert "sum" not in policy.prompts[0]
 
 
+def test_a_prediction_of_a_written_newline_is_right_as_it_is_written():
+    item = dataclasses.replace(item_of("right", 0), stdout="'a\\nb'\n", checker="lines")
+    objective = PredictOutputObjective(weight=1.0, group_size=2)
+    policy = Script([f"</think><output>{q}a\\nb{q}</output>" for q in ("'", "")])
+    (group,) = objective.collect(policy, [item], pool=None, seed_path=(0,))
+    assert [r.reward for r in group.rollouts] == [0.8, -0.8]
+
+
 def test_a_prediction_is_compared_with_the_tolerance_of_its_problem():
     item = dataclasses.replace(item_of("right", 0), stdout="0.5\n", checker="lines")
     objective = PredictOutputObjective(weight=1.0, group_size=1)

@@ -1,11 +1,14 @@
 """Prompts, targets and parsing of every task."""
 
+import dataclasses
+
 import pytest
 
 from simex.problems.problem import TestCase, Visibility
 from simex.tasks import explain, predict_output, solve, submit_or_fix
 from simex.tasks.answer import Answer, Refusal
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import as_meant, is_output_right, outputs_as_meant
+from tests.scripted import PROBLEM
 
 TESTS = (
     TestCase(stdin="1 2\n", expected_stdout="3\n", visibility=Visibility.PUBLIC),
@@ -25,10 +28,24 @@ def test_a_right_target_parses_to_its_output():
 
 
 def test_written_newlines_are_read_where_no_real_one_is():
-    said = predict_output.parse_completion(r"</think><output>1\n2</output>")
-    assert said.value == "1\n2"
-    real = predict_output.parse_completion("</think><output>a\\n\nb</output>")
-    assert real.value == "a\\n\nb"
+    said = predict_output.parse_completion(r"</think><output>1\n2</output>").value
+    assert said == r"1\n2"
+    assert as_meant(said, "1\n2\n", checker="lines") == "1\n2"
+    assert as_meant(said, "1\n3\n", checker="lines") == "1\n2"  # wrong either way
+    assert as_meant("a\\n\nb", "1\n", checker="lines") == "a\\n\nb"
+
+
+def test_a_printed_repr_with_a_written_newline_is_right_as_it_is_written():
+    printed = "'a\\nb'\n"  # by print(repr("a\nb"))
+    target = predict_output.render_target("", printed)
+    said = predict_output.parse_completion(target).value
+    assert said == r"'a\nb'" == as_meant(said, printed, checker="lines")
+    problem = dataclasses.replace(
+        PROBLEM, tests=(dataclasses.replace(TESTS[0], expected_stdout=printed),)
+    )
+    assert outputs_as_meant(problem, [said]) == [said]
+    assert outputs_as_meant(problem, ["a\\nb"]) == ["a\nb"]
+    assert outputs_as_meant(problem, [None]) == [None]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +147,20 @@ def test_functions_use_cruxevals_layout():
     target = explain.render_target("n=2", "f(2)", "2\n")
     assert target == "[THOUGHT]n=2[/THOUGHT][ANSWER]assert f(2) == 2[/ANSWER]"
     assert explain.parse_completion(target).value == "2"
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [("f('A == B')", "'C'"), ("f(1)", "'C == D'"), ("f(' == ')", "2")],
+)
+def test_a_call_and_its_value_may_hold_the_sign_between_them(call, value):
+    target = explain.render_target("so", call, value)
+    assert explain.parse_completion(target, call=call).value == value
+    # Another call than the asked one: what follows the last sign.
+    other = explain.render_target("so", "g('A == B')", "3")
+    assert explain.parse_completion(other, call=call).value == "3"
+    nothing = other.replace("==", "is")
+    assert explain.parse_completion(nothing, call=call).refusal is Refusal.NO_ANSWER
 
 
 def test_a_stated_output_is_judged_by_the_checker_of_the_problem():

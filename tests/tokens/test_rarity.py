@@ -1,9 +1,16 @@
 """Rare ids: of real tokenizers, no character that programs are spelled with."""
 
+import json
+import pathlib
+
 import pytest
 
+from simex.tokens.chat_pieces import CHATML
 from simex.tokens.rarity import find_rare_ids
+from simex.tokens.tokenizer import HuggingFaceTokenizer
 from simex.tokens.train_tokenizer import train_sentencepiece
+
+SHARED = pathlib.Path(__file__).parents[3] / "shared/data"
 
 
 @pytest.fixture(scope="module")
@@ -13,26 +20,41 @@ def tokenizer(tmp_path_factory):
     return train_sentencepiece(texts, path, vocab_size=400, symbols=["[PYTHON]"])
 
 
+def rare_pieces(tokenizer, share: float) -> list[str]:
+    ids = find_rare_ids(tokenizer, share=share).nonzero()[0].tolist()
+    return [tokenizer.decode([i]) for i in ids]
+
+
 def test_the_last_merges_are_rare_and_no_character_digit_or_byte_is(tokenizer):
-    is_rare_V = find_rare_ids(tokenizer, share=1 / 3)
-    texts = [tokenizer.decode([i]) for i in range(tokenizer.vocab_size)]
-    merged = [i for i, text in enumerate(texts) if len(text) > 1]
-    rare = is_rare_V.nonzero()[0].tolist()
-    assert rare == merged[len(merged) - round(len(merged) / 3) :] and len(rare) > 5
-    # Digits are the last ids of a sentencepiece model: behind every merge.
-    digits = [
-        i
-        for i, text in enumerate(texts)
-        if text.isdigit() and len(text) == 1 and i not in tokenizer.byte_ids
-    ]
-    assert len(digits) == 10 and min(digits) > max(merged)
-    assert (
-        not is_rare_V[digits].any() and not is_rare_V[sorted(tokenizer.byte_ids)].any()
+    # 30 pieces of several characters: 25 merges, three indented line breaks, the
+    # layout tag and the mark of the unknown. A third are 10, of merges learned last.
+    assert rare_pieces(tokenizer, 1 / 3) == (
+        ["il", "ta", "to", "wh", " x", "hil", "tal", "tot", "hile", " tot"]
     )
 
 
 def test_a_share_of_none_or_of_all(tokenizer):
-    assert not find_rare_ids(tokenizer, share=0.0).any()
-    everything = find_rare_ids(tokenizer, share=1.0)
-    texts = [tokenizer.decode([i]) for i in range(tokenizer.vocab_size)]
-    assert everything.tolist() == [len(text) > 1 for text in texts]
+    assert rare_pieces(tokenizer, 0.0) == []
+    everything = rare_pieces(tokenizer, 1.0)
+    assert len(everything) == 30 and {"[PYTHON]", "\n    ", "while"} <= set(everything)
+    assert not {"0", "9", "x", "\n", " ", ""} & set(everything)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_of_a_tokenizer_made_elsewhere_neither_bytes_nor_added_tokens_are_rare(
+    tmp_path,
+):
+    source = json.loads((SHARED / "models/smollm2_tokenizer.json").read_text())
+    plain = {"single_word": False, "lstrip": False, "rstrip": False}
+    added = {"id": 49152, "content": "<think>", "normalized": False, "special": False}
+    source["added_tokens"].append(added | plain)  # behind all merges, as Qwen has it
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(source))
+    tokenizer = HuggingFaceTokenizer(path, pieces=CHATML)
+    assert tokenizer.encode("<think>0") == [49152, 32]
+    # Of SmolLM2's merges the last ones; 0 to 16 are special, 32 to 41 the digits.
+    is_rare_V = find_rare_ids(tokenizer, share=0.1)
+    assert rare_pieces(tokenizer, 0.1)[-3:] == [" exfol", " Mama", "ectable"]
+    assert not is_rare_V[[*range(42), 49152]].any() and 4800 < is_rare_V.sum() < 4900
+    is_rare_V = find_rare_ids(tokenizer, share=1.0)
+    assert not is_rare_V[[*range(42), 49152]].any()

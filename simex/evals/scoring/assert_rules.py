@@ -41,7 +41,9 @@ def make_humaneval_plus(record: Mapping[str, Any]) -> BenchmarkItem:
     problem = get_source("humaneval").parse(record).problem
     reference = text_of(record, "prompt") + text_of(record, "canonical_solution")
     tests = _compare_with_reference(
-        {**record, "canonical_solution": reference}, otherwise="assert False"
+        {**record, "canonical_solution": reference},
+        is_same=_SAME_AS_EVALPLUS,
+        otherwise="assert False",
     )
     limits = dataclasses.replace(problem.limits, cpu_secs=_PLUS_CPU_SECS)
 
@@ -67,7 +69,9 @@ def make_mbpp_plus(record: Mapping[str, Any]) -> BenchmarkItem:
     """MBPP+, whose records hold inputs beside the asserts. Raises BadRecord."""
     if "plus_input" not in record:
         raise BadRecord("it has no plus_input, as MBPP+ has")
-    tests = _compare_with_reference(record, otherwise=_asserts(record))
+    tests = _compare_with_reference(
+        record, is_same=_SAME_AS_MEANT, otherwise=_asserts(record)
+    )
     return _make_mbpp(record, tests, cpu_secs=_PLUS_CPU_SECS)
 
 
@@ -100,11 +104,14 @@ def _asserts(record: Mapping[str, Any]) -> str:
     return tests
 
 
-def _compare_with_reference(record: Mapping[str, Any], *, otherwise: str) -> str:
-    """evalplus's own comparison, as a program: the reference's results on all inputs.
+def _compare_with_reference(
+    record: Mapping[str, Any], *, is_same: str, otherwise: str
+) -> str:
+    """A program that holds results against the reference's, on all inputs.
 
     An input on which the reference itself fails, for the file holds lists where a
     tuple or set was meant, is passed over; `otherwise` is run if none is left.
+    `is_same` defines `_is_same(value, wanted, atol)`.
     """
     values = {
         "entry": text_of(record, "entry_point"),
@@ -113,14 +120,31 @@ def _compare_with_reference(record: Mapping[str, Any], *, otherwise: str) -> str
         "atol": record.get("atol") or 0,
         "otherwise": otherwise,
     }
-    return _COMPARISON.format(**{name: repr(v) for name, v in values.items()})
+    comparison = _COMPARISON.format(**{name: repr(v) for name, v in values.items()})
+    return is_same + comparison
 
 
 _PLUS_CPU_SECS = 10.0  # the reference runs too
-_COMPARISON = """
-import copy as _copy
-inf, nan = float("inf"), float("nan")  # as they are written in the inputs
-
+# evalplus's own comparison: a tolerance, 1e-6 where a task declares none, only for a
+# float or a flat list or tuple of floats, and only between results of one type.
+_SAME_AS_EVALPLUS = """
+def _is_same(value, wanted, atol):
+    if value == wanted:
+        return True
+    wanteds = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+    if not atol and all(isinstance(w, float) for w in wanteds):
+        atol = 1e-6
+    if not atol or type(value) is not type(wanted):
+        return False
+    values = value if isinstance(wanted, (list, tuple)) else [value]
+    return len(values) == len(wanteds) and all(
+        v == w or abs(v - w) <= atol + 1e-7 * abs(w) < inf
+        for v, w in zip(values, wanteds)
+    )
+"""
+# Of MBPP+, whose file holds lists where tuples were meant: those are equal here, and
+# floats within the tolerance wherever they stand. evalplus is stricter.
+_SAME_AS_MEANT = """
 def _is_same(value, wanted, atol):
     if isinstance(wanted, float) or isinstance(value, float):
         # evalplus: 1e-6 where a task declares no tolerance of its own
@@ -134,6 +158,10 @@ def _is_same(value, wanted, atol):
     if type(wanted).__eq__ is object.__eq__:  # a match object: found or not found
         return (value is None) == (wanted is None)
     return value == wanted
+"""
+_COMPARISON = """
+import copy as _copy
+inf, nan = float("inf"), float("nan")  # as they are written in the inputs
 
 _names, _compared = {{}}, 0
 exec({reference}, _names)

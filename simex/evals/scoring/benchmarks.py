@@ -158,8 +158,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         form="samples",
         make_item=make_humaneval_plus,
         official_rule="prompt, completion and reference run as one; on all base and "
-        "plus inputs their results must be equal (floats within the task's tolerance, "
-        "or 1e-6; of find_zero any root)",
+        "plus inputs their results must be equal, a list to no tuple (a float, or a flat "
+        "list or tuple of floats, within the task's tolerance, or 1e-6; of find_zero any "
+        "root)",
         strict_rule="results on the plus inputs compared outside the box, type by type "
         "(the same tolerances, but find_zero's root is the reference's); items without "
         "plus inputs, or with a result that is no literal, are left out",
@@ -178,7 +179,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         form="samples",
         make_item=make_mbpp_plus,
         official_rule="program and reference run as one; on all base and plus inputs "
-        "their results must be equal (floats within 1e-6)",
+        "their results must be equal (floats within 1e-6, lists to tuples as well)",
         strict_rule=_ASSERT_STRICT,
         limits=Limits(cpu_secs=10.0),
     ),

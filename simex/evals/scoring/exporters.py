@@ -77,32 +77,42 @@ def _human_eval(results: Mapping[str, Any], generations: Generations) -> str:
     return "".join(lines)
 
 
+_EVALPLUS_NOTES = {
+    "base": "base_status is of the benchmark's own tests; no plus inputs were run.",
+    "plus": "plus_status is of base and plus inputs together, which are run as one: a "
+    "program that fails a base input alone fails it too, and base_status is unknown.",
+}
+
+
 def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
-    """`base` is the official rule; `plus`, the strict one, which judges outside."""
+    """The official rule on the side that it is of; the other side, unknown, is null.
+
+    The strict rule is of neither side, so this form does not hold it.
+    """
+    is_plus = results["benchmark"].endswith("-plus")
+    side, unknown = ("plus", "base") if is_plus else ("base", "plus")
     entries: dict[str, list[dict[str, Any]]] = {}
     for item_id, found in generations.items():
-        record = results["items"][item_id]
-        rows = zip(found, record["official"], record["strict"], strict=True)
+        flags = results["items"][item_id]["official"]
         entries[item_id] = [
             {
                 "task_id": item_id,
                 "solution": completion.text,
-                "base_status": _status(base),
-                "plus_status": _status(plus),
+                f"{side}_status": _status(passed),
+                f"{unknown}_status": None,
                 "base_fail_tests": [],
                 "plus_fail_tests": [],
             }
-            for completion, base, plus in rows
+            for completion, passed in zip(found, flags, strict=True)
         ]
+    scores = results["scores"]["official"]
     return _dump(
         {
             "date": results["date"],
             "hash": results["data"]["sha256"],
+            "note": _EVALPLUS_NOTES[side],
             "eval": entries,
-            "pass_at_k": {
-                side: {k: s["value"] for k, s in results["scores"][rule].items()}
-                for side, rule in (("base", "official"), ("plus", "strict"))
-            },
+            "pass_at_k": {side: {k: score["value"] for k, score in scores.items()}},
         }
     )
 

@@ -1,7 +1,7 @@
 """From trace to explanation. A rewriter is one function and one line here."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from simex.nlex.explanation import Explanation
 from simex.nlex.rewriters.compact import rewrite_compact
@@ -11,9 +11,14 @@ from simex.traces.trace import Trace
 
 Rewriter = Callable[[Trace], Explanation]
 
-StyleName = Literal["compact", "prose", "raw_trace"]
 REWRITERS: Mapping[str, Rewriter] = {
     "compact": rewrite_compact,
     "prose": rewrite_prose,
     "raw_trace": rewrite_raw_trace,
 }
+
+# As the annotation of a setting: the names of the table, and refused before the run.
+if TYPE_CHECKING:
+    StyleName = str
+else:
+    StyleName = Literal[tuple(REWRITERS)]

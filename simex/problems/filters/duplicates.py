@@ -64,38 +64,45 @@ class NearDuplicates:
         self._groups: list[str | None] = []  # None: of an item with a statement
         self._by_text: dict[bytes, str | None] = {}
 
-    def why_duplicate(self, item: SourceItem) -> str | None:
-        """Remembers the item; the id of a similar one that came before."""
+    def why_duplicate(self, item: SourceItem, *, stays: bool = False) -> str | None:
+        """Remembers the item; the id of a similar one that came before.
+
+        A near duplicate is dropped, and what is like it alone may come. One that
+        `stays` all the same is held against what comes like any other.
+        """
         parts, group = words_of(item.problem.statement), None
         if not parts:
             parts, group = tokens_of(_program_text(item)), item.problem.composition
         text = f"{group}\x1e" + "\x1f".join(parts)
         digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
         if digest not in self._by_text:
-            near = self._find(parts, item.problem.id, group=group)
+            near = self._find(parts, item.problem.id, group=group, stays=stays)
             self._by_text[digest] = near
         near = self._by_text[digest]
         return None if near is None else f"is nearly the same as {near}"
 
     def _find(
-        self, parts: Sequence[str], item_id: str, *, group: str | None
+        self, parts: Sequence[str], item_id: str, *, group: str | None, stays: bool
     ) -> str | None:
         shingles = _shingle_hashes(list(parts))
         if not len(shingles):
             return None
         keys = list(enumerate(self._signature(shingles)))
         met = {rank for key in keys for rank in self._bands.get(key, ())}
-        for rank in sorted(met):
-            if group is not None and self._groups[rank] == group:
-                continue
-            if _jaccard(shingles, self._shingles[rank]) >= self._threshold:
-                return self._ids[rank]
-        for key in keys:
-            self._bands.setdefault(key, []).append(len(self._ids))
-        self._shingles.append(shingles)
-        self._ids.append(item_id)
-        self._groups.append(group)
-        return None
+        similar = (
+            self._ids[rank]
+            for rank in sorted(met)
+            if (group is None or self._groups[rank] != group)
+            and _jaccard(shingles, self._shingles[rank]) >= self._threshold
+        )
+        near = next(similar, None)
+        if near is None or stays:
+            for key in keys:
+                self._bands.setdefault(key, []).append(len(self._ids))
+            self._shingles.append(shingles)
+            self._ids.append(item_id)
+            self._groups.append(group)
+        return near
 
     def _signature(self, shingles_S: np.ndarray) -> list[bytes]:
         """The minimum of each hash, by band. Multiply-shift hashing modulo 2**64."""

@@ -32,7 +32,10 @@ class FilterSettings:
     takes_many_answers: bool = False
 
     def for_evaluation(self) -> "FilterSettings":
-        """The same without bounds on what an evaluation set asks and tests."""
+        """The same without bounds on what an evaluation set asks and tests, or licences.
+
+        Licences are of what is trained on, and nothing of an evaluation set is.
+        """
         no_bound = sys.maxsize
         sizes = dataclasses.replace(
             self.sizes,
@@ -40,7 +43,7 @@ class FilterSettings:
             test_chars=no_bound,
             num_tests=no_bound,
         )
-        return dataclasses.replace(self, sizes=sizes)
+        return dataclasses.replace(self, sizes=sizes, allowed_licenses=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
