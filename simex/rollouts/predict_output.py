@@ -23,7 +23,7 @@ from simex.sandbox.pool import SandboxPool
 from simex.sharding.processes import gather, own_share
 from simex.tasks.grounded import GroundingReward
 from simex.tasks.predict_output import PredictionItem, render_prompt
-from simex.tasks.rewards import as_meant, is_output_right
+from simex.tasks.rewards import read_stated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,9 +140,9 @@ class PredictOutputObjective:
         answer = parse_turn(turn)
         said, is_right = answer.value, False
         if said is not None:
-            rule: dict = {"checker": item.checker, "float_tol": item.float_tol}
-            said = as_meant(said, item.stdout, **rule)
-            is_right = is_output_right(said, item.stdout, **rule)
+            said, is_right = read_stated(
+                said, item.stdout, checker=item.checker, float_tol=item.float_tol
+            )
         refusal = answer.refusal.value if answer.refusal else ""
         return Rollout(
             turns=(turn,),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from simex.core.errors import InfraError
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.sandbox.outcome import Judgement, RunOutcome, Verdict
-from simex.tasks.rewards import as_meant, is_output_right
+from simex.tasks.rewards import read_stated
 
 MAX_SOURCE_CHARS = 20_000
 MAX_HIDDEN_SHOWN = 4  # hidden tests that failed; of the others only the verdict is kept
@@ -60,10 +60,7 @@ def report_program(
     """
     truths = executed_stdouts(problem.tests, judgement)
     said = {
-        number: (
-            _as_meant(value, truth, problem),
-            is_prediction_right(value, truth, problem),
-        )
+        number: _read_prediction(value, truth, problem)
         for number, value, truth in zip(
             _public_numbers(problem.tests), predicted, truths
         )
@@ -121,18 +118,20 @@ def is_prediction_right(
     said: str | None, truth: str | None, problem: Problem
 ) -> bool | None:
     """None without a truth: a run that failed has no stdout to predict."""
+    return _read_prediction(said, truth, problem)[1]
+
+
+def _read_prediction(
+    said: str | None, truth: str | None, problem: Problem
+) -> tuple[str | None, bool | None]:
+    """What is meant by a prediction, and whether it is right."""
     if truth is None:
-        return None
-    meant = _as_meant(said, truth, problem)
-    return meant is not None and is_output_right(
-        meant, truth, checker=problem.checker, float_tol=problem.float_tol
+        return said, None
+    if said is None:
+        return None, False
+    return read_stated(
+        said, truth, checker=problem.checker, float_tol=problem.float_tol
     )
-
-
-def _as_meant(said: str | None, truth: str | None, problem: Problem) -> str | None:
-    if said is None or truth is None:
-        return said
-    return as_meant(said, truth, checker=problem.checker, float_tol=problem.float_tol)
 
 
 def _public_numbers(tests: Sequence[TestCase]) -> list[int]:

@@ -23,15 +23,24 @@ def is_output_right(
 def as_meant(
     stated: str, expected: str, *, checker: str, float_tol: float | None = None
 ) -> str:
-    """What a model states: written `\\n` is read as a newline where none is real.
+    """The text of `read_stated`."""
+    return read_stated(stated, expected, checker=checker, float_tol=float_tol)[0]
 
-    Unless it is right as it is written: a program may well print the repr 'a\\nb'.
+
+def read_stated(
+    stated: str, expected: str, *, checker: str, float_tol: float | None = None
+) -> tuple[str, bool]:
+    """What a model means by the stdout that it states, and whether that is right.
+
+    Written `\\n` is read as a newline where none is real. Unless it is right as it is
+    written: a program may well print the repr 'a\\nb'.
     """
-    if "\\n" not in stated or "\n" in stated.strip():
-        return stated
-    if is_output_right(stated, expected, checker=checker, float_tol=float_tol):
-        return stated
-    return stated.replace("\\n", "\n")
+    is_right = is_output_right(stated, expected, checker=checker, float_tol=float_tol)
+    if is_right or "\\n" not in stated or "\n" in stated.strip():
+        return stated, is_right
+    meant = stated.replace("\\n", "\n")
+    is_right = is_output_right(meant, expected, checker=checker, float_tol=float_tol)
+    return meant, is_right
 
 
 def outputs_as_meant(

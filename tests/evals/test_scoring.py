@@ -205,6 +205,14 @@ MBPP_PLUS = {
 }
 
 
+def _mbpp_solutions(bodies) -> str:
+    """A line of generations for each expression that `half` may return."""
+    solutions = (f"def half(x):\n    return {body}" for body in bodies)
+    return "\n".join(
+        json.dumps({"task_id": "Mbpp/2", "solution": s}) for s in solutions
+    )
+
+
 def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
     # Inputs on which the reference itself fails are passed over.
     bodies = {
@@ -213,16 +221,11 @@ def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
         "x * 0.5 + 1e-5": False,
         "x // 2": False,  # the base input holds, a further one does not
     }
-    lines = [
-        json.dumps(
-            {"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"}
-        )
-        for body in bodies
-    ]
-    results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], "\n".join(lines))
+    text = _mbpp_solutions(bodies)
+    results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], text)
     assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
     # MBPP itself, and its rule in the results, is about the asserts alone.
-    plain = _score(tmp_path, "mbpp", [MBPP_PLUS], "\n".join(lines))
+    plain = _score(tmp_path, "mbpp", [MBPP_PLUS], text)
     assert plain["items"]["Mbpp/2"]["official"] == [True, False, False, True]
 
 
@@ -322,13 +325,8 @@ def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
 def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> None:
     record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
     bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
-    lines = [
-        json.dumps(
-            {"task_id": "Mbpp/2", "solution": f"def half(x):\n    return {body}"}
-        )
-        for body in bodies
-    ]
-    results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
+    text = _mbpp_solutions(bodies)
+    results = _score(tmp_path, "mbpp-plus", [record], text)
     assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
 
 

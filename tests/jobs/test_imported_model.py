@@ -4,9 +4,7 @@ import importlib.util
 import json
 
 import pytest
-import tokenizers
 from safetensors.numpy import load_file
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from simex.core.files import read_jsonl
 from simex.data.builder import build_dataset
@@ -19,6 +17,7 @@ from simex.models.rope import RopeScaling
 from simex.sharding.mesh import MeshConfig
 from tests.data.conftest import make_examples
 from tests.hf.torch_models import make_torch_model, read_config
+from tests.tokens.byte_level import train_byte_level
 
 has_torch = all(importlib.util.find_spec(n) for n in ("torch", "transformers"))
 pytestmark = [
@@ -26,24 +25,7 @@ pytestmark = [
     pytest.mark.skipif(not has_torch, reason="torch is not installed"),
     pytest.mark.filterwarnings("default"),  # they warn of matters of their own
 ]
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SAMPLING = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20}
-
-
-def save_chatml_tokenizer(folder):
-    """Some 300 pieces: byte-level, as Qwen's are; the model has 512 rows for them."""
-    tokenizer = tokenizers.Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    texts = [e.prompt + e.target for e in make_examples("train", 20)]
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +33,8 @@ def source(tmp_path_factory):
     """What a hub would have: a random Qwen3 with its tokenizer and its habits."""
     folder = tmp_path_factory.mktemp("hub")
     make_torch_model("qwen3", folder)
-    save_chatml_tokenizer(folder)
+    texts = [e.prompt + e.target for e in make_examples("train", 20)]
+    train_byte_level(texts).save(str(folder / "tokenizer.json"))
     for name, content in (
         ("tokenizer_config.json", {"bos_token": {"content": "<|endoftext|>"}}),
         ("generation_config.json", SAMPLING | {"eos_token_id": [2, 0]}),

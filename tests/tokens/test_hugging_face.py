@@ -2,11 +2,11 @@
 
 import pytest
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from simex.core.errors import UserError
 from simex.tokens.chat import render
 from simex.tokens.tokenizer import ChatPieces, HuggingFaceTokenizer
+from tests.tokens.byte_level import train_byte_level
 
 PIECES = ChatPieces(
     user="<|im_start|>user\n",
@@ -14,22 +14,12 @@ PIECES = ChatPieces(
     end="<|im_end|>",
     pad="<|endoftext|>",
 )
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """A byte-level BPE, as Qwen's and Llama's are."""
-    tokenizer = tokenizers.Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(["user\nprint(x) assistant\n"] * 20, trainer)
+    tokenizer = train_byte_level(["user\nprint(x) assistant\n"] * 20)
     tokenizer.add_tokens([tokenizers.AddedToken("<think>", normalized=False)])
     path = tmp_path_factory.mktemp("hugging_face") / "tokenizer.json"
     tokenizer.save(str(path))
