@@ -10,7 +10,8 @@ A line of the problems:
      "limits": {"cpu_secs": 2, "memory_mib": 1024, "output_mib": 8}}
 
 The texts are Python literals, for values that are no JSON. `checker`, `float_tol` and
-`limits`, and each of the three limits, may be left out. A line of the programs: ``{"problem_id": "sum/0", "program_id": "a", "source": "..."}``.
+`limits`, and each of the three limits, may be left out. A line of the programs:
+``{"problem_id": "sum/0", "program_id": "a", "source": "..."}``.
 """
 
 import ast
