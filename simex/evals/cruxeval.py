@@ -2,7 +2,7 @@
 
 Official (arXiv 2401.03065): an answer is right if ``assert output == answer`` runs
 through after the item's code, within 3 seconds; an answer that contains the item's own
-call is rejected. So ``True`` passes for 1. Strict: the answer is a literal of the same
+call is rejected. So ``True`` passes for 1, and ``exit()`` for nothing. Strict: the answer is a literal of the same
 type and value; nothing is executed.
 """
 
@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from simex.core.errors import InfraError
+from simex.evals.scoring.rules import runs_through
 from simex.problems.sources import cruxeval
-from simex.sandbox.outcome import RunRequest
+from simex.sandbox.judge import judge_all
 from simex.sandbox.pool import SandboxPool
 
 
@@ -36,17 +37,15 @@ def score_answers(
         for index, (item, record) in enumerate(zip(items, records, strict=True))
         if record["said"] is not None and not cruxeval.is_rejected(item, record["said"])
     ]
-    outcomes = pool.run_all(
-        RunRequest(
-            source=cruxeval.check_program(items[index], said), limits=cruxeval.LIMITS
-        )
+    checks = (
+        runs_through(cruxeval.check_program(items[index], said), cruxeval.LIMITS)
         for index, said in asked
     )
     right: set[int] = set()
-    for (index, _), outcome in zip(asked, outcomes, strict=True):
-        if isinstance(outcome, InfraError):
-            raise outcome
-        if outcome.status.is_ok:
+    for (index, _), judgement in zip(asked, judge_all(pool, checks), strict=True):
+        if isinstance(judgement, InfraError):
+            raise judgement
+        if judgement.is_accepted:
             right.add(index)
     strict = {i for i, said in asked if cruxeval.is_strictly_right(items[i], said)}
     return [

@@ -13,5 +13,5 @@ def test_official_takes_what_compares_equal_and_strict_only_the_same_literal():
         scored = score_answers(pool, [ITEM] * 7, [{"said": text} for text in said])
     official = [r["is_right"] for r in scored]
     strict = [r["is_strictly_right"] for r in scored]
-    assert official[:6] == [True, True, True, False, False, False]
+    assert official == [True, True, True, False, False, False, False]
     assert strict == [True, False, False, False, False, False, False]

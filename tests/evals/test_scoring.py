@@ -95,13 +95,14 @@ def test_a_call_that_cannot_be_made_outside_is_wrong_and_ends_no_scoring(
         assert results["items"]["sample_1"][rule] == [False] * 4 + [True]
 
 
-def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_officially(
+def test_human_eval_goes_on_from_the_prompt_and_a_forger_passes_only_officially(
     tmp_path,
 ) -> None:
+    forger = "class Any:\n    __eq__ = lambda *_: True\nadd = lambda a, b: Any()\n"
     lines = [
         {"task_id": "HumanEval/0", "completion": "    return a + b\n"},
         {"task_id": "HumanEval/0", "completion": "    return a - b\n"},
-        {"task_id": "HumanEval/0", "solution": "import os\nos._exit(0)\n"},
+        {"task_id": "HumanEval/0", "solution": forger},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     results = _score(tmp_path, "humaneval", [HUMAN], text, "--k", "1,2,5")
@@ -111,6 +112,49 @@ def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_offici
     assert _value(results, "official", "pass@2") == pytest.approx(1.0)
     assert _value(results, "strict", "pass@2") == pytest.approx(2 / 3)
     assert "pass@5" not in results["scores"]["official"]
+
+
+ADD = "def add(a, b):\n    return a + b\n"
+EARLY_ENDS = (  # openai/human-eval: BaseException, or no result, is a failure
+    "exit()\n",
+    "import sys\nsys.exit()\n",
+    "raise SystemExit\n",
+    "import os\nos._exit(0)\n",
+    "import sys\ndef add(a, b):\n    sys.exit(0)\n",
+    "import os, atexit\natexit.register(os._exit, 0)\ndef add(a, b):\n    return 1\n",
+)
+# What they run is no main program, so this is never reached, and `exit` is no function.
+GUARDED = (
+    ADD + "if __name__ == '__main__':\n    print(add(*map(int, input().split())))\n"
+)
+NO_EXIT = f"{ADD}try:\n    exit()\nexcept Exception:\n    pass\n"
+
+
+@pytest.mark.parametrize("name", ["humaneval", "mbpp"])
+def test_a_program_that_ends_before_its_tests_fails_and_a_guarded_main_is_not_run(
+    tmp_path, name
+) -> None:
+    record = HUMAN
+    if name == "mbpp":
+        asserts = ["assert add(1, 2) == 3"]
+        record = {"task_id": 11, "text": "Add.", "code": ADD, "test_list": asserts}
+    item_id = "HumanEval/0" if name == "humaneval" else "Mbpp/11"
+    programs = [*EARLY_ENDS, ADD, GUARDED, NO_EXIT]
+    lines = [json.dumps({"task_id": item_id, "solution": s}) for s in programs]
+    results = _score(tmp_path, name, [record], "\n".join(lines))
+    found = results["items"][item_id]["official"]
+    assert found == [False] * len(EARLY_ENDS) + [True] * 3
+
+
+def test_an_answer_to_cruxeval_that_ends_the_process_is_wrong(tmp_path) -> None:
+    answers = ["exit()", "__import__('sys').exit()", "__import__('os')._exit(0)", "2"]
+    generations = {"sample_0": answers}
+    words = ("--partial",)
+    results = _score(tmp_path, "cruxeval-o", CRUX, json.dumps(generations), *words)
+    assert results["items"]["sample_0"]["official"] == [False, False, False, True]
+    calls = {"sample_0": ["exit() or f(1)", "f(exit())", "f(1)"]}
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(calls), *words)
+    assert results["items"]["sample_0"]["official"] == [False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from simex.evals.scoring.generations import Completion
-from simex.evals.scoring.rules import BenchmarkItem, Question, judged
+from simex.evals.scoring.rules import BenchmarkItem, Question, judged, runs_through
 from simex.problems.problem import Problem
 from simex.problems.rows import BadRecord, text_of
 from simex.problems.sources.table import get_source
-from simex.sandbox.outcome import RunRequest
 
 
 def make_humaneval(record: Mapping[str, Any]) -> BenchmarkItem:
@@ -22,9 +21,7 @@ def make_humaneval(record: Mapping[str, Any]) -> BenchmarkItem:
 
     def official(completion: Completion) -> Question:
         source = _whole_program(problem, completion)
-        return RunRequest(
-            source=f"{source}\n{tests}\ncheck({entry})", limits=problem.limits
-        )
+        return runs_through(f"{source}\n{tests}\ncheck({entry})", problem.limits)
 
     return BenchmarkItem(
         id=problem.id,
@@ -49,7 +46,7 @@ def make_humaneval_plus(record: Mapping[str, Any]) -> BenchmarkItem:
 
     def official(completion: Completion) -> Question:
         source = _whole_program(problem, completion)
-        return RunRequest(source=f"{source}\n{tests}", limits=limits)
+        return runs_through(f"{source}\n{tests}", limits)
 
     def strict(completion: Completion) -> Question:
         is_whole = len(problem.call_tests) == len(record["plus_input"])
@@ -84,7 +81,7 @@ def _make_mbpp(
         limits = dataclasses.replace(limits, cpu_secs=cpu_secs)
 
     def official(completion: Completion) -> Question:
-        return RunRequest(source=f"{completion.text}\n{tests}", limits=limits)
+        return runs_through(f"{completion.text}\n{tests}", limits)
 
     return BenchmarkItem(
         id=problem.id.replace("mbpp/", "Mbpp/"),

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from simex.evals.scoring.generations import Completion
-from simex.evals.scoring.rules import BenchmarkItem, Question
+from simex.evals.scoring.rules import BenchmarkItem, Question, runs_through
 from simex.problems.problem import CallCase, Visibility
 from simex.problems.sources import cruxeval
 from simex.sandbox.call import encode_call
 from simex.sandbox.judging import JudgeItem
-from simex.sandbox.outcome import RunRequest
 
 
 def crux_item(record: Mapping[str, Any]) -> cruxeval.CruxItem:
@@ -29,7 +28,7 @@ def make_cruxeval_output(record: Mapping[str, Any]) -> BenchmarkItem:
         if cruxeval.is_rejected(item, completion.text):
             return None
         source = cruxeval.check_program(item, completion.text)
-        return RunRequest(source=source, limits=cruxeval.LIMITS)
+        return runs_through(source, cruxeval.LIMITS)
 
     return BenchmarkItem(
         id=item.id,
@@ -47,7 +46,7 @@ def make_cruxeval_input(record: Mapping[str, Any]) -> BenchmarkItem:
         if "f(" not in completion.text:
             return None
         source = f"{item.code}\nassert {item.output} == {completion.text}"
-        return RunRequest(source=source, limits=cruxeval.LIMITS)
+        return runs_through(source, cruxeval.LIMITS)
 
     def strict(completion: Completion) -> Question:
         arguments = _arguments_of_call(completion.text)

@@ -9,7 +9,7 @@ from simex.evals.scoring.generations import Completion, Generations
 from simex.evals.scoring.rules import BenchmarkItem, Question
 from simex.sandbox.in_order import in_order
 from simex.sandbox.judging import JudgeItem
-from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus
+from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
 
 _IN_FLIGHT_PER_WORKER = 16
@@ -20,7 +20,7 @@ class Answer:
     """What came of a question: passed, failed, or (None) left out of the count."""
 
     passed: bool | None
-    verdict: str  # a Verdict's or RunStatus's word, "right", "wrong" or "left_out"
+    verdict: str  # a Verdict's word, "right", "wrong" or "left_out"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,7 @@ def _both(item: BenchmarkItem, completion: Completion) -> tuple[Question, Questi
 
 
 def _answers(pool: SandboxPool, questions: Iterable[Question]) -> Iterator[Answer]:
-    def submit(
-        question: Question,
-    ) -> Future[RunOutcome] | Future[Judgement] | Future[bool | None]:
-        if isinstance(question, RunRequest):
-            return pool.submit(question)
+    def submit(question: Question) -> Future[Judgement] | Future[bool | None]:
         if isinstance(question, JudgeItem):
             return pool.submit_judgement(question, early_stop=True)
         known: Future[bool | None] = Future()
@@ -80,15 +76,12 @@ def _answers(pool: SandboxPool, questions: Iterable[Question]) -> Iterator[Answe
         yield _answer(result)
 
 
-def _answer(result: RunOutcome | Judgement | bool | None) -> Answer:
+def _answer(result: Judgement | bool | None) -> Answer:
     match result:
         case None:
             return Answer(passed=None, verdict="left_out")
         case bool():
             return Answer(passed=result, verdict="right" if result else "wrong")
-        case RunOutcome():
-            is_ok = result.status is RunStatus.OK
-            return Answer(passed=is_ok, verdict=result.status.value)
         case Judgement():
             bad = [v for v in result.verdicts if not v.is_accepted]
             word = bad[0].value if bad else "accepted"

@@ -96,10 +96,11 @@ def answer_program(item: CruxItem) -> str:
 
 
 def check_program(item: CruxItem, answer: str) -> str:
-    """The benchmark's check of an answer: right if this program ends without error.
+    """The benchmark's check of an answer: right if this program runs to its end.
 
     Formula: METHOD.md section 7. Any expression is let through, and so is an equal
-    value of another type; `is_strictly_right` is the stricter reading.
+    value of another type; `is_strictly_right` is the stricter reading. Of the
+    answer ``exit()`` the program does not get to its end.
     """
     return f"{item.code}\nassert {item.output} == {answer}"
 
