@@ -9,9 +9,14 @@ from simex.core.errors import UserError
 from simex.evals.scoring.benchmarks import items_between, load_items
 from simex.evals.scoring.exporters import RENDERERS, export_results
 from simex.evals.scoring.generations import Completion, read_generations
+from simex.evals.scoring.grading import grade_all
 from simex.evals.scoring.results_file import load_about
 from simex.main import main
+from simex.sandbox.pool import SandboxPool
 
+MBPP_PLUS_FILE = (
+    pathlib.Path(__file__).parents[3] / "shared" / "data" / "eval" / "mbpp_plus.jsonl"
+)
 CRUX = [
     {"id": "sample_0", "code": "def f(n):\n    return n + 1", "input": "1"},
     {"id": "sample_1", "code": "def f(n):\n    return n > 0", "input": "5"},
@@ -238,12 +243,12 @@ def test_a_window_without_items_or_of_no_dates_is_refused(
 
 
 MBPP_PLUS = {
-    "task_id": "Mbpp/2",
+    "task_id": "Mbpp/3",
     "prompt": "Halve it.",
     "entry_point": "half",
     "canonical_solution": "def half(x):\n    return x / 2\n",
     "base_input": [[2]],
-    "plus_input": [[1], ["text"], [[1]], [-3]],
+    "plus_input": [[1], [0.5], [-3]],
     "assertion": "\nassert half(2) == 1\n",
     "atol": 0,
 }
@@ -253,12 +258,11 @@ def _mbpp_solutions(bodies) -> str:
     """A line of generations for each expression that `half` may return."""
     solutions = (f"def half(x):\n    return {body}" for body in bodies)
     return "\n".join(
-        json.dumps({"task_id": "Mbpp/2", "solution": s}) for s in solutions
+        json.dumps({"task_id": "Mbpp/3", "solution": s}) for s in solutions
     )
 
 
 def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
-    # Inputs on which the reference itself fails are passed over.
     bodies = {
         "x / 2": True,
         "x * 0.5 + 1e-9": True,  # floats within 1e-6
@@ -267,10 +271,23 @@ def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
     }
     text = _mbpp_solutions(bodies)
     results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], text)
-    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+    assert results["items"]["Mbpp/3"]["official"] == list(bodies.values())
+    assert results["limits"] == {"cpu_secs": 120, "memory_mib": 4096, "output_mib": 8}
     # MBPP itself, and its rule in the results, is about the asserts alone.
     plain = _score(tmp_path, "mbpp", [MBPP_PLUS], text)
-    assert plain["items"]["Mbpp/2"]["official"] == [True, False, False, True]
+    assert plain["items"]["Mbpp/3"]["official"] == [True, False, False, True]
+
+
+def test_a_reference_that_fails_is_an_error_that_names_the_task(tmp_path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(MBPP_PLUS | {"plus_input": [[1], ["text"]]}))
+    items = load_items("mbpp-plus", path)
+    generations = {"Mbpp/3": (Completion(text="def half(x):\n    return x / 2"),)}
+    with (
+        SandboxPool(1) as pool,
+        pytest.raises(UserError, match="of Mbpp/3 must return"),
+    ):
+        list(grade_all(pool, items, generations))
 
 
 HUMAN_PLUS = {
@@ -366,12 +383,33 @@ def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
         assert found == list(bodies.values()), record["canonical_solution"]
 
 
-def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> None:
-    record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
-    bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
-    text = _mbpp_solutions(bodies)
+def test_mbpp_plus_calls_with_the_types_of_the_task_and_compares_them(
+    tmp_path,
+) -> None:
+    # Task 106 is about a list and a tuple, which stand as two lists in the file.
+    reference = "def add_lists(xs, t):\n    return t + tuple(xs)\n"
+    record = MBPP_PLUS | {
+        "task_id": "Mbpp/106",
+        "entry_point": "add_lists",
+        "canonical_solution": reference,
+        "base_input": [[[5, 6], [9, 10]]],
+        "plus_input": [[[], [0.5]]],
+        "assertion": "assert add_lists([5, 6], (9, 10)) == (9, 10, 5, 6)",
+    }
+    listed = reference.replace("t + tuple(xs)", "list(t) + xs")
+    sources = [reference, listed, "exit()\n", f"inf = nan = 10\n{reference}"]
+    lines = [json.dumps({"task_id": "Mbpp/106", "solution": s}) for s in sources]
+    results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
+    assert results["items"]["Mbpp/106"]["official"] == [True, False, False, True]
+
+
+@pytest.mark.slow
+def test_an_input_that_takes_too_long_ends_a_program_of_mbpp_plus(tmp_path) -> None:
+    # The reference takes no time: 4 s for the input, which ends in the fifth second.
+    text = _mbpp_solutions(["x / 2 if x else [0 for _ in iter(int, 1)]"])
+    record = MBPP_PLUS | {"plus_input": [[0]]}
     results = _score(tmp_path, "mbpp-plus", [record], text)
-    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+    assert results["verdicts"]["official"] == {"time_limit": 1}
 
 
 def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) -> None:
@@ -388,9 +426,7 @@ def test_an_mbpp_record_without_asserts_or_without_further_inputs_is_refused(
     tmp_path,
 ) -> None:
     path = tmp_path / "data.jsonl"
-    path.write_text(
-        json.dumps(MBPP_PLUS | {"task_id": "Mbpp/3"}).replace("plus_", "p_")
-    )
+    path.write_text(json.dumps(MBPP_PLUS).replace("plus_", "p_"))
     with pytest.raises(UserError, match=r"no plus_input, as MBPP\+ has"):
         load_items("mbpp-plus", path)
     record = {k: v for k, v in MBPP_PLUS.items() if k != "assertion"}
@@ -500,3 +536,16 @@ def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
     assert {entry["base_status"] for entry in entries} == {None}
     assert written["pass_at_k"] == {"plus": {"pass@1": pytest.approx(1 / 3)}}
     assert "base_status is unknown" in written["note"]
+
+
+@pytest.mark.skipif(not MBPP_PLUS_FILE.exists(), reason="MBPP+ is not on this machine")
+def test_references_of_the_real_mbpp_plus_pass_its_rule() -> None:
+    # Of tuples, sets and complex numbers, and of all kinds of special comparisons.
+    ids = [f"Mbpp/{n}" for n in (2, 63, 115, 124, 278, 558, 581, 722, 737, 793)]
+    items = [i for i in load_items("mbpp-plus", MBPP_PLUS_FILE) if i.id in ids]
+    generations = {
+        item.id: (Completion(text=item.record["canonical_solution"]),) for item in items
+    }
+    with SandboxPool(1) as pool:
+        grades = list(grade_all(pool, items, generations))
+    assert [g.item_id for g in grades if g.official.passed] == ids

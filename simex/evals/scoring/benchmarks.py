@@ -10,6 +10,7 @@ from typing import Any
 from simex.core.errors import UserError
 from simex.core.names import unknown_name
 from simex.evals.scoring.assert_rules import (
+    PLUS_LIMITS,
     make_humaneval,
     make_humaneval_plus,
     make_mbpp,
@@ -126,6 +127,12 @@ _ASSERT_STRICT = (
     "results of the tests' calls compared outside the box, type by type; items with a "
     "test that is no plain call are left out"
 )
+_EVALPLUS = (
+    "on all base and plus inputs their results must be equal, a list to no tuple, or, "
+    "from the first result on that is a float or a flat list or tuple of floats, of one "
+    "type and within the task's tolerance, or 1e-6; at most 4 s, or 4 times the "
+    "reference's, for one input"
+)
 BENCHMARKS: dict[str, Benchmark] = {
     "cruxeval-o": Benchmark(
         source="cruxeval",
@@ -157,14 +164,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         source="humaneval",
         form="samples",
         make_item=make_humaneval_plus,
-        official_rule="prompt, completion and reference run as one; on all base and "
-        "plus inputs their results must be equal, a list to no tuple (a float, or a flat "
-        "list or tuple of floats, within the task's tolerance, or 1e-6; of find_zero any "
-        "root)",
+        official_rule=f"prompt, completion and reference run as one; {_EVALPLUS}; of "
+        "find_zero any root",
         strict_rule="results on the plus inputs compared outside the box, type by type "
         "(the same tolerances, but find_zero's root is the reference's); items without "
         "plus inputs, or with a result that is no literal, are left out",
-        limits=Limits(cpu_secs=10.0),
+        limits=PLUS_LIMITS,
     ),
     "mbpp": Benchmark(
         source="mbpp",
@@ -178,10 +183,10 @@ BENCHMARKS: dict[str, Benchmark] = {
         source="mbpp",
         form="samples",
         make_item=make_mbpp_plus,
-        official_rule="program and reference run as one; on all base and plus inputs "
-        "their results must be equal (floats within 1e-6, lists to tuples as well)",
+        official_rule=f"program and reference run as one; {_EVALPLUS}; 15 tasks have "
+        "rules of their own, such as the same set, or found or not",
         strict_rule=_ASSERT_STRICT,
-        limits=Limits(cpu_secs=10.0),
+        limits=PLUS_LIMITS,
     ),
     "livecodebench": Benchmark(
         source="livecodebench",

@@ -4,15 +4,18 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
-from simex.core.errors import InfraError
+from simex.core.errors import InfraError, UserError
+from simex.evals.scoring.evalplus_rule import REFERENCE_FAILED
 from simex.evals.scoring.generations import Completion, Generations
 from simex.evals.scoring.rules import BenchmarkItem, Question
 from simex.sandbox.in_order import in_order
 from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
+from simex.sandbox.wire import encode_value
 
 _IN_FLIGHT_PER_WORKER = 16
+_REFERENCE_FAILED = encode_value(REFERENCE_FAILED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,11 +43,19 @@ def grade_all(
     Raises:
         InfraError: a generation could not be run; to leave it out would change the
             score, so there is none.
+        UserError: the reference of an item fails, so that nothing could pass.
     """
     answers = _answers(pool, _questions(items, generations))
     for item in items:
         for _ in generations.get(item.id, ()):
-            yield Grade(item_id=item.id, official=next(answers), strict=next(answers))
+            official, strict = next(answers), next(answers)
+            if official.verdict == REFERENCE_FAILED:
+                raise UserError(
+                    f"The reference of {item.id} must return on every input of the "
+                    "benchmark's file; it raises an error on one. Use the benchmark's "
+                    "own file, or leave the item out."
+                )
+            yield Grade(item_id=item.id, official=official, strict=strict)
 
 
 def _questions(
@@ -85,4 +96,6 @@ def _answer(result: Judgement | bool | None) -> Answer:
         case Judgement():
             bad = [v for v in result.verdicts if not v.is_accepted]
             word = bad[0].value if bad else "accepted"
+            if any(o and o.result == _REFERENCE_FAILED for o in result.outcomes):
+                word = REFERENCE_FAILED
             return Answer(passed=result.is_accepted, verdict=word)
