@@ -117,7 +117,7 @@ def command(arguments: argparse.Namespace) -> int:
     with write_atomically(arguments.out) as file:
         json.dump(results, file, indent=1)
     for form, path in exports:
-        export_results(form, path, results, generations)
+        export_results(form, path, results, generations, items)
     print(_render(results))
     return 0
 

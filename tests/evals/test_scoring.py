@@ -196,6 +196,18 @@ def test_what_a_results_file_holds(tmp_path, capsys) -> None:
     assert lm_eval["n-samples"]["cruxeval-o"] == counts
 
 
+def test_problems_that_bring_their_limits_are_not_said_to_have_others(tmp_path) -> None:
+    tests = [{"stdin": "1 2", "stdout": "3"}]
+    limits = {"cpu_secs": 7.0, "memory_mib": 99}
+    record = {"id": "sum", "tests": tests, "limits": limits}
+    text = json.dumps({"task_id": "sum", "solution": SUM})
+    results = _score(tmp_path, "jsonl", [record], text)
+    assert results["limits"] == "each problem's own"
+    live = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    results = _score(tmp_path, "livecodebench", [LIVE], live)
+    assert results["limits"] == {"cpu_secs": 6, "memory_mib": 1024, "output_mib": 8}
+
+
 def test_what_nobody_but_the_generator_knows_is_told_beside_the_file(tmp_path) -> None:
     about = tmp_path / "about.json"
     told = {"model": {"name": "m"}, "sampling": {"n": 1, "temperature": 0.2}}
@@ -507,13 +519,16 @@ def test_results_in_the_forms_of_human_eval_and_evalplus(tmp_path) -> None:
     generations = {
         "HumanEval/0": (Completion(text="    return a + b\n", is_whole_program=False),)
     }
+    items = load_items("humaneval", tmp_path / "data.jsonl")
     for form in ("human-eval", "evalplus"):
-        export_results(form, tmp_path / form, results, generations)
+        export_results(form, tmp_path / form, results, generations, items)
     line = json.loads((tmp_path / "human-eval").read_text())
     assert line["passed"] is True and line["task_id"] == "HumanEval/0"
+    assert line["completion"] == "    return a + b\n"
     plus = json.loads((tmp_path / "evalplus").read_text())
     (entry,) = plus["eval"]["HumanEval/0"]
     assert (entry["base_status"], entry["plus_status"]) == ("pass", None)
+    assert entry["solution"] == "def add(a, b):\n    return a + b\n"  # with its prompt
     assert plus["pass_at_k"] == {"base": {"pass@1": 1.0}}
 
 
@@ -529,7 +544,8 @@ def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
     lines = [json.dumps({"task_id": record["task_id"], "solution": s}) for s in sources]
     results = _score(tmp_path, name, [record], "\n".join(lines))
     generations = {record["task_id"]: tuple(Completion(text=s) for s in sources)}
-    export_results("evalplus", tmp_path / "out", results, generations)
+    items = load_items(name, tmp_path / "data.jsonl")
+    export_results("evalplus", tmp_path / "out", results, generations, items)
     written = json.loads((tmp_path / "out").read_text())
     entries = written["eval"][record["task_id"]]
     assert [entry["plus_status"] for entry in entries] == ["pass", "fail", "fail"]

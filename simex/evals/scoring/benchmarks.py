@@ -34,7 +34,7 @@ class Benchmark:
     make_item: Callable[[Mapping[str, Any]], BenchmarkItem]
     official_rule: str  # in words, for the results file
     strict_rule: str
-    limits: Limits
+    limits: Limits | None = None  # of the official rule; None: each problem's own
 
 
 def load_items(name: str, path: pathlib.Path) -> list[BenchmarkItem]:
@@ -202,7 +202,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         make_item=functools.partial(_make_contest, "codecontests"),
         official_rule="stdout by the collection's own comparison",
         strict_rule=_CONTEST_STRICT,
-        limits=Limits(),
     ),
     "jsonl": Benchmark(
         source="jsonl",
@@ -210,7 +209,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         make_item=functools.partial(_make_contest, "jsonl"),
         official_rule="the checker that each problem names",
         strict_rule=_CONTEST_STRICT,
-        limits=Limits(),
     ),
 }
 """What `simex score` can score, by name."""

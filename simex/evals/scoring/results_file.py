@@ -113,11 +113,7 @@ def make_results(
             "official": benchmark.official_rule,
             "strict": benchmark.strict_rule,
         },
-        "limits": {
-            "cpu_secs": benchmark.limits.cpu_secs,
-            "memory_mib": benchmark.limits.memory_mib,
-            "output_mib": benchmark.limits.output_mib,
-        },
+        "limits": _describe_limits(benchmark),
         "machine": {
             "backend": backend,
             "cpu": _cpu_model(),
@@ -165,6 +161,12 @@ def hash_file(path: pathlib.Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _describe_limits(benchmark: Benchmark) -> dict[str, float] | str:
+    if benchmark.limits is None:
+        return "each problem's own"
+    return dataclasses.asdict(benchmark.limits)
 
 
 def _estimate(values: Sequence[float]) -> dict[str, Any]:
