@@ -2,8 +2,9 @@
 
 Both inputs are JSON lines and are checked wholly before the first program runs. A
 problem: {"id", "tests": [{"stdin", "stdout"} or {"fn", "args", "result"}, ...]} and, if
-wanted, "checker" (lines, codecontests, livecodebench, kattis, exact), "float_tol" and
-"limits" {"cpu_secs", "memory_mib", "output_mib"}. Values that are no JSON stand as texts
+wanted, "checker" (lines, codecontests, livecodebench, kattis, kattis_case, exact),
+"float_tol" (for lines, kattis and kattis_case) and "limits" {"cpu_secs", "memory_mib",
+"output_mib"}. Values that are no JSON stand as texts
 of Python literals under "args_text" and "result_text". A program: {"problem_id",
 "program_id", "source"}. Stopped by Ctrl-C, the same command continues where it was.
 """

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one JSON object an event (the default), or an explanation in words",
     )
     parser.add_argument(
-        "--style", default="compact", help="of the explanation: compact or prose"
+        "--style",
+        default="compact",
+        help="of the explanation: compact, prose or raw_trace",
     )
     parser.add_argument("--max-events", type=int, default=10_000, help="then cut")
     parser.add_argument("--max-bytes", type=int, default=1 << 20, help="then cut")
