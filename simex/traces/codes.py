@@ -83,6 +83,7 @@ _FIRST_INPLACE = 13  # the argument of BINARY_OP from which on it is `+=` and th
 # Whoever holds one of these may call a function by going on with a loop.
 _LAZY_NAMES = frozenset(
     [
+        "<genexpr>",
         "map",
         "filter",
         "iter",
@@ -109,6 +110,11 @@ def _opcodes(*beginnings: str) -> frozenset[int]:
 
 _QUIET_OPCODES = _opcodes(*_QUIET)
 _CHANGING_OPCODES = _opcodes(*_CHANGING, *_CHANGING_TOO)
+# By the name without which no program has it: reading that changes what is read.
+_CHANGING_READS = {
+    "defaultdict": _opcodes("BINARY_SUBSCR"),
+    "cached_property": _opcodes("LOAD_ATTR", "LOAD_METHOD"),
+}
 _STORE_OPCODES = _opcodes("STORE_")
 _FOR_ITER = _opcodes("FOR_ITER")
 _LEAVING = _opcodes("RETURN_VALUE", "YIELD_VALUE")
@@ -128,11 +134,11 @@ class CodeFacts:
         "middles",
     )
 
-    def __init__(self, code: types.CodeType, *, is_lazy: bool):
+    def __init__(self, code: types.CodeType, names: frozenset[str]):
         self.code = code
         self.is_module = code.co_name == _MODULE
         self.is_resumable = bool(code.co_flags & _FLAG_RESUMABLE)
-        self.calling, self.changing = _sort_lines(code, is_lazy=is_lazy)
+        self.calling, self.changing = _sort_lines(code, names)
         # By byte offset: whether a frame that ends there returns or yields.
         self.leaving = bytes(number in _LEAVING for number in code.co_code)
         self.middles: dict[int, str] = {}  # depth -> a piece of an event's text
@@ -145,11 +151,8 @@ def collect_facts(code: types.CodeType, file_name: str) -> list[CodeFacts]:
     holds them, which is also how interpreters from 3.12 on see most comprehensions.
     """
     codes = [c for c in _walk(code) if c.co_filename == file_name]
-    is_lazy = any(
-        c.co_name == "<genexpr>" or not _LAZY_NAMES.isdisjoint(c.co_names)
-        for c in codes
-    )
-    return [CodeFacts(c, is_lazy=is_lazy) for c in codes if _is_told(c)]
+    names = frozenset(name for c in codes for name in (c.co_name, *c.co_names))
+    return [CodeFacts(c, names) for c in codes if _is_told(c)]
 
 
 def _walk(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -166,12 +169,19 @@ def _is_told(code: types.CodeType) -> bool:
 
 
 def _sort_lines(
-    code: types.CodeType, *, is_lazy: bool
+    code: types.CodeType, names: frozenset[str]
 ) -> tuple[frozenset[int], frozenset[int]]:
-    """The lines that may call a function, and those that may change an object."""
+    """The lines that may call a function, and those that may change an object.
+
+    `names` are those that the whole program uses.
+    """
     calling, changing = set(), set()
     num_stores: dict[int, int] = {}
-    quiet = _QUIET_OPCODES if is_lazy else _QUIET_OPCODES | _FOR_ITER
+    quiet, changing_opcodes = _QUIET_OPCODES, _CHANGING_OPCODES
+    if _LAZY_NAMES.isdisjoint(names):
+        quiet |= _FOR_ITER
+    for name in _CHANGING_READS.keys() & names:
+        changing_opcodes |= _CHANGING_READS[name]
     data = code.co_code
     for start, end, line in code.co_lines():
         if line is None:
@@ -182,7 +192,7 @@ def _sort_lines(
         stores = sum(number in _STORE_OPCODES for number in opcodes)
         # Two assignments may free an object and make another one in its place.
         num_stores[line] = num_stores.get(line, 0) + stores
-        is_changing = not _CHANGING_OPCODES.isdisjoint(opcodes) or any(
+        is_changing = not changing_opcodes.isdisjoint(opcodes) or any(
             number == _BINARY_OP and argument >= _FIRST_INPLACE
             for number, argument in zip(opcodes, data[start + 1 : end : 2])
         )

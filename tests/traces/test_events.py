@@ -109,6 +109,26 @@ def test_a_global_that_a_function_puts_back_is_no_change_for_the_module(pool):
         ),
         ("a = [1]; a = [2]\na = [1]; a = [3]", None),
         ("q = [(0, 1)]\nq.append((1, [2]))\nq[1][1].append(3)", None),
+        (  # reading adds a key
+            (
+                "d = __import__('collections').defaultdict(int)\nfor k in 'ab':\n"
+                "    if d[k] > 0: pass\nx = d['c']; y = 1\nz = 2"
+            ),
+            [
+                "defaultdict({})",
+                "defaultdict({'a': 0})",
+                "defaultdict({'a': 0, 'b': 0})",
+                "defaultdict({'a': 0, 'b': 0, 'c': 0})",
+            ],
+        ),
+        (  # and a field
+            (
+                "a = type('A', (), {})()\nfrom functools import cached_property\n"
+                "type(a).sq = cached_property(lambda self: 9)\n"
+                "type(a).sq.__set_name__(type(a), 'sq')\nx = a.sq\nz = 2"
+            ),
+            ["<A>", "<A sq=9>"],
+        ),
     ],
 )
 def test_each_change_of_a_value_is_seen(pool, source, texts):
@@ -117,6 +137,23 @@ def test_each_change_of_a_value_is_seen(pool, source, texts):
     events = trace(pool, source).events
     seen = [e.changed[name] for e in events if name in e.changed]
     assert seen == (texts or read_plainly(source, name))
+
+
+def test_a_key_that_reading_adds_is_told_by_the_next_line(pool):
+    source = (
+        "from collections import defaultdict\n"  # 1
+        "d = defaultdict(list)\n"  # 2
+        "for v in d[1]:\n"  # 3
+        "    pass\n"  # 4
+        "x = d[2]\n"  # 5
+        "y = 1\n"  # 6
+    )
+    events = trace(pool, source).events
+    assert [(e.line, e.changed["d"]) for e in events if "d" in e.changed] == [
+        (3, "defaultdict({})"),
+        (5, "defaultdict({1: []})"),
+        (6, "defaultdict({1: [], 2: []})"),
+    ]
 
 
 def read_plainly(source: str, name: str) -> list[str]:
