@@ -49,7 +49,7 @@ def describe_exception(error: object) -> str:
 class Entered:
     """A frame that was entered and not yet left."""
 
-    __slots__ = ("depth", "facts", "is_unwinding", "line", "middle", "variables")
+    __slots__ = ("depth", "facts", "line", "middle", "raised_at", "variables")
 
     def __init__(
         self, facts: CodeFacts, depth: int, variables: FrameVariables | None, line: int
@@ -58,7 +58,7 @@ class Entered:
         self.depth = depth
         self.variables = variables  # None: the module
         self.line = line  # the line that runs
-        self.is_unwinding = False  # by an exception
+        self.raised_at = -1  # the offset at which this line raised an exception
         middle = facts.middles.get(depth)
         if middle is None:
             middle = f",{_quote(facts.code.co_name)},{depth},["
