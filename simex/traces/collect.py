@@ -111,5 +111,8 @@ def _judge_trace(
     except ValueError as error:
         return fail(f"the trace is not usable: {error}")
     if trace.is_lost:
-        return fail("tracing_lost: the program switched tracing off")
+        return fail(
+            "tracing_lost: the program switched tracing off, or its recursion left no "
+            "room for the tracer"
+        )
     return trace

@@ -1,5 +1,6 @@
 """Printed text, variables of the module, caps and lost tracing, as events."""
 
+import json
 import sys
 
 import pytest
@@ -170,6 +171,39 @@ def read_plainly(source: str, name: str) -> list[str]:
         if texts[-1:] != [text]:
             texts.append(text)
     return texts
+
+
+def test_a_lone_surrogate_is_spelled_out_so_that_a_file_can_hold_it(pool):
+    source = (
+        "try:\n    raise ValueError('bad 😀' + chr(0xD800))\nexcept ValueError:\n"
+        "    print('no')\nclass A: pass\na = A()\nsetattr(a, chr(0xDFFF), 1)\n"
+    )
+    result = trace(pool, source)
+    (error,) = [e for e in result.events if e.kind is EventKind.EXCEPTION]
+    assert error.value == "ValueError: bad 😀\\ud800"
+    assert result.events[-1].changed == {"a": "<A \\udfff=1>"}
+    text = json.dumps(to_record(result), ensure_ascii=False)
+    assert from_record(json.loads(text.encode("utf-8"))) == result
+
+
+@pytest.mark.parametrize("ending", ["print('deep')", "pass"])
+def test_near_the_recursion_limit_a_trace_is_whole_or_lost(pool, ending):
+    source = (
+        "import sys\nsys.setrecursionlimit(200)\n"
+        "def f(n):\n    return n and f(n - 1) + 1\n"
+        f"try:\n    x = f(DEPTH)\nexcept RecursionError:\n    {ending}\n"
+    )
+    programs = [(source.replace("DEPTH", str(n)), "") for n in range(184, 202)]
+    found = list(collect_traces(pool, programs))
+    for n, result in zip(range(184, 202), found, strict=True):
+        if isinstance(result, TraceFailure):
+            assert "tracing_lost" in result.reason or "something else" in result.reason
+            continue
+        calls = [e.changed for e in result.events if e.kind is EventKind.CALL]
+        assert calls == [{"n": str(k)} for k in range(n, -1, -1)]
+        assert result.events[-1].changed == {"x": str(n)}
+    # 184 calls leave room for us, 201 none for the last of them.
+    assert isinstance(found[0], Trace) and isinstance(found[-1], TraceFailure)
 
 
 def test_a_run_without_end_leaves_its_events_up_to_the_cap(pool):
