@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import pytest
 
 from simex.core.errors import InfraError, UserError
+from simex.problems.problem import Limits, TestCase, Visibility
 from simex.sandbox.backends import choose_backend
 from simex.sandbox.crew import Crew
 from simex.sandbox.judge import JudgeItem, judge, judge_all
@@ -204,6 +205,25 @@ def test_the_child_cannot_find_the_expected_output(best_pool):
     (outcome,) = judgement.outcomes
     assert judgement.verdicts == (Verdict.WRONG_OUTPUT,) or not outcome.status.is_ok
     assert b"EXPECT" not in outcome.stdout and b"readable" not in outcome.stdout
+
+
+def test_a_judgement_keeps_whole_only_what_may_be_shown(best_pool):
+    source = (
+        "kind = input()\nprint('x' * 100_000)\n"  # 100,001 bytes
+        "while kind == 'for ever':\n    print('y' * 1000)\n"
+    )
+    tests = [
+        TestCase(stdin=stdin, expected_stdout="x" * 100_000, visibility=visibility)
+        for stdin in ("once", "for ever")
+        for visibility in (Visibility.PUBLIC, Visibility.PRIVATE)
+    ]
+    judgement = judge(best_pool, tests, "lines", source, limits=Limits(output_mib=0.25))
+    accepted, over = Verdict.ACCEPTED, Verdict.OUTPUT_LIMIT
+    assert judgement.verdicts == (accepted, accepted, over, over)
+    sizes = [(len(o.stdout), o.num_bytes_left_out) for o in judgement.outcomes]
+    # 64 KiB are 65,536 bytes: 34,465 of 100,001 are left out, of 0.25 MiB 196,608.
+    head = 65_536
+    assert sizes == [(100_001, 0), (head, 34_465), (head, 196_608), (head, 196_608)]
 
 
 def test_a_verdict_has_no_truth_value():
