@@ -33,7 +33,7 @@ _MAX_REMEMBERED_BYTES = 1 << 16  # of one stdout; longer ones are run again
 
 
 class JudgeItem(NamedTuple):
-    """One program and what it is judged by. A plain tuple does as well."""
+    """One program and what it is judged by."""
 
     tests: Sequence[Test]
     checker: str | Checker

@@ -15,6 +15,7 @@ from simex.sandbox.judge import JudgeItem, judge, judge_all
 from simex.sandbox.judging import RunMemory
 from simex.sandbox.outcome import Verdict
 from simex.sandbox.tally import Tally
+from tests.sandbox.counts import take_counts
 from tests.sandbox.in_one_thread import case, judge_in_one_thread
 
 ADD_ONE = "print(int(input()) + 1)"
@@ -44,7 +45,7 @@ def test_no_tests_is_no_judgement(best_pool):
 
 
 def test_early_stop_stores_the_rest_as_not_run_and_runs_nothing_more(best_pool):
-    before = best_pool.counters.num_runs
+    take_counts(best_pool)
     own = ADD_ONE + "  # not remembered from another test"
     judgement = judge(best_pool, THREE, "lines", own, early_stop=True)
     assert judgement.verdicts == (
@@ -53,7 +54,7 @@ def test_early_stop_stores_the_rest_as_not_run_and_runs_nothing_more(best_pool):
         Verdict.NOT_RUN,
     )
     assert judgement.outcomes[2] is None and not judgement.is_accepted
-    assert best_pool.counters.num_runs - before == 2
+    assert take_counts(best_pool)["runs"] == 2
 
 
 @pytest.mark.parametrize(
@@ -110,11 +111,12 @@ def test_a_broken_checker_breaks_its_judgement_and_no_other(best_pool):
         JudgeItem(tests=THREE[:1], checker=check_nothing, source="print(2)"),
         JudgeItem(tests=THREE[:1], checker="lines", source="print(2)"),
     ]
+    take_counts(best_pool)
     futures = [best_pool.submit_judgement(item) for item in items]
     with pytest.raises(ZeroDivisionError):
         futures[0].result(timeout=60)
     assert futures[1].result(timeout=60).is_accepted
-    assert best_pool.counters.num_driver_restarts == 0
+    assert take_counts(best_pool)["driver_restarts"] == 0
 
 
 def check_nothing(printed, expected):
