@@ -17,107 +17,48 @@ _INLINE_FRAMES = frozenset(("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"
 _MODULE = "<module>"
 
 # Opcodes that call nothing, by how their names begin; unknown ones may call.
-_QUIET = (
-    "CACHE",
-    "NOP",
-    "RESUME",
-    "POP_TOP",
-    "POP_EXCEPT",
-    "PUSH_",
-    "COPY",
-    "SWAP",
-    "LOAD_CONST",
-    "LOAD_FAST",
-    "LOAD_GLOBAL",
-    "LOAD_NAME",
-    "LOAD_DEREF",
-    "LOAD_ATTR",
-    "LOAD_METHOD",
-    "LOAD_CLOSURE",
-    "LOAD_ASSERTION_ERROR",
-    "LOAD_SMALL_INT",
-    "STORE_FAST",
-    "STORE_NAME",
-    "STORE_DEREF",
-    "STORE_GLOBAL",
-    "STORE_SUBSCR",
-    "STORE_ATTR",
-    "STORE_SLICE",
-    "BINARY_OP",
-    "BINARY_SUBSCR",
-    "BINARY_SLICE",
-    "COMPARE_OP",
-    "IS_OP",
-    "CONTAINS_OP",
-    "UNARY_",
-    "JUMP_",
-    "POP_JUMP_",
-    "BUILD_",
-    "FORMAT_",
-    "CONVERT_VALUE",
-    "RETURN_",
-    "TO_BOOL",
-    "MAKE_",
-    "SET_FUNCTION_ATTRIBUTE",
-    "KW_NAMES",
-    "PRECALL",
-    "EXTENDED_ARG",
-    "GET_ITER",
-    "END_FOR",
-    "LIST_APPEND",
-    "SET_ADD",
-    "MAP_ADD",
-    "COPY_FREE_VARS",
-    "MATCH_",
-    "GET_LEN",
-    "RAISE_VARARGS",
-    "RERAISE",
-    "CHECK_EXC_MATCH",
-    "NOT_TAKEN",
-    "POP_ITER",
-)
+_QUIET = """
+CACHE NOP RESUME POP_TOP POP_EXCEPT PUSH_ COPY SWAP LOAD_CONST LOAD_FAST LOAD_GLOBAL
+LOAD_NAME LOAD_DEREF LOAD_ATTR LOAD_METHOD LOAD_CLOSURE LOAD_ASSERTION_ERROR
+LOAD_SMALL_INT STORE_FAST STORE_NAME STORE_DEREF STORE_GLOBAL STORE_SUBSCR STORE_ATTR
+STORE_SLICE BINARY_OP BINARY_SUBSCR BINARY_SLICE COMPARE_OP IS_OP CONTAINS_OP UNARY_
+JUMP_ POP_JUMP_ BUILD_ FORMAT_ CONVERT_VALUE RETURN_ TO_BOOL MAKE_
+SET_FUNCTION_ATTRIBUTE KW_NAMES PRECALL EXTENDED_ARG GET_ITER END_FOR LIST_APPEND
+SET_ADD MAP_ADD COPY_FREE_VARS MATCH_ GET_LEN RAISE_VARARGS RERAISE CHECK_EXC_MATCH
+NOT_TAKEN POP_ITER
+"""
 # Of those, the ones that change an object or make one.
-_CHANGING = ("STORE_GLOBAL", "STORE_SUBSCR", "STORE_ATTR", "STORE_SLICE", "BUILD_LIST")
-_CHANGING_TOO = ("BUILD_MAP", "BUILD_SET", "BUILD_CONST_KEY_MAP", "LIST_APPEND")
+_CHANGING = """
+STORE_GLOBAL STORE_SUBSCR STORE_ATTR STORE_SLICE BUILD_LIST BUILD_MAP BUILD_SET
+BUILD_CONST_KEY_MAP LIST_APPEND
+"""
 _FIRST_INPLACE = 13  # the argument of BINARY_OP from which on it is `+=` and the like
 # Whoever holds one of these may call a function by going on with a loop.
-_LAZY_NAMES = frozenset(
-    [
-        "<genexpr>",
-        "map",
-        "filter",
-        "iter",
-        "itertools",
-        "starmap",
-        "accumulate",
-        "groupby",
-        "takewhile",
-        "dropwhile",
-        "filterfalse",
-        "partial",
-        "functools",
-    ]
-)
+_LAZY = """
+<genexpr> map filter iter itertools starmap accumulate groupby takewhile dropwhile
+filterfalse partial functools
+"""
+_LAZY_NAMES = frozenset(_LAZY.split())
 
 
-def _opcodes(*beginnings: str) -> frozenset[int]:
+def _opcodes(beginnings: str) -> frozenset[int]:
     return frozenset(
         number
         for name, number in opcode.opmap.items()
-        if name.startswith(beginnings) and number < 256
+        if name.startswith(tuple(beginnings.split())) and number < 256
     )
 
 
-_QUIET_OPCODES = _opcodes(*_QUIET)
-_CHANGING_OPCODES = _opcodes(*_CHANGING, *_CHANGING_TOO)
+_QUIET_OPCODES = _opcodes(_QUIET)
+_CHANGING_OPCODES = _opcodes(_CHANGING)
 # By the name without which no program has it: reading that changes what is read.
 _CHANGING_READS = {
     "defaultdict": _opcodes("BINARY_SUBSCR"),
-    "cached_property": _opcodes("LOAD_ATTR", "LOAD_METHOD"),
+    "cached_property": _opcodes("LOAD_ATTR LOAD_METHOD"),
 }
 _STORE_OPCODES = _opcodes("STORE_")
 _FOR_ITER = _opcodes("FOR_ITER")
-_LEAVING = _opcodes("RETURN_VALUE", "YIELD_VALUE")
+_LEAVING = _opcodes("RETURN_VALUE YIELD_VALUE")
 _BINARY_OP = opcode.opmap["BINARY_OP"]
 
 
