@@ -59,6 +59,18 @@ def test_a_killed_worker_costs_a_retry_and_no_verdict():
         assert counts["infra_errors"] == 0
 
 
+def test_a_blocked_run_is_the_last_of_its_worker():
+    with SandboxPool(1) as pool:
+        if pool.backend_name == "unsafe":
+            pytest.skip("nothing is blocked without a jail")
+        blocked = "import ctypes\nctypes.CDLL(None).unshare(0)"
+        for source in ("print(1)", blocked, "print(1)", "[0] * 10**9"):
+            pool.submit(RunRequest(source=source)).result()
+        counts = take_counts(pool)
+        assert counts["status/blocked"] == counts["status/memory_limit"] == 1
+        assert (counts["recycled_workers"], counts["retries"]) == (1, 0)
+
+
 def test_a_worker_that_always_dies_gives_an_infra_error_and_nothing_else(monkeypatch):
     tally = Tally()
     crew = Crew(1, choose_backend(), tally=tally)
