@@ -80,7 +80,10 @@ def command(arguments: argparse.Namespace) -> int:
     if trace.is_truncated:
         _remark(f"truncated after {len(trace.events)} events: a cap was reached")
     if trace.is_lost:
-        _remark("tracing_lost: the program switched tracing off; steps are missing")
+        _remark(
+            "tracing_lost: the program switched tracing off, or its recursion left no "
+            "room for the tracer; steps are missing"
+        )
     _remark_status(outcome.status, outcome.stderr_tail)
     return 0 if outcome.status.is_ok else 1
 

@@ -45,7 +45,7 @@ class Limits:
 
     cpu_secs: float = 2.0
     memory_mib: int = 1024
-    output_mib: float = 8.0
+    output_mib: float = 8.0  # of stdout, and as much of stderr and of a call's result
 
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
