@@ -177,6 +177,27 @@ def test_only_items_of_the_window_of_dates_count(tmp_path) -> None:
     assert part["data"]["date_window"] == ["2024-09-01", "2024-09-01"]
 
 
+def test_a_window_of_dates_without_generations_is_refused(tmp_path, capsys) -> None:
+    later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
+    text = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    data, generations = tmp_path / "data.jsonl", tmp_path / "gen.json"
+    data.write_text(f"{json.dumps(LIVE)}\n{json.dumps(later)}\n")
+    generations.write_text(text)
+    command = ["score", "livecodebench", "--data", str(data), "--partial"]
+    command += ["--generations", str(generations), "--out", str(tmp_path / "out")]
+    assert main([*command, "--since", "2024-08-01"]) == 2
+    assert "for some of the 1 items of the window" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ks", ["0", "abc", "1,,2", ""])
+def test_a_k_that_is_no_number_from_one_is_refused(ks, capsys) -> None:
+    command = ["score", "mbpp", "--data", "x", "--generations", "x", "--out", "x"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--k", ks])
+    assert stopped.value.code == 2
+    assert "must be numbers from 1, as in 1,5,10" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "since,until,message",
     [
