@@ -33,7 +33,7 @@ class CallCase:
     2), expected_result=3, visibility=Visibility.PRIVATE)``.
     """
 
-    function: str  # at the top level of the program, or a method of its `Solution`
+    function: str  # a method of the program's `Solution`, or at its top level
     arguments: tuple[Any, ...]
     expected_result: Any
     visibility: Visibility

@@ -59,6 +59,8 @@ def test_arguments_and_result_keep_their_types(call):
         "print(7)\ndef f(a): print(7); return a + 1",  # stdout is no result
         "import os\ndef f(a): os.write(1, b'i7\\n'); os.write(2, b'i7\\n'); return a + 1",
         "class Solution:\n    def f(self, a): return a + 1",
+        # A method goes before a function of its name, which may be an import.
+        "class Solution:\n    def f(self, a): return a + 1\ndef f(a): return a",
         "f = lambda a: a + 1",
         "import sys\ndef f(a):\n    sys.stdout = None\n    return a + 1",
         "def f(a): return a + 1\nif __name__ == '__main__': f.ok = 1\nf.ok",
