@@ -13,7 +13,12 @@ from simex.core.stamps import seconds_by_stage
 from simex.evals import loop_summary, summary
 from simex.evals.intervals import Estimate, paired_difference
 from simex.evals.rankers import RANKERS
-from simex.evals.study import Combined, combine_all, judge_orderings
+from simex.evals.study import (
+    Combined,
+    combine_all,
+    describe_interval,
+    judge_orderings,
+)
 from simex.jobs.report_estimates import MAX_K, load_candidates, load_loop
 from simex.report.content import Plot, Report, Series
 from simex.report.headlines import Group
@@ -148,9 +153,10 @@ def report_study(
     results = {name: _as_estimate(c) for name, c in found.items()}
     seconds = {run: sum(seconds_by_stage(pathlib.Path(run)).values()) for run in runs}
     verdicts = "\n".join(f"{o['verdict']:32} {o['ordering']}" for o in orderings)
+    interval = describe_interval(len(runs))
     report = Report(
         title=title,
-        about=verdicts,
+        about=f"{verdicts}\n\n{interval}",
         facts={"seeds": str(len(runs))},
         seconds=seconds,
         results=results,
@@ -170,8 +176,8 @@ def report_study(
         )
         write_page(folder / "report.html", report)
         with write_atomically(folder / "table.md") as file:
-            file.write(_render_table(found, orderings))
-    print(verdicts)
+            file.write(f"{_render_table(found, orderings)}\n{interval}\n")
+    print(f"{verdicts}\n{interval}")
 
 
 def _as_estimate(combined: Combined) -> dict[str, float]:

@@ -72,6 +72,28 @@ def test_an_answer_with_the_call_in_it_leaves_the_count_as_the_official_scorer_d
     assert results["items"]["sample_0"]["official"] == [True, None]
 
 
+def test_an_item_that_is_refused_or_wrong_throughout_counts_as_nought(
+    tmp_path,
+) -> None:
+    # A model that is right on one item and repeats the call on the other: 1/2, not 1.
+    generations = {"sample_0": ["2", "f(1)"], "sample_1": ["f(5)", "f(5)"]}
+    results = _score(
+        tmp_path, "cruxeval-o", CRUX, json.dumps(generations), "--k", "1,2"
+    )
+    score = results["scores"]["official"]["pass@1"]
+    assert (score["value"], score["n"], score["items_left_out"]) == (0.5, 2, 0)
+    assert results["items"]["sample_1"]["official"] == [False, False]
+    # Of sample_0 one generation counts and is right: any draw of two holds it.
+    assert _value(results, "official", "pass@2") == pytest.approx((1 + 0) / 2)
+    # Wrong and refused: 0 of 2, not 0 of 1; for inputs alike.
+    generations = {"sample_0": ["3", "f(2)"], "sample_1": ["f(1)", "7"]}
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(generations))
+    assert results["items"]["sample_0"]["official"] == [False, False]
+    assert results["items"]["sample_1"]["official"] == [True, None]
+    assert results["excluded"]["official"] == 1
+    assert _value(results, "official") == pytest.approx((0 + 1) / 2)
+
+
 def test_equality_lets_one_through_for_true_and_the_strict_rule_does_not(
     tmp_path,
 ) -> None:
@@ -165,12 +187,91 @@ def test_an_answer_to_cruxeval_that_ends_the_process_is_wrong(tmp_path) -> None:
 @pytest.mark.parametrize(
     "generations",
     [[{"question_id": "abc_a", "code_list": [SUM, "print(4)"]}], [[SUM, "print(4)"]]],
-    ids=["by id", "in the benchmark's order"],
+    ids=["by id", "in the order of ids"],
 )
 def test_live_code_bench_is_read_in_both_of_its_forms(tmp_path, generations) -> None:
     results = _score(tmp_path, "livecodebench", [LIVE], json.dumps(generations))
     assert results["items"]["abc_a"]["official"] == [True, False]
     assert results["verdicts"]["official"] == {"accepted": 1, "wrong_output": 1}
+
+
+def test_lists_without_ids_are_in_the_order_of_sorted_ids(tmp_path) -> None:
+    path = tmp_path / "generations.json"
+    path.write_text(json.dumps([["for 10"], ["for 9"], ["for a"]]))
+    found = read_generations("livecodebench", path, ["a", "9", "10"])
+    # As texts "10" < "9" < "a"; the file of the benchmark has another order.
+    assert {i: [c.text for c in cs] for i, cs in found.items()} == {
+        "a": ["for a"],
+        "9": ["for 9"],
+        "10": ["for 10"],
+    }
+
+
+CALLS = LIVE | {
+    "question_id": "3001",
+    "starter_code": "class Solution:\n    def index(self, a: List[int]) -> int:\n        ",
+    "metadata": json.dumps({"func_name": "index"}),
+    "public_test_cases": json.dumps(
+        [{"input": "[3, 4]", "output": "[[1, 2], 1]", "testtype": "functional"}]
+    ),
+}
+_METHOD = "class Solution:\n    def index(self, a: List[int]) -> int:\n        "
+
+
+def _right(tmp_path, record, sources):
+    """(official, strict) of each program."""
+    entry = {"question_id": record["question_id"], "code_list": sources}
+    results = _score(tmp_path, "livecodebench", [record], json.dumps([entry]))
+    found = results["items"][record["question_id"]]
+    return list(zip(found["official"], found["strict"], strict=True))
+
+
+def test_functions_of_live_code_bench_find_its_imports_and_compare_by_equality(
+    tmp_path,
+) -> None:
+    programs = {
+        # `List`, a module and a recursion of 20,000 without a word of import; the
+        # method's name is also that of an import, operator.index.
+        "return [[1, 2], len(str(reduce(gcd, a)))]": (True, True),
+        "g = lambda n: n and g(n - 1)\n        return [[1, 2], 1 + g(20_000)]": (
+            True,
+            True,
+        ),
+        "return ([1, 2], 1)": (True, False),  # a tuple, at the outermost level
+        "return [(1, 2), 1]": (False, False),  # and below it
+        "return [[1, 2], True]": (True, False),  # True == 1
+        "return [[1, 2.0], 1]": (True, False),
+        "return [[1, 3], 1]": (False, False),
+        "sys.exit(0)": (False, False),
+    }
+    sources = [_METHOD + body for body in programs]
+    sources.append("def index(a):\n    return [[1, 2], 1]\n")
+    main = "if __name__ == '__main__':\n    print(input())\n"
+    sources.append(f"{_METHOD}return [[1, 2], 1]\n{main}")
+    found = _right(tmp_path, CALLS, sources)
+    assert found == [*programs.values(), (True, True), (True, True)]
+
+
+def test_programs_of_live_code_bench_may_exit_as_they_like_but_not_strictly(
+    tmp_path,
+) -> None:
+    answer = "print(sum(map(int, input().split())))\n"
+    programs = {
+        "data = defaultdict(int)\n" + answer: (True, True),
+        answer + "sys.exit(1)\n": (True, False),
+        f"from sys import exit\n{answer}exit('bye')\n": (True, False),
+        answer + "exit(3)\n": (True, False),
+        answer + "raise SystemExit(2)\n": (True, False),
+        f"try:\n    {answer}    quit(1)\nexcept SystemExit:\n    raise\n": (
+            True,
+            False,
+        ),
+        answer + "sys.exit()\n": (True, True),
+        answer + "1 / 0\n": (False, False),
+        "sys.exit(0)\n" + answer: (False, False),
+        "print('" + "x" * 20: (False, False),
+    }
+    assert _right(tmp_path, LIVE, list(programs)) == list(programs.values())
 
 
 def test_what_a_results_file_holds(tmp_path, capsys) -> None:
@@ -236,6 +337,27 @@ def test_only_items_of_the_window_of_dates_count(tmp_path) -> None:
     part = _score(tmp_path, "livecodebench", [LIVE, later], text, *since)
     assert _value(part, "official") == 1.0 and list(part["items"]) == ["abc_b"]
     assert part["data"]["date_window"] == ["2024-09-01", "2024-09-01"]
+
+
+def test_a_window_of_dates_without_generations_is_refused(tmp_path, capsys) -> None:
+    later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
+    text = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    data, generations = tmp_path / "data.jsonl", tmp_path / "gen.json"
+    data.write_text(f"{json.dumps(LIVE)}\n{json.dumps(later)}\n")
+    generations.write_text(text)
+    command = ["score", "livecodebench", "--data", str(data), "--partial"]
+    command += ["--generations", str(generations), "--out", str(tmp_path / "out")]
+    assert main([*command, "--since", "2024-08-01"]) == 2
+    assert "for some of the 1 items of the window" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ks", ["0", "abc", "1,,2", ""])
+def test_a_k_that_is_no_number_from_one_is_refused(ks, capsys) -> None:
+    command = ["score", "mbpp", "--data", "x", "--generations", "x", "--out", "x"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--k", ks])
+    assert stopped.value.code == 2
+    assert "must be numbers from 1, as in 1,5,10" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

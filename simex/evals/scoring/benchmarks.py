@@ -16,12 +16,19 @@ from simex.evals.scoring.assert_rules import (
     make_mbpp,
     make_mbpp_plus,
 )
-from simex.evals.scoring.cruxeval_rules import make_cruxeval_input, make_cruxeval_output
+from simex.evals.scoring.cruxeval_rules import (
+    make_cruxeval_input,
+    make_cruxeval_output,
+    settle,
+)
 from simex.evals.scoring.generations import Completion
+from simex.evals.scoring.grading import Answer
+from simex.evals.scoring.livecodebench_rules import make_livecodebench
 from simex.evals.scoring.rules import BenchmarkItem, Question, judged
 from simex.problems.problem import Limits
 from simex.problems.rows import BadRecord, BrokenRow, Row
 from simex.problems.sources import cruxeval
+from simex.problems.sources.livecodebench import LIMITS as LIVECODEBENCH_LIMITS
 from simex.problems.sources.table import get_source
 
 
@@ -35,6 +42,8 @@ class Benchmark:
     official_rule: str  # in words, for the results file
     strict_rule: str
     limits: Limits | None = None  # of the official rule; None: each problem's own
+    # How the official answers about all generations of one item count together.
+    settle: Callable[[Sequence[Answer]], Sequence[Answer]] = tuple
 
 
 def load_items(name: str, path: pathlib.Path) -> list[BenchmarkItem]:
@@ -112,14 +121,7 @@ def _make_contest(source: str, record: Mapping[str, Any]) -> BenchmarkItem:
         exact = dataclasses.replace(problem, checker="lines")
         return judged(exact, completion.text)
 
-    item_id = problem.id.removeprefix("livecodebench/")
-    return BenchmarkItem(
-        id=item_id,
-        record=record,
-        official=official,
-        strict=strict,
-        date=problem.origin[:10] if source == "livecodebench" else "",
-    )
+    return BenchmarkItem(id=problem.id, record=record, official=official, strict=strict)
 
 
 _CONTEST_STRICT = "lines equal after trimming trailing blanks, judged outside the box"
@@ -139,18 +141,22 @@ BENCHMARKS: dict[str, Benchmark] = {
         form="cruxeval",
         make_item=make_cruxeval_output,
         official_rule="`assert output == answer` after the code; an answer that holds "
-        "the call itself is left out of the count",
+        "the call itself is left out of the count where another of the item is right, "
+        "and else wrong",
         strict_rule="the answer is a literal of the same value and type",
         limits=cruxeval.LIMITS,
+        settle=settle,
     ),
     "cruxeval-i": Benchmark(
         source="cruxeval",
         form="cruxeval",
         make_item=make_cruxeval_input,
         official_rule="`assert output == answer` after the code; an answer without "
-        "`f(` is left out of the count",
+        "`f(` is left out of the count where another of the item is right, and else "
+        "wrong",
         strict_rule="one call of f with literals, its result compared outside the box",
         limits=cruxeval.LIMITS,
+        settle=settle,
     ),
     "humaneval": Benchmark(
         source="humaneval",
@@ -191,16 +197,21 @@ BENCHMARKS: dict[str, Benchmark] = {
     "livecodebench": Benchmark(
         source="livecodebench",
         form="livecodebench",
-        make_item=functools.partial(_make_contest, "livecodebench"),
-        official_rule="stdout by the benchmark's own comparison, calls by value",
-        strict_rule=_CONTEST_STRICT,
-        limits=Limits(cpu_secs=6.0),
+        make_item=make_livecodebench,
+        official_rule="the benchmark's imports and recursion limit before the program; "
+        "stdout by its own comparison, whatever the exit code of sys.exit; results of "
+        "calls by ==, of builtin types, a tuple for the outermost list (what differs: "
+        "simex/evals/scoring/livecodebench_rules.py)",
+        strict_rule="the same imports; exit code 0 and lines equal after trimming "
+        "trailing blanks; results of calls of the same types all through",
+        limits=LIVECODEBENCH_LIMITS,
     ),
     "codecontests": Benchmark(
         source="codecontests",
         form="samples",
         make_item=functools.partial(_make_contest, "codecontests"),
-        official_rule="stdout by the collection's own comparison",
+        official_rule="stdout by the collection's own comparison (tokens, case ignored, "
+        "numbers within 1e-5), but integers exactly",
         strict_rule=_CONTEST_STRICT,
     ),
     "jsonl": Benchmark(
