@@ -55,7 +55,8 @@ def explain_functions(
       paths: JSON-lines files of function calls: id, group, kind, source, setup, call,
         expected. Only kind "returns" is used, and of it no call that needs a setup, for
         the prompt shows none. Never an evaluation set.
-      style: a name in nlex.rewriters.REWRITERS.
+      style: a name in nlex.rewriters.REWRITERS; a language model tells traces in
+        `write_explanations` alone.
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
       max_calls: only so many, drawn by `seed`.

@@ -50,7 +50,8 @@ def explain_programs(
       num_shards: of each split, for generated programs; of others all are taken.
       shard_size: runs a shard; a kill costs at most one shard a process.
       seed: of the programs. The same settings give the same bytes.
-      style: a name in nlex.rewriters.REWRITERS.
+      style: a name in nlex.rewriters.REWRITERS; a language model tells traces in
+        `write_explanations` alone, since a shard is a function of its settings.
       min_grounding: explanations with a lower share of true statements are dropped.
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
