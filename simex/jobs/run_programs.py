@@ -12,7 +12,7 @@ from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.records import from_record
 from simex.sandbox.outcome import RunRequest
@@ -31,9 +31,11 @@ def run_programs(
     """Writes run_programs/{rl,validation,test}.jsonl, a PredictionItem a line.
 
     One right and one wrong program of each problem, on its first public tests. A run
-    that does not end well has no stdout to predict and is left out.
+    that does not end well has no stdout to predict and is left out. sandbox.json names
+    the jail and the Python, which is one for all of them.
     """
     with sandbox.open_pool() as pool:
+        note_sandbox(workdir / "run_programs", pool)
         for split in SPLITS:
             path = workdir / "make_problems" / f"{split}.jsonl"
             runs = list(_list_runs(path, inputs_per_program))

@@ -1,6 +1,7 @@
 """Jobs of experiments/study: the numbers of one seed, and the table over seeds."""
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from simex.evals.study import (
     judge_orderings,
 )
 from simex.jobs.report_estimates import MAX_K, load_candidates, load_loop
+from simex.jobs.sandbox import load_backends
 from simex.report.content import Plot, Report, Series
 from simex.report.headlines import Group
 from simex.report.page import write_report as write_page
@@ -66,7 +68,7 @@ def study_results(
             seconds=seconds_by_stage(workdir),
             seed=seed,
             device=f"{jax.default_backend()} x {jax.device_count()}",
-            backend="",
+            backend=load_backends(workdir / stage for stage in (own, dedicated)),
             required=(),
         )
 
@@ -151,6 +153,7 @@ def report_study(
     )
     orderings = judge_orderings(found)
     results = {name: _as_estimate(c) for name, c in found.items()}
+    backends = " and ".join(dict.fromkeys(filter(None, map(_load_backend, runs))))
     seconds = {run: sum(seconds_by_stage(pathlib.Path(run)).values()) for run in runs}
     verdicts = "\n".join(f"{o['verdict']:32} {o['ordering']}" for o in orderings)
     interval = describe_interval(len(runs))
@@ -170,7 +173,7 @@ def report_study(
             seconds=seconds,
             seed=0,
             device=f"{jax.default_backend()} x {jax.device_count()}",
-            backend="",
+            backend=backends,
             required=(),
             tables={"orderings": orderings, "by_seed": _by_seed(found)},
         )
@@ -178,6 +181,11 @@ def report_study(
         with write_atomically(folder / "table.md") as file:
             file.write(f"{_render_table(found, orderings)}\n{interval}\n")
     print(f"{verdicts}\n{interval}")
+
+
+def _load_backend(run: str) -> str:
+    path = pathlib.Path(run) / "results.json"
+    return json.loads(path.read_text(encoding="utf-8"))["backend"]
 
 
 def _as_estimate(combined: Combined) -> dict[str, float]:

@@ -27,6 +27,7 @@ class RunPool(Protocol):
     """Whatever runs programs; `SandboxPool`, or `sandbox.driverless.DriverlessPool`."""
 
     num_workers: int
+    backend_name: str  # of the jail
 
     def submit(self, request: RunRequest) -> Future[RunOutcome]:
         """Queue one run. `result()` raises InfraError after all attempts failed."""
