@@ -151,6 +151,7 @@ def test_commands_run_beside_each_other(checkout):
 
 
 def test_a_call_waits_for_another_installation_and_uses_it(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)  # never called
     with open(checkout / ".venv.in_use", "w") as in_use:
         fcntl.flock(in_use, fcntl.LOCK_EX)  # as another installation holds it
         waiting = subprocess.Popen(
@@ -165,6 +166,7 @@ def test_a_call_waits_for_another_installation_and_uses_it(checkout):
             install_fake(checkout)
             fcntl.flock(in_use, fcntl.LOCK_UN)
             assert waiting.communicate(timeout=10)[0].endswith("main --version\n")
+    assert not (checkout / "calls.txt").exists()
 
 
 def test_no_recent_python_is_a_sentence(checkout, monkeypatch):
