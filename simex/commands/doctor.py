@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Runs the checks and prints them; the exit code."""
     from simex.core.config import load_experiment
+    from simex.core.owner import default_workdir
     from simex.core.system import num_usable_cores
     from simex.doctor.checks import Status, run_checks
     from simex.doctor.divisibility import even_devices
@@ -43,11 +44,11 @@ def command(arguments: argparse.Namespace) -> int:
         experiment = load_experiment(arguments.experiment, arguments.overrides)
         num_devices = experiment.cpu_devices or even_devices(experiment, num_devices)
     configure_cpu_devices(arguments.devices or num_devices)
-    name = experiment.name if experiment else ""
+    workdir = arguments.workdir
+    if workdir is None:
+        workdir = default_workdir(experiment) if experiment else pathlib.Path("runs")
     checks = []
-    for check in run_checks(
-        experiment, arguments.workdir or pathlib.Path("runs") / name
-    ):
+    for check in run_checks(experiment, workdir):
         checks.append(check)
         if not arguments.json:
             print(f"{check.status.value:5} {check.name}: {check.text}", flush=True)

@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean length of a completion (default: as long as it may be)",
     )
     parser.add_argument(
+        "--prompt-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="mean length of a prompt, in the updates of RL (default: not counted)",
+    )
+    parser.add_argument(
         "--smallest",
         action="store_true",
         help="also compile for smaller slices, to find the smallest that fits",
@@ -45,12 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Prints the plan; 0 if everything fits, else 2."""
     from simex.core.config import load_experiment
+    from simex.core.errors import UserError
     from simex.jobs.planned import planned_stages
     from simex.jobs.wiring import register
     from simex.plans.plan import make_plan
     from simex.plans.render import render_line, render_plan
     from simex.plans.topology import parse_topology
 
+    if arguments.prompt_tokens < 0:
+        raise UserError(
+            f"--prompt-tokens must be at least 0; got {arguments.prompt_tokens}."
+        )
     register()
     topology = parse_topology(arguments.topology, num_slices=arguments.slices)
     experiment = load_experiment(arguments.experiment, arguments.overrides)
@@ -59,6 +71,7 @@ def command(arguments: argparse.Namespace) -> int:
         topology,
         only=arguments.only,
         completion_tokens=arguments.completion_tokens,
+        prompt_tokens=arguments.prompt_tokens,
         searches=arguments.smallest,
         say=lambda report: print(render_line(report), file=sys.stderr, flush=True),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simex.commands.experiment import add_experiment
 from simex.core.config import Experiment, Stage, choose_stages, load_experiment
+from simex.core.owner import default_workdir
 from simex.core.progress import format_secs
 from simex.core.stages import Plan, Processes, plan_stages, run_experiment
 from simex.core.system import num_usable_cores
@@ -38,7 +39,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Runs, or with --dry-run describes, what the words ask for; the exit code."""
     _register_jobs()
     experiment = load_experiment(arguments.experiment, arguments.overrides)
-    workdir = arguments.workdir or pathlib.Path("runs") / experiment.name
+    workdir = arguments.workdir or default_workdir(experiment)
     chosen = choose_stages(experiment.stages, arguments.only)
     _refuse_impossible(experiment, workdir)
     if arguments.dry_run:

@@ -4,7 +4,8 @@ Every combination is checked before anything runs. Each run has a folder that is
 by the values that change; a stage that two runs have with equal settings is made once. A
 run that is done is passed over and one that was stopped goes on, so the same command
 continues a sweep. At the end, and after every run, one table of all results is written:
-results.md, .csv, .json and .html.
+results.md, .csv, .json and .html. A folder holds one sweep: further values of the same
+settings may join it, other settings need a --workdir of their own.
 
 On this machine:
   simex sweep experiments/quickstart.gin --grid 'train_rl.learning_rate=1e-5,3e-5'
@@ -15,6 +16,7 @@ On others, as one xmanager experiment (see launch/xm.py --help):
 import argparse
 import pathlib
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -74,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Runs, lists or tabulates the sweep that the words describe; the exit code."""
+    from simex.core.owner import default_workdir, save_owner
     from simex.core.workdir_lock import hold_workdir
     from simex.jobs.wiring import register
     from simex.sweeps import local, xm
@@ -84,8 +87,8 @@ def command(arguments: argparse.Namespace) -> int:
     points = make_points(arguments.grid, arguments.zip)
     register()
     experiments = load_points(arguments.experiment, points, arguments.overrides)
-    default = pathlib.Path("runs") / f"{experiments[0].name}.sweep"
-    root = arguments.workdir or default
+    root = arguments.workdir or default_workdir(experiments[0], suffix=".sweep")
+    local.refuse_other_sweep(points, root)
     runs = local.make_runs(points, experiments, root)
     if arguments.dry_run:
         print(render_runs(runs, root))
@@ -93,18 +96,21 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.launcher == "xm" and not arguments.table:
         return xm.launch(runs, arguments.overrides, words=arguments.xm)
     with hold_workdir(root):
+        save_owner(root, experiments[0], swept=points[0].keys)
         try:
             if not arguments.table:
                 local.run_all(
                     runs,
                     lambda run: [*simex_command(), *run.words(arguments.overrides)],
                     parallel=arguments.parallel,
-                    on_end=lambda run: _write(arguments, runs, root),
+                    on_end=lambda run: _write_so_far(arguments, runs, root),
                 )
         finally:
             table = _write(arguments, runs, root)
     print(f"{table}\nwrote {root / 'results.html'} and .md, .csv, .json beside it")
-    return _refuse_failed(runs)
+    _refuse_failed(runs)
+    _refuse_unknown_estimates(arguments, runs)
+    return 0
 
 
 def simex_command() -> list[str]:
@@ -135,7 +141,7 @@ def render_runs(runs: Sequence["Run"], root: pathlib.Path) -> str:
 def _write(
     arguments: argparse.Namespace, runs: Sequence["Run"], root: pathlib.Path
 ) -> str:
-    """Writes the tables; the one in Markdown."""
+    """Writes the tables; the one in Markdown. A name that no run has is a dash."""
     from simex.sweeps import table
 
     rows = table.collect_rows(runs)
@@ -144,7 +150,34 @@ def _write(
     return table.render_markdown(rows, columns)
 
 
-def _refuse_failed(runs: Sequence["Run"]) -> int:
+def _write_so_far(
+    arguments: argparse.Namespace, runs: Sequence["Run"], root: pathlib.Path
+) -> None:
+    """The tables while others run: a name that no run has must not stop them."""
+    from simex.sweeps import table
+
+    _write(arguments, runs, root)
+    unknown = table.find_unknown(table.collect_rows(runs), arguments.estimates)
+    if unknown:
+        warnings.warn(
+            f"No run has {', '.join(unknown)} yet; --table tells the names when all "
+            "is done.",
+            stacklevel=1,
+        )
+
+
+def _refuse_unknown_estimates(
+    arguments: argparse.Namespace, runs: Sequence["Run"]
+) -> None:
+    from simex.core.names import unknown_name
+    from simex.sweeps import table
+
+    rows = table.collect_rows(runs)
+    for name in table.find_unknown(rows, arguments.estimates):
+        raise unknown_name("estimate", name, table.known_estimates(rows))
+
+
+def _refuse_failed(runs: Sequence["Run"]) -> None:
     failed = [run for run in runs if run.state.value == "failed"]
     if failed:
         logs = ", ".join(str(run.log_path) for run in failed)
@@ -152,7 +185,6 @@ def _refuse_failed(runs: Sequence["Run"]) -> int:
             f"{len(failed)} of {len(runs)} runs failed; their last lines stand in "
             f"{logs}. The same command tries them again."
         )
-    return 0
 
 
 def _split_names(text: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Checks a setting against its annotation, and describes it for stamps and people."""
 
+import collections.abc
 import dataclasses
 import enum
 import functools
@@ -15,6 +16,11 @@ from simex.core.errors import UserError
 
 # An int is accepted where a float is asked for.
 _CONF = BeartypeConf(is_pep484_tower=True)
+_LISTS = (
+    collections.abc.Sequence,
+    collections.abc.Collection,
+    collections.abc.Iterable,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,11 +43,9 @@ def fit_value(value: object, hint: object, *, key: str, where: str) -> object:
     """
     if hint is inspect.Parameter.empty:
         return value
-    is_bool_as_number = isinstance(value, bool) and hint in (int, float)
-    if not is_bool_as_number:
-        for candidate in _candidates(value, hint):
-            if _fits(candidate, hint):
-                return candidate
+    for candidate in _candidates(value, hint):
+        if _fits(candidate, hint):
+            return candidate
     raise UserError(
         f"{where}: {key} must be {_hint_text(hint)}; "
         f"got {value!r} ({type(value).__name__})."
@@ -51,11 +55,16 @@ def fit_value(value: object, hint: object, *, key: str, where: str) -> object:
 def _fits(value: object, hint: object) -> bool:
     """Whether `value` and every member of it is what `hint` says.
 
-    beartype alone looks at one member, drawn at random.
+    beartype alone looks at one member, drawn at random. A truth value is no number, and
+    a text is no list of its characters, though Python has both.
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, choice) for choice in inner)
+    if isinstance(value, bool) and hint in (int, float):
+        return False
+    if isinstance(value, str) and origin in _LISTS:
+        return False
     if not is_bearable(value, hint, conf=_CONF):  # type: ignore[arg-type]
         return False
     if isinstance(value, Mapping) and len(inner) == 2:

@@ -28,6 +28,7 @@ import gin
 from simex.core.config import Experiment, Stage, choose_stages
 from simex.core.errors import UserError
 from simex.core.files import write_atomically
+from simex.core.owner import save_owner
 from simex.core.progress import format_secs
 from simex.core.stamps import (
     StageState,
@@ -127,6 +128,7 @@ def run_experiment(
     Args:
       experiment: from `load_experiment`.
       workdir: made if missing; holds config.gin, .stages/ and a folder for each stage.
+        It belongs to `experiment` from now on.
       only: names of stages; no others run, so those before them must be done.
       processes: that share the workdir and call this together.
 
@@ -142,6 +144,7 @@ def run_experiment(
         _refuse_unfinished(plan_stages(experiment, workdir), chosen)
         with write_atomically(workdir / "config.gin") as file:
             file.write(experiment.config_text)
+        save_owner(workdir, experiment)
         after: dict[str, str] = {}
         for stage in experiment.stages[: experiment.stages.index(chosen[-1]) + 1]:
             state = _state(stage, after)
@@ -200,6 +203,8 @@ def _carry_out(
         _say(f"{stage.name}: goes on after {format_secs(seconds)}")
     else:
         _say(f"{stage.name}: starts" + (f" anew: {plan.why}" if plan.why else ""))
+        # Both stamps first: a folder that is half cleared must never be resumed.
+        started_path(workdir, stage.name).unlink(missing_ok=True)
         stamp_path(workdir, stage.name).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)

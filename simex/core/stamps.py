@@ -14,6 +14,7 @@ from typing import Any
 import simex
 from simex.core.errors import UserError
 from simex.core.files import write_atomically
+from simex.core.owner import load_owner
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,15 +95,24 @@ def why_different(old: StageState, new: StageState) -> str | None:
 
 
 def seconds_by_stage(workdir: pathlib.Path) -> dict[str, float]:
-    """Seconds of work of every stage that is done, by its name, in their order."""
+    """Seconds of work of every stage that is done, by its name, in their order.
+
+    Stages that the experiment no longer has do not count, though their stamps are kept.
+    """
+    owner = load_owner(workdir)
+    names = _names_of_stamps(workdir) if owner is None else owner.stages
+    stamps = {name: load_stamp(stamp_path(workdir, name)) for name in names}
+    return {name: stamp.seconds for name, stamp in stamps.items() if stamp}
+
+
+def _names_of_stamps(workdir: pathlib.Path) -> list[str]:
+    """Of a workdir that does not know its experiment: in the order they were written."""
     folder = workdir / ".stages"
-    names = [
+    return [
         path.relative_to(folder).as_posix().removesuffix(".json")
         for path in sorted(folder.rglob("*.json"), key=_written_at)
         if not path.name.endswith(".started.json")
     ]
-    stamps = {name: load_stamp(stamp_path(workdir, name)) for name in names}
-    return {name: stamp.seconds for name, stamp in stamps.items() if stamp}
 
 
 def _written_at(path: pathlib.Path) -> tuple[int, str]:

@@ -38,12 +38,28 @@ def estimate_stage(
     chip: Generation,
     num_devices: int,
     completion_tokens: int | None,
+    prompt_tokens: int = 0,
 ) -> Estimate:
-    """The estimate of one stage from the times of all its programs."""
+    """The estimate of one stage from the times of all its programs.
+
+    Args:
+      stage: of the experiment.
+      times: of its programs, by name.
+      chip: of the devices.
+      num_devices: how many.
+      completion_tokens: the mean length of a completion; None: its limit.
+      prompt_tokens: the mean length of a prompt, which stands in the rows of an update
+        before every completion; 0: rows are taken to hold completions alone.
+    """
     if isinstance(stage, SftStage):
         return _estimate_sft(stage, times[SFT_UPDATE], chip, num_devices)
     return _estimate_rl(
-        stage, times, chip, num_devices, completion_tokens or stage.max_new_tokens
+        stage,
+        times,
+        chip,
+        num_devices,
+        completion_tokens or stage.max_new_tokens,
+        prompt_tokens,
     )
 
 
@@ -69,13 +85,14 @@ def _estimate_rl(
     chip: Generation,
     num_devices: int,
     completion_tokens: int,
+    prompt_tokens: int,
 ) -> Estimate:
     """Sampling and updating take turns on the same devices, so their times add up."""
     rollouts, sizes = stage.rollouts_per_step, stage.sampler
     chunks = math.ceil(
         rollouts * completion_tokens / (sizes.num_slots * sizes.chunk_steps)
     )
-    rows = rollouts * completion_tokens / stage.seq_len
+    rows = rollouts * (prompt_tokens + completion_tokens) / stage.seq_len
     calls = math.ceil(rows / stage.rows)
     # Groups share the prefill of their prompt.
     groups = num_decode_groups(stage, num_devices)
@@ -87,6 +104,11 @@ def _estimate_rl(
     step = (sample[0] + update[0], sample[1] + update[1])
     tokens = rollouts * completion_tokens
     work = model_work(stage, GRADIENTS, num_devices)
+    prompts = (
+        f"after prompts of {prompt_tokens}"
+        if prompt_tokens
+        else "whose prompts take no room in the rows of an update (see --prompt-tokens)"
+    )
     return Estimate(
         stage=stage.name,
         step_secs=step,
@@ -95,8 +117,8 @@ def _estimate_rl(
         rollouts_per_sec=_each(lambda s: rollouts / s, step),
         mfu=_each(lambda s: mfu(work.flops * calls, s, chip, num_devices), update),
         assumes=(
-            f"{rollouts} completions of {completion_tokens} tokens, every slot busy "
-            "and reading the whole cache"
+            f"{rollouts} completions of {completion_tokens} tokens, {prompts}, every "
+            "slot busy and reading the whole cache"
         ),
     )
 

@@ -76,6 +76,7 @@ def make_plan(
     *,
     only: Sequence[str] = (),
     completion_tokens: int | None = None,
+    prompt_tokens: int = 0,
     searches: bool = False,
     say: Say = lambda report: None,
 ) -> Plan:
@@ -86,6 +87,7 @@ def make_plan(
       topology: the devices.
       only: "stage" or "stage:program"; the others are left out. Empty: all.
       completion_tokens: the mean length of a completion; None: its limit.
+      prompt_tokens: the mean length of a prompt; 0: not counted in updates.
       searches: whether to look for the smallest slice that fits, by compiling.
       say: called with each report as it comes in.
 
@@ -109,7 +111,11 @@ def make_plan(
         estimates=tuple(
             estimate
             for stage in stages
-            if (estimate := _estimate(stage, programs, topology, completion_tokens))
+            if (
+                estimate := _estimate(
+                    stage, programs, topology, completion_tokens, prompt_tokens
+                )
+            )
         ),
         search=search,
     )
@@ -147,6 +153,7 @@ def _estimate(
     programs: Sequence[PlannedProgram],
     topology: Topology,
     completion_tokens: int | None,
+    prompt_tokens: int,
 ) -> Estimate | None:
     own = {p.report.program: p for p in programs if p.report.stage == stage.name}
     chip = topology.generation
@@ -161,6 +168,7 @@ def _estimate(
         chip=chip,
         num_devices=topology.num_devices,
         completion_tokens=completion_tokens,
+        prompt_tokens=prompt_tokens,
     )
 
 

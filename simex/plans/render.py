@@ -6,7 +6,7 @@ from simex.plans.estimate import Estimate
 from simex.plans.plan import Plan, PlannedProgram
 from simex.plans.refusal import gib
 from simex.plans.report import Memory, ProgramReport
-from simex.plans.smallest import Search
+from simex.plans.smallest import BY_MODEL, Search
 
 
 def render_line(report: ProgramReport) -> str:
@@ -115,9 +115,10 @@ def _render_estimate(estimate: Estimate) -> list[str]:
 
 def _render_search(search: Search) -> list[str]:
     how = (
-        "compiled" if search.is_compiled else "by the model of memory; --smallest asks"
+        "compiled"
+        if search.is_compiled
+        else f"{BY_MODEL}, an upper bound; --smallest asks the compiler"
     )
-    how += "" if search.is_compiled else " the compiler"
     lines = [f"Smallest slice that fits: {search.smallest or 'none'} ({how})"]
     for candidate in search.candidates:
         needs = "" if candidate.bytes_needed is None else gib(candidate.bytes_needed)

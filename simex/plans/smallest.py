@@ -15,6 +15,8 @@ from simex.plans.compile_process import Request
 from simex.plans.isolation import compile_all
 from simex.plans.report import ProgramReport
 
+BY_MODEL = "by the model of memory"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -30,7 +32,9 @@ class Search:
     """The slices looked at, and the first that fits."""
 
     smallest: str | None
-    is_compiled: bool  # else it is by the model of memory alone
+    is_compiled: (
+        bool  # else the model of memory, an upper bound, refused or allowed one
+    )
     candidates: tuple[Candidate, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +81,8 @@ def find_smallest(
             break
     return Search(
         smallest=smallest,
-        is_compiled=compiles or smallest == str(asked),
+        is_compiled=(compiles or smallest == str(asked))
+        and not any(candidate.why_not == BY_MODEL for candidate in candidates),
         candidates=tuple(candidates),
     )
 
@@ -103,7 +108,7 @@ def _model_memory(
     if compiles:
         arguments = max(map(_needed, reports))
         return needed, "by its arguments alone" if arguments > available else None
-    return needed, "by the model of memory" if needed > available else None
+    return needed, BY_MODEL if needed > available else None
 
 
 def _compile_until_refused(

@@ -1,14 +1,18 @@
 """Examples to look at: program, trace with its changes marked, checked explanation.
 
+All that programs and models wrote is untrusted: control characters are written out, the
+page is escaped and forbids scripts and requests.
+
 A dataset holds prompts and targets only. The program is read back from the prompt and
 run again in the sandbox, so that what is shown is checked anew and not believed.
 """
 
 import dataclasses
-import html
 import pathlib
 import re
 from collections.abc import Sequence
+
+from markupsafe import Markup
 
 from simex.core.errors import UserError
 from simex.data.builder import load_split
@@ -16,6 +20,8 @@ from simex.data.records import Example
 from simex.nlex import layout
 from simex.nlex.grounding import Grounding, check_text
 from simex.nlex.truth import Truth
+from simex.report.page import make_environment, page_style
+from simex.report.printable import printable
 from simex.sandbox.pool import SandboxPool
 from simex.traces.collect import TraceFailure, collect_traces
 from simex.traces.trace import Event, EventKind, Trace
@@ -57,7 +63,7 @@ def render_dataset(
     title = f"{path} {split} {first} to {first + len(chosen) - 1} of {len(examples)}"
     if is_html:
         return _render_page(title, shown)
-    return "\n\n".join([title, *map(_render_text, shown)])
+    return printable("\n\n".join([title, *map(_render_text, shown)]))
 
 
 def _check_all(examples: Sequence[Example]) -> list[Shown]:
@@ -216,71 +222,13 @@ def _mark_text(shown: Shown) -> str:
     )
 
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;
-color:#222;background:#fff}
-pre,td{font:13px/1.5 ui-monospace,monospace;white-space:pre-wrap}
-pre{background:#f6f6f4;padding:.7em;border-radius:4px}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:1em}
-table{border-collapse:collapse;width:100%}td{border-bottom:1px solid #e4e4e0;
-padding:.1em .6em;vertical-align:top}.changed{background:#fff3c4}
-.true{background:#d9f2dd}.false{background:#ffd4d0;text-decoration:underline wavy #b00}
-h2{margin-top:2em;border-top:2px solid #ccc;padding-top:.6em;font-size:1.1em}
-@media(max-width:60em){.pair{display:block}}
-"""
-
-
 def _render_page(title: str, shown: Sequence[Shown]) -> str:
-    sections = "\n".join(map(_render_section, shown))
-    head = html.escape(title)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{head}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{head}</h1>\n{sections}\n</body></html>\n"
+    template = make_environment("dataset.html.j2").get_template("dataset.html.j2")
+    return template.render(
+        title=title,
+        shown=shown,
+        style=Markup(page_style("dataset.css")),
+        spans=_spans,
+        summary=_summary,
+        rows=_rows_of,
     )
-
-
-def _render_section(shown: Shown) -> str:
-    example = shown.example
-    left = [
-        _block("program" if shown.source else "prompt", shown.source or example.prompt)
-    ]
-    if shown.stdin:
-        left.append(_block("input", shown.stdin))
-    right = []
-    if shown.thought:
-        marked = "".join(
-            f'<span class="{kind}" title="{html.escape(reason)}">{html.escape(text)}</span>'
-            if kind
-            else html.escape(text)
-            for text, kind, reason in _spans(shown)
-        )
-        right.append(f"<h3>explanation</h3><pre>{marked}</pre>")
-    if shown.grounding is not None and shown.thought:
-        right.append(f"<p>{html.escape(_summary(shown.grounding))}</p>")
-        right += [
-            f"<p>at {j.statement.start}: {html.escape(j.reason)}</p>"
-            for j in shown.grounding.false_statements
-        ]
-    right.append(_block("answer", shown.answer))
-    below = f"<p>no trace: {html.escape(shown.problem)}</p>" if shown.problem else ""
-    if shown.trace is not None:
-        below = (
-            f"<h3>trace</h3><table>{''.join(map(_row, _rows_of(shown.trace)))}</table>"
-        )
-    return (
-        f"<h2>{html.escape(example.id)} · {html.escape(example.task)}</h2>"
-        f'<div class="pair"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'
-        f"{below}"
-    )
-
-
-def _row(cells: tuple[str, str, str]) -> str:
-    line, code, changes = map(html.escape, cells)
-    mark = ' class="changed"' if changes else ""
-    return f"<tr><td>{line}</td><td>{code}</td><td{mark}>{changes}</td></tr>"
-
-
-def _block(name: str, text: str) -> str:
-    return f"<h3>{name}</h3><pre>{html.escape(text)}</pre>"

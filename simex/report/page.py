@@ -5,6 +5,7 @@ content security policy forbids scripts and requests should an escape ever be mi
 """
 
 import dataclasses
+import functools
 import importlib.resources
 import pathlib
 from collections.abc import Mapping
@@ -13,10 +14,12 @@ import jinja2
 from markupsafe import Markup
 
 from simex.core.files import write_atomically
+from simex.core.progress import format_secs
 from simex.report import headlines
 from simex.report.content import Plot, Report
 from simex.report.plots import colour_of, render_svg
 from simex.report.printable import printable
+from simex.rollouts.program import clipped
 
 MAX_CHARS = 6000  # of one text of a sample; the rest is counted, not shown
 
@@ -42,28 +45,9 @@ def render_page(report: Report) -> str:
     )
 
 
-def clipped(text: str, max_chars: int = MAX_CHARS) -> str:
-    """The text, or its beginning and how many characters follow."""
-    if len(text) <= max_chars:
-        return text
-    return f"{text[:max_chars]}\n… and {len(text) - max_chars:,} more characters"
-
-
-def duration(secs: float) -> str:
-    """Seconds as a person reads them: "41 s", "3 min 12 s", "2 h 05 min"."""
-    if secs < 10:
-        return f"{secs:.1f} s"
-    whole = round(secs)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def page_style() -> str:
-    """The CSS that reports share."""
-    return _read("page.css")
+def page_style(name: str = "page.css") -> str:
+    """The CSS that reports share, or one page's own."""
+    return _read(name)
 
 
 def make_environment(template: str) -> jinja2.Environment:
@@ -78,9 +62,9 @@ def make_environment(template: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "clipped": clipped,
+        "clipped": functools.partial(clipped, max_chars=MAX_CHARS),
         "colour": colour_of,
-        "duration": duration,
+        "duration": format_secs,
         "share_of_longest": _share_of_longest,
         "svg": _svg,
     }

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from simex.core.config import Experiment
+from simex.core.errors import UserError
+from simex.core.owner import load_owner
 from simex.core.progress import format_secs
 from simex.core.shared_stages import num_done, num_shared, take_over
 from simex.core.stamps import stamp_path
@@ -74,6 +76,24 @@ def make_runs(
         if num_done(run.experiment, run.workdir) == len(run.experiment.stages):
             run.state = State.DONE
     return runs
+
+
+def refuse_other_sweep(points: Sequence[Point], root: pathlib.Path) -> None:
+    """Refuses a folder that holds a sweep over other settings.
+
+    Names of runs tell the last word of a key, so a run of the one could have the folder
+    of a run of the other, and would clear it; and there is one table for all.
+
+    Raises:
+      UserError: it does.
+    """
+    owner, keys = load_owner(root), points[0].keys
+    if owner is not None and owner.swept not in ((), keys):
+        raise UserError(
+            f"{root} must hold one sweep; it holds one over {', '.join(owner.swept)}, "
+            f"and this one is over {', '.join(keys)}. Name a folder of its own with "
+            "--workdir."
+        )
 
 
 def run_all(

@@ -42,6 +42,11 @@ class Point:
     changes: tuple[Change, ...]
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The settings that change, sorted: the same for all runs of a sweep."""
+        return tuple(sorted(change.key for change in self.changes))
+
+    @property
     def overrides(self) -> list[str]:
         """The changes as words of `--set`."""
         return [f"{change.key}={change.text}" for change in self.changes]

@@ -15,7 +15,6 @@ from typing import Any
 
 from simex.core.errors import UserError
 from simex.core.files import write_atomically
-from simex.core.names import unknown_name
 from simex.core.stamps import seconds_by_stage
 from simex.report.results import ESTIMATE_KEYS, load_estimates
 from simex.report.sweep_page import SweepPage, SweepRow, as_text, write_sweep_page
@@ -58,16 +57,20 @@ def collect_rows(runs: Sequence[Run]) -> list[Row]:
     ]
 
 
-def choose_columns(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
-    """The estimates to show: those asked for, or the usual ones, or the first ones.
+def known_estimates(rows: Sequence[Row]) -> list[str]:
+    """The estimates that some run has."""
+    return list(dict.fromkeys(name for row in rows for name in row.estimates))
 
-    Raises:
-      UserError: an estimate is asked for that no run has, though some have others.
-    """
-    known = list(dict.fromkeys(name for row in rows for name in row.estimates))
-    for name in wanted:
-        if known and name not in known:
-            raise unknown_name("estimate", name, known)
+
+def find_unknown(rows: Sequence[Row], wanted: Sequence[str]) -> list[str]:
+    """Those of `wanted` that no run has, though some have others."""
+    known = known_estimates(rows)
+    return [name for name in wanted if known and name not in known]
+
+
+def choose_columns(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
+    """The estimates to show: those asked for, or the usual ones, or the first ones."""
+    known = known_estimates(rows)
     if wanted:
         return list(wanted)
     return [name for name in USUAL if name in known] or sorted(known)[:MAX_COLUMNS]

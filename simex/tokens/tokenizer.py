@@ -127,7 +127,8 @@ class HuggingFaceTokenizer:
         """Loads the file.
 
         Raises:
-          UserError: the file is missing or no tokenizer, or `pieces` do not fit it.
+          UserError: the file is missing or no tokenizer, `pieces` do not fit it, or
+            text could spell one of them, as the file does not call it special.
         """
         self.path = pathlib.Path(path)
         content = _read_bytes(self.path)
@@ -142,6 +143,7 @@ class HuggingFaceTokenizer:
         self.pad_id = self._one_control_id("pad", pieces.pad)
         # From here on special tokens in text are ordinary text.
         self._tokenizer.encode_special_tokens = True
+        self._refuse_control_ids_in_text()
         vocabulary = self._tokenizer.get_vocab()
         self.vocab_size = 1 + max(vocabulary.values())
         self.byte_ids = frozenset(
@@ -165,6 +167,22 @@ class HuggingFaceTokenizer:
 
     def _control_ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _refuse_control_ids_in_text(self) -> None:
+        """Of added tokens and the end; the rest of `pieces` is ordinary text."""
+        used = {*self.user_ids, *self.assistant_ids, self.pad_id}
+        added = self._tokenizer.get_added_tokens_decoder()
+        # Some vocabularies have added white space, which no turn depends on.
+        texts = {i: added[i].content for i in sorted(used & added.keys())}
+        texts = {i: text for i, text in texts.items() if text.strip()}
+        texts[self.end_id] = self.pieces.end
+        spelled = [text for i, text in texts.items() if i in self.encode(text)]
+        if spelled:
+            raise UserError(
+                f"The control pieces of {self.path} must be special, so that a program "
+                f"that prints one is text; {', '.join(map(repr, spelled))} is not. Set "
+                '"special": true for each under added_tokens there.'
+            )
 
     def _one_control_id(self, name: str, text: str) -> int:
         ids = self._control_ids(text)

@@ -7,6 +7,7 @@ import pytest
 from simex.data.builder import build_dataset
 from simex.data.records import Example
 from simex.main import main
+from simex.report import dataset_view
 from simex.report.dataset_view import find_style
 from simex.tasks import explain, predict_output
 
@@ -68,7 +69,33 @@ def test_the_page_marks_spans_and_escapes_what_programs_print(
     assert code == 0 and "<b>" not in text and "&lt;b&gt;" in text
     assert re.search(r'<span class="false" title="x does not[^"]*">x=6</span>', text)
     assert '<span class="true" title="">x=4</span>' in text
-    assert "http" not in text  # the page needs no network
+    assert "://" not in text  # the page needs no network
+
+
+@pytest.mark.parametrize("is_html", [False, True])
+def test_control_characters_of_a_dataset_are_written_out(
+    monkeypatch, tmp_path, is_html
+):
+    """Else a program could give the terminal a title, or move what was printed."""
+    hostile = Example(
+        id="a\x1b[2J",
+        task="solve",
+        group="a",
+        source="test",
+        prompt="Add.\x1b]0;owned\x07\n\tx",
+        target="</pre><script>\x9b31m",
+    )
+    monkeypatch.setattr(dataset_view, "load_split", lambda path, split: [hostile])
+    shown = dataset_view.render_dataset(
+        tmp_path, split="train", first=0, count=1, is_html=is_html
+    )
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
+    for text in (r"a\x1b[2J", r"Add.\x1b]0;owned\x07" + "\n\tx", r"\x9b31m"):
+        assert text in shown
+    if is_html:
+        assert "<script>" not in shown and "&lt;script&gt;" in shown
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        assert f'"Content-Security-Policy" content="{policy}"' in shown
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What experiment files mean."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import pytest
 
 from simex.core import bindings
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
+from simex.core.setting_values import fit_value
 from tests.core.conftest import Barn
 
 FARM = """
@@ -188,6 +191,10 @@ ERRORS = {
         "count_sheep.num_sheep = True",
         "farm.gin:4: count_sheep.num_sheep must be int; got True (bool).",
     ),
+    "a truth value for a number or nothing": (
+        "run.cpu_devices = True",
+        "farm.gin:4: run.cpu_devices must be int | None; got True (bool).",
+    ),
     "a member of the wrong type": (
         "build.barn = @Barn()\nBarn.doors = ['front', 3]",
         "farm.gin:5: Barn.doors must be tuple[str, ...]; got ['front', 3] (list).",
@@ -351,3 +358,27 @@ def test_a_bad_override_is_quoted(override, message, write_gin):
     with pytest.raises(UserError) as caught:
         load_experiment(write_gin(FARM), [override])
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "fits"),
+    [
+        ("ab", Sequence[str], False),  # would be read as "a" and "b"
+        ("ab", Sequence[str] | None, False),
+        ("ab", str | Sequence[str], True),
+        (["ab"], Sequence[str], True),
+        ([["ab"], "ab"], Sequence[Sequence[str]], False),
+        (True, int | None, False),
+        (True, float | None, False),
+        ([1, True], Sequence[int], False),
+        ({"a": True}, Mapping[str, float], False),
+        (True, bool | int, True),
+        ("ab", Literal["ab"], True),
+    ],
+)
+def test_a_text_is_no_list_and_a_truth_value_no_number(value, hint, fits):
+    if fits:
+        assert fit_value(value, hint, key="a.b", where="x.gin:1") in (value, ("ab",))
+        return
+    with pytest.raises(UserError, match="x.gin:1: a.b must be "):
+        fit_value(value, hint, key="a.b", where="x.gin:1")

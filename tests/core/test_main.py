@@ -141,6 +141,17 @@ def test_a_dry_run_shows_stages_and_changed_settings_and_writes_nothing(
     assert not pathlib.Path("runs").exists()
 
 
+def test_another_file_of_the_same_name_needs_a_workdir_of_its_own(farm_main, capsys):
+    assert farm_main() == 0
+    pathlib.Path("study").mkdir()
+    pathlib.Path("study/farm.gin").write_text(pathlib.Path("farm.gin").read_text())
+    for dry in ([], ["--dry-run"]):
+        assert main(["run", "study/farm.gin", *dry]) == 2
+        assert "runs/farm must belong to study/farm.gin" in capsys.readouterr().err
+    assert main(["run", "study/farm.gin", "--workdir", "runs/farm"]) == 0
+    assert farm_main() == 2  # it is the other's now
+
+
 def test_a_stage_that_is_not_there_is_refused_before_anything_is_written(
     farm_main, capsys
 ):

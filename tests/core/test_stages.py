@@ -10,6 +10,7 @@ import pytest
 from simex.core import stages
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
+from simex.core.owner import default_workdir
 from simex.core.stages import Todo, plan_stages, run_experiment
 from simex.core.stamps import (
     load_stamp,
@@ -156,6 +157,25 @@ def test_a_stage_stopped_while_it_ran_anew_does_not_count_as_done(run, monkeypat
     assert SHEEP.read_text() == "merino\n" * 3
 
 
+def test_a_folder_that_was_half_cleared_is_never_resumed(run, monkeypatch):
+    """Stopped in the middle, then again while it is cleared for another breed."""
+    with monkeypatch.context() as patch:
+        stop_counting(patch, at=2)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    with monkeypatch.context() as patch:
+
+        def stop_clearing(folder):
+            SHEEP.write_text("merino\nmer")
+            raise KeyboardInterrupt
+
+        patch.setattr(stages.shutil, "rmtree", stop_clearing)
+        with pytest.raises(KeyboardInterrupt):
+            run("count_sheep.breed='texel'")
+    assert run()[0] == "count_sheep: starts"  # not: goes on
+    assert SHEEP.read_text() == "merino\n" * 3
+
+
 def test_seconds_add_up_over_interruptions(run, monkeypatch):
     with monkeypatch.context() as patch:
         stop_counting(patch, at=2)
@@ -183,6 +203,40 @@ def test_a_killed_attempt_counts_up_to_the_last_file_it_wrote(run, monkeypatch):
     # sheep.txt was written just now, 60 s after the start of the attempt.
     run()
     assert 59 < seconds_by_stage(WORKDIR)["count_sheep"] < 62
+
+
+def test_seconds_of_stages_that_the_experiment_no_longer_has_do_not_count(run):
+    run()
+    run(text="run.stages = [@count_sheep]\ncount_sheep.num_sheep = 3\n")
+    assert list(seconds_by_stage(WORKDIR)) == ["count_sheep"]
+    assert load_stamp(stamp_path(WORKDIR, "build")) is not None  # kept, if it returns
+    run()
+    assert list(seconds_by_stage(WORKDIR)) == ["count_sheep", "build", "again/build"]
+
+
+def test_two_files_of_one_name_do_not_clear_each_others_stages(run, write_gin):
+    run()
+    pathlib.Path("study").mkdir()
+    other = write_gin("run.stages = [@build]\n", "study/farm.gin")
+    with pytest.raises(UserError) as caught:
+        default_workdir(load_experiment(other))
+    assert str(caught.value) == (
+        "runs/farm must belong to study/farm.gin; farm.gin ran there last. Choose "
+        "another folder with --workdir, or say --workdir runs/farm to clear what has "
+        "other settings."
+    )
+    assert default_workdir(load_experiment("farm.gin")) == WORKDIR
+    here = pathlib.Path("farm.gin").resolve()  # the same file by its whole path
+    assert default_workdir(load_experiment(here)) == WORKDIR
+
+
+def test_a_folder_that_is_named_belongs_to_who_ran_there_last(run, write_gin):
+    run()
+    mine = load_experiment(write_gin(FARM, "mine.gin"))
+    assert default_workdir(mine) == pathlib.Path("runs/mine")
+    run_experiment(mine, WORKDIR)  # as with --workdir
+    with pytest.raises(UserError, match="farm.gin; mine.gin ran there last"):
+        default_workdir(load_experiment("farm.gin"))
 
 
 def test_only_runs_what_it_names(run):

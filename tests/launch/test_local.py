@@ -1,5 +1,6 @@
 """launch/local, with an environment that is there, missing, or half made."""
 
+import fcntl
 import os
 import pathlib
 import shlex
@@ -109,6 +110,63 @@ def test_a_changed_lock_installs_anew(checkout):
         lock.write("# changed\n")
     launch("--version")
     assert (checkout / "calls.txt").read_text() == "uv venv\nuv pip\n"
+
+
+def pull_another_lock(checkout: pathlib.Path) -> None:
+    """As git does it: a new file takes the place of the old one."""
+    lock = checkout / "launch/requirements.lock"
+    new = lock.with_suffix(".new")
+    new.write_text(lock.read_text() + "# changed\n")
+    new.replace(lock)
+
+
+def test_an_environment_in_use_is_never_installed_over(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)
+    install_fake(checkout)
+    write_script(checkout / ".venv/bin/python", "#!/bin/sh\necho runs\nread line\n")
+    running = subprocess.Popen(
+        ["launch/local", "run", "x.gin"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        assert running.stdout.readline() == "runs\n"
+        pull_another_lock(checkout)
+        refused = launch("--version")
+        assert refused.returncode == 2
+        assert "a command that uses it still runs. Wait for it" in refused.stderr
+        assert not (checkout / "calls.txt").exists()
+        running.stdin.write("\n")
+    assert running.returncode == 0
+    assert launch("--version").stdout == "-P -m simex.main --version\n"
+    assert (checkout / "calls.txt").read_text() == "uv venv\nuv pip\n"
+
+
+def test_commands_run_beside_each_other(checkout):
+    install_fake(checkout)
+    with open(checkout / ".venv.in_use", "w") as in_use:
+        fcntl.flock(in_use, fcntl.LOCK_SH)  # as another command holds it
+        assert launch("--version").stdout == "-P -m simex.main --version\n"
+
+
+def test_a_call_waits_for_another_installation_and_uses_it(checkout):
+    write_script(checkout / "bin/uv", FAKE_UV)  # never called
+    with open(checkout / ".venv.in_use", "w") as in_use:
+        fcntl.flock(in_use, fcntl.LOCK_EX)  # as another installation holds it
+        waiting = subprocess.Popen(
+            ["launch/local", "--version"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with waiting:
+            said = waiting.stderr.readline()
+            assert said == "launch/local: waiting for another installation\n"
+            install_fake(checkout)
+            fcntl.flock(in_use, fcntl.LOCK_UN)
+            assert waiting.communicate(timeout=10)[0].endswith("main --version\n")
+    assert not (checkout / "calls.txt").exists()
 
 
 def test_no_recent_python_is_a_sentence(checkout, monkeypatch):

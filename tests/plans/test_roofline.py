@@ -141,6 +141,21 @@ def test_a_step_of_rl_samples_and_then_updates():
     assert found.sample_secs == (6.0, 6.0)
     assert found.step_secs == (11.0, 11.0)
     assert found.rollouts_per_sec == pytest.approx((64 / 11, 64 / 11))
+    assert "take no room" in found.assumes
+    # With prompts of 24 tokens 64 x (24 + 8) are 64 rows: 16 micro-batches. What is
+    # trained on and what is sampled stay as they are.
+    longer = estimate_stage(
+        RL,
+        dict.fromkeys(names, one),
+        chip=V5E,
+        num_devices=16,
+        completion_tokens=8,
+        prompt_tokens=24,
+    )
+    assert longer.sample_secs == (6.0, 6.0)
+    assert longer.step_secs == (23.0, 23.0)
+    assert longer.trained_tokens_per_sec == pytest.approx((512 / 23, 512 / 23))
+    assert "64 completions of 8 tokens, after prompts of 24, every" in longer.assumes
     # Without groups each rollout has a prompt: 64 by calls of 2 rows in each of 8 parts.
     alone = dataclasses.replace(RL, prompts_per_step=64)
     found = estimate_stage(

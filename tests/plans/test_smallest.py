@@ -4,6 +4,7 @@ import pytest
 
 from simex.plans import smallest
 from simex.plans.compile_process import Request
+from simex.plans.render import _render_search
 from simex.plans.report import Memory, ProgramReport
 from simex.plans.smallest import find_smallest
 from simex.plans.topology import parse_topology
@@ -26,17 +27,20 @@ def report_on(num_devices, *, arguments, compiles=True):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "compiles", "found", "reasons"),
+    ("asked", "arguments", "compiles", "found", "reasons", "is_compiled"),
     [
         # The model has (40 + 48) / 4 = 22 of 15.75 GiB a chip, the compiler 56 / 4 = 14.
-        (40, False, "v5e:2x4", ["by the model of memory", None]),
-        (40, True, "v5e:2x2", [None]),
+        ("v5e:4x4", 40, False, "v5e:2x4", ["by the model of memory", None], False),
+        ("v5e:4x4", 40, True, "v5e:2x2", [None], True),
         # 80 / 4 = 20 GiB a chip are too much without a compiler.
-        (80, True, "v5e:2x4", ["by its arguments alone", None]),
+        ("v5e:4x4", 80, True, "v5e:2x4", ["by its arguments alone", None], True),
+        # What was asked for is compiled, but v5e:2x2, which would do, was not.
+        ("v5e:2x4", 40, False, "v5e:2x4", ["by the model of memory", None], False),
+        ("v5e:2x2", 40, False, "v5e:2x2", [None], True),
     ],
 )
 def test_the_compiler_decides_wherever_the_arguments_alone_fit(
-    monkeypatch, arguments, compiles, found, reasons
+    monkeypatch, asked, arguments, compiles, found, reasons, is_compiled
 ):
     def compile_all(requests, say=None):
         return [
@@ -49,12 +53,15 @@ def test_the_compiler_decides_wherever_the_arguments_alone_fit(
         ]
 
     monkeypatch.setattr(smallest, "compile_all", compile_all)
-    request = Request(None, "rl_apply", parse_topology("v5e:4x4"))
+    request = Request(None, "rl_apply", parse_topology(asked))
     search = find_smallest(
         [request],
-        [report_on(16, arguments=arguments)],
+        [report_on(request.topology.num_devices, arguments=arguments)],
         compiles=compiles,
         say=lambda report: None,
     )
     assert search.smallest == found
     assert [candidate.why_not for candidate in search.candidates] == reasons
+    assert search.is_compiled is is_compiled
+    how = "(compiled)" if is_compiled else "(by the model of memory, an upper bound; "
+    assert how in _render_search(search)[0]

@@ -17,8 +17,9 @@ from simex.report.content import (
     Sample,
     Series,
 )
-from simex.report.page import clipped, duration, render_page, write_report
+from simex.report.page import render_page, write_report
 from simex.report.printable import printable
+from simex.rollouts.program import clipped
 from tests.report.browser import Browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -195,15 +196,6 @@ def test_results_of_unknown_names_are_shown_under_their_names():
 def test_long_texts_are_cut_and_counted():
     assert clipped("a" * 10, 10) == "a" * 10
     assert clipped("a" * 2010, 10) == "a" * 10 + "\n… and 2,000 more characters"
-
-
-@pytest.mark.parametrize(
-    "secs,text",
-    [(0, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (192, "3 min 12 s")]
-    + [(59.7, "1 min 00 s"), (7500, "2 h 05 min")],
-)
-def test_durations_read_as_a_person_says_them(secs, text):
-    assert duration(secs) == text
 
 
 def test_line_ends_and_tabs_are_not_written_out():

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from simex.core.stamps import stamp_path
 from tests.sweeps.conftest import ROOT, read_table
 from tests.sweeps.field import simex_command
@@ -142,6 +144,41 @@ def test_xmanager_gets_every_run_in_its_bucket_and_none_for_a_table(sweep, monke
     ]
     assert sweep(*grid, "--table")[0] == 0
     assert len(launched) == 1 and (ROOT / "results.md").exists()
+
+
+def test_a_sweep_over_other_settings_needs_a_folder_of_its_own(sweep):
+    """Both would name their runs rate=0.1 and rate=0.2."""
+    assert sweep("--grid", "reap.rate=0.1,0.2")[0] == 0
+    before = (ROOT / "results.md").read_text()
+    other = ["--grid", "late/reap.rate=0.1,0.2", "--set", "run.stages=[@late/reap]"]
+    other += ["--set", "late/reap.crop='oat'"]
+    for words in ([], ["--table"], ["--dry-run"]):
+        code, _, err = sweep(*other, *words)
+        assert code == 2 and err == (
+            "simex: runs/field.sweep must hold one sweep; it holds one over reap.rate, "
+            "and this one is over late/reap.rate. Name a folder of its own with "
+            "--workdir.\n"
+        )
+    assert (ROOT / "results.md").read_text() == before
+    assert (ROOT / "rate=0.1" / "reap").exists()
+    listed = sweep(*other, "--dry-run", "--workdir", "late.sweep")[1]
+    assert listed.startswith("2 runs of field.gin in late.sweep\n")
+
+
+def test_a_name_that_no_run_has_stops_nothing_and_is_refused_at_the_end(sweep):
+    words = ["--grid", "reap.rate=0.1,0.2", "--estimates", "crop.yeild"]
+    with pytest.warns(UserWarning, match=r"No run has crop\.yeild yet"):
+        code, out, err = sweep(*words)
+    assert {run["state"] for run in read_table().values()} == {"done"}
+    assert "| 0.2 | – | done |" in out
+    refusal = (
+        "simex: There is no estimate 'crop.yeild'. Did you mean 'crop.yield'? Known: "
+        "crop.yield.\n"
+    )
+    assert code == 2 and err.endswith(refusal)
+    code, _, err = sweep(*words, "--table")
+    assert code == 2 and err == refusal
+    assert sweep(*words[:3], "crop.yield")[0] == 0
 
 
 def test_a_dry_run_lists_runs_and_what_they_take_over_and_writes_nothing(sweep):

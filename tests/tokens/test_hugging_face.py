@@ -1,5 +1,7 @@
 """A tokenizer.json made elsewhere, behind the same interface."""
 
+import json
+
 import pytest
 import tokenizers
 
@@ -58,6 +60,29 @@ def test_a_chat_carries_the_control_ids_of_the_template(tokenizer):
 def test_pieces_that_are_not_one_token_are_refused(path):
     pieces = ChatPieces(user="", assistant="", end="<|eot|>", pad="<|endoftext|>")
     with pytest.raises(UserError, match=r"ChatPieces.end must be one token"):
+        HuggingFaceTokenizer(path, pieces=pieces)
+
+
+@pytest.mark.parametrize("name", ["<|im_start|>", "<|im_end|>"])
+def test_control_pieces_that_text_could_spell_are_refused(name, path, tmp_path):
+    """Added tokens that are not special are parsed from whatever a program prints."""
+    content = json.loads(path.read_text())
+    for token in content["added_tokens"]:
+        token["special"] &= token["content"] != name
+    changed = tmp_path / "tokenizer.json"
+    changed.write_text(json.dumps(content))
+    with pytest.raises(UserError) as caught:
+        HuggingFaceTokenizer(changed, pieces=PIECES)
+    assert str(caught.value) == (
+        f"The control pieces of {changed} must be special, so that a program that "
+        f'prints one is text; {name!r} is not. Set "special": true for each under '
+        "added_tokens there."
+    )
+
+
+def test_a_piece_of_ordinary_text_cannot_end_a_completion(path):
+    pieces = ChatPieces(user="", assistant="", end="x", pad="<|endoftext|>")
+    with pytest.raises(UserError, match="'x' is not. Set"):
         HuggingFaceTokenizer(path, pieces=pieces)
 
 
