@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 import typing
 
 import pytest
@@ -110,6 +111,24 @@ def load_papers(name):
     register()
     experiment = load_experiment(SMOKE.replace("smoke.gin", f"paper/{name}.gin"))
     return experiment, {stage.name: stage.arguments for stage in experiment.stages}
+
+
+@pytest.mark.parametrize("name", [*PAPERS_RL, "sft_3b", "sft_7b", "sft_32b"])
+def test_rows_and_slots_of_a_paper_file_divide_over_its_machine(name):
+    experiment, _ = load_papers(name)
+    (shape,) = re.findall(
+        r"^# Machine:  v5\w+:([\dx]+)", experiment.path.read_text(), re.MULTILINE
+    )
+    refuse_uneven(experiment, math.prod(map(int, shape.split("x"))))
+
+
+def test_devices_that_decode_together_share_their_slots():
+    register()
+    path = SMOKE.replace("smoke.gin", "paper/rl_32b.gin")
+    # 256 devices in groups of 4 are 64: 128 slots are two each, 96 one and a half.
+    experiment = load_experiment(path, ["SamplerShape.num_slots=96"])
+    with pytest.raises(UserError, match="num_slots = 96: 96 rows .* over 64 devices"):
+        refuse_uneven(experiment, 256)
 
 
 @pytest.mark.parametrize("name", PAPERS_RL)
