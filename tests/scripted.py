@@ -33,12 +33,14 @@ class Script:
 
     answers: list
     prompts: list = dataclasses.field(default_factory=list)
+    seed_paths: list = dataclasses.field(default_factory=list)
     version: int = 0
     verifiers: dict = dataclasses.field(default_factory=dict)
     waits: Waits = dataclasses.field(default_factory=Waits)
 
     def complete(self, queries, *, on_turn=lambda index, turn: None):
         self.prompts += [query.prompt for query in queries]
+        self.seed_paths += [query.seed_path for query in queries]
         turns = [self._turn(query, self.answers.pop(0)) for query in queries]
         for index in reversed(range(len(turns))):
             on_turn(index, turns[index])
@@ -55,6 +57,13 @@ class Script:
             prompt=query.prompt,
             policy_version=self.version,
         )
+
+
+class CutOff(Script):
+    """Every completion of it ends where its length does, whatever it says."""
+
+    def _turn(self, query, text):
+        return dataclasses.replace(super()._turn(query, text), stop=Stop.LENGTH)
 
 
 class NoRoomToFix(Script):

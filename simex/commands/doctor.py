@@ -31,17 +31,18 @@ def command(arguments: argparse.Namespace) -> int:
     from simex.core.config import load_experiment
     from simex.core.system import num_usable_cores
     from simex.doctor.checks import Status, run_checks
+    from simex.doctor.divisibility import even_devices
     from simex.jobs.wiring import register
     from simex.sharding.cpu import configure_cpu_devices
 
     register()
     if arguments.overrides and not arguments.experiment:
         raise UserError("--set needs an experiment.")
-    experiment = None
+    experiment, num_devices = None, num_usable_cores()
     if arguments.experiment:
         experiment = load_experiment(arguments.experiment, arguments.overrides)
-    wanted = experiment.cpu_devices if experiment else None
-    configure_cpu_devices(arguments.devices or wanted or num_usable_cores())
+        num_devices = experiment.cpu_devices or even_devices(experiment, num_devices)
+    configure_cpu_devices(arguments.devices or num_devices)
     name = experiment.name if experiment else ""
     checks = []
     for check in run_checks(

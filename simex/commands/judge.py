@@ -2,15 +2,19 @@
 
 Both inputs are JSON lines and are checked wholly before the first program runs. A
 problem: {"id", "tests": [{"stdin", "stdout"} or {"fn", "args", "result"}, ...]} and, if
-wanted, "checker" (lines, codecontests, livecodebench, kattis, exact), "float_tol" and
-"limits" {"cpu_secs", "memory_mib", "output_mib"}. Values that are no JSON stand as texts
+wanted, "checker" (lines, codecontests, livecodebench, kattis, kattis_case, exact),
+"float_tol" (for lines, kattis and kattis_case) and "limits" {"cpu_secs", "memory_mib",
+"output_mib"}. Values that are no JSON stand as texts
 of Python literals under "args_text" and "result_text". A program: {"problem_id",
-"program_id", "source"}. Stopped by Ctrl-C, the same command continues where it was.
+"program_id", "source"}. Stopped by Ctrl-C, the same command continues where it was. A
+program that a fault of the machine kept from being judged has "accepted": null, also
+when the file is continued; cut the file before that line to have it judged anew.
 """
 
 import argparse
 import collections
 import pathlib
+import shlex
 
 from simex.core.errors import UserError
 from simex.core.progress import progress
@@ -53,7 +57,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Judges what the words ask for; the exit code."""
     from simex.sandbox.judge_batch import judge_batch, load_batch
     from simex.sandbox.pool import SandboxPool
-    from simex.sandbox.verdict_file import open_verdict_file
+    from simex.sandbox.verdict_file import find_unjudged, open_verdict_file
 
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
@@ -78,4 +82,12 @@ def command(arguments: argparse.Namespace) -> int:
     before = f", {file.num_done} before" if file.num_done else ""
     said = ", ".join(f"{number} {word}" for word, number in counts.items())
     print(f"{arguments.out}: {todo} programs judged{before}: {said}")
+    number = find_unjudged(arguments.out)
+    if number is not None:
+        path = shlex.quote(str(arguments.out))
+        print(
+            f"Line {number} is the first without a verdict, for a fault of the machine. "
+            f"Once that is mended, `sed -i '{number},$d' {path}` and the same "
+            "command judge it and all after it anew."
+        )
     return 0

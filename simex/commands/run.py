@@ -42,12 +42,14 @@ def command(arguments: argparse.Namespace) -> int:
     chosen = choose_stages(experiment.stages, arguments.only)
     _refuse_impossible(experiment, workdir)
     if arguments.dry_run:
-        _refuse_uneven_rows(experiment)
+        _refuse_uneven_rows(experiment, _choose_cpu_devices(experiment))
         plans = plan_stages(experiment, workdir)
         print(render_plan(experiment, plans, workdir))
         return 0
     _prepare_devices(experiment, workdir)
-    _refuse_rollouts_ahead(chosen)  # before the first stage, not before RL
+    # Both before the first stage, not before the one that would stop at it.
+    _refuse_uneven_rows(experiment)
+    _refuse_rollouts_ahead(chosen)
     run_experiment(experiment, workdir, only=arguments.only, processes=_processes())
     return 0
 
@@ -86,10 +88,20 @@ def _refuse_impossible(experiment: Experiment, workdir: pathlib.Path) -> None:
     refuse_impossible(experiment.stages, workdir)
 
 
-def _refuse_uneven_rows(experiment: Experiment) -> None:
-    from simex.doctor.divisibility import refuse_uneven  # imports jax
+def _choose_cpu_devices(experiment: Experiment) -> int:
+    from simex.doctor.divisibility import even_devices  # imports jax
 
-    refuse_uneven(experiment, experiment.cpu_devices or num_usable_cores())
+    return experiment.cpu_devices or even_devices(experiment, num_usable_cores())
+
+
+def _refuse_uneven_rows(experiment: Experiment, num_devices: int | None = None) -> None:
+    """None: over the devices that jax has, which a dry run does not start."""
+    import jax
+
+    from simex.doctor.divisibility import mesh_of, refuse_uneven
+
+    if any(mesh_of(stage) for stage in experiment.stages):
+        refuse_uneven(experiment, num_devices or jax.device_count())
 
 
 def _refuse_rollouts_ahead(stages: Sequence[Stage]) -> None:
@@ -109,7 +121,7 @@ def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
     from simex.sharding.processes import join_processes
 
     keep_freed_memory()
-    configure_cpu_devices(experiment.cpu_devices or num_usable_cores())
+    configure_cpu_devices(_choose_cpu_devices(experiment))
     join_processes()
     configure_compile_cache(workdir / ".compile_cache")
 

@@ -96,6 +96,12 @@ def command(arguments: argparse.Namespace) -> int:
     items = items_between(items, arguments.since, arguments.until)
     kept = {item.id for item in items}
     generations = {i: found for i, found in generations.items() if i in kept}
+    if not generations:
+        raise UserError(
+            f"{arguments.generations} must hold generations for some of the "
+            f"{len(items)} items of the window of dates; it holds none. Widen --since "
+            "and --until."
+        )
     num = sum(len(found) for found in generations.values())
     most = max(len(found) for found in generations.values())
     with SandboxPool(arguments.workers) as pool:
@@ -117,7 +123,7 @@ def command(arguments: argparse.Namespace) -> int:
     with write_atomically(arguments.out) as file:
         json.dump(results, file, indent=1)
     for form, path in exports:
-        export_results(form, path, results, generations)
+        export_results(form, path, results, generations, items)
     print(_render(results))
     return 0
 
@@ -147,7 +153,9 @@ def _parse_ks(text: str) -> tuple[int, ...]:
     except ValueError:
         ks = ()
     if not ks or min(ks) < 1:
-        raise UserError(f"--k must be numbers from 1, as in 1,5,10; got {text!r}.")
+        raise argparse.ArgumentTypeError(
+            f"must be numbers from 1, as in 1,5,10; got {text!r}"
+        )
     return ks
 
 

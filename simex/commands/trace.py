@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one JSON object an event (the default), or an explanation in words",
     )
     parser.add_argument(
-        "--style", default="compact", help="of the explanation: compact or prose"
+        "--style",
+        default="compact",
+        help="of the explanation: compact, prose or raw_trace",
     )
     parser.add_argument("--max-events", type=int, default=10_000, help="then cut")
     parser.add_argument("--max-bytes", type=int, default=1 << 20, help="then cut")
@@ -78,7 +80,10 @@ def command(arguments: argparse.Namespace) -> int:
     if trace.is_truncated:
         _remark(f"truncated after {len(trace.events)} events: a cap was reached")
     if trace.is_lost:
-        _remark("tracing_lost: the program switched tracing off; steps are missing")
+        _remark(
+            "tracing_lost: the program switched tracing off, or its recursion left no "
+            "room for the tracer; steps are missing"
+        )
     _remark_status(outcome.status, outcome.stderr_tail)
     return 0 if outcome.status.is_ok else 1
 

@@ -27,7 +27,8 @@ def run(*, stages: list[Callable[..., object]], cpu_devices: int | None = None) 
 
     Args:
       stages: the jobs in their order, e.g. ``[@problems, @nlex/train_sft]``.
-      cpu_devices: how many devices jax makes of the CPU; None is one a core.
+      cpu_devices: how many devices jax makes of the CPU; None is the most, up to one a
+        core, over which the rows of every stage divide.
     """
     raise TypeError("`run` holds settings of an experiment; it is not a job.")
 

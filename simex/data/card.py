@@ -3,7 +3,7 @@
 import collections
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,20 @@ def write_card(
     """
     card = {
         "settings": dict(settings),
+        "sandbox": _sandboxes(shard for shards in reports.values() for shard in shards),
         "splits": {split: _describe(shards) for split, shards in reports.items()},
     }
     with write_atomically(out / "card.json") as file:
         json.dump(card, file, indent=1, sort_keys=True)
     with write_atomically(out / "card.md") as file:
         file.write(_render(card))
+
+
+def _sandboxes(shards: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The jails and the Python that ran the programs; older reports name none."""
+    notes = [shard["sandbox"] for shard in shards if "sandbox" in shard]
+    names = ("backend", "python")
+    return {name: sorted({note[name] for note in notes}) for name in names}
 
 
 def _describe(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -93,6 +101,11 @@ def _render(card: Mapping[str, Any]) -> str:
         lines += ["", f"licences: {shown}", ""]
         for sample in found["samples"][:2]:
             lines += ["```text", sample["prompt"], sample["target"], "```", ""]
+    ran = card["sandbox"]
+    lines += [
+        f"Python {', '.join(ran['python'])}; jail {', '.join(ran['backend'])}",
+        "",
+    ]
     lines += ["## Settings", "", "```json"]
     lines += [json.dumps(card["settings"], indent=1, sort_keys=True), "```", ""]
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from simex.nlex.grounding import Grounding, check_grounding
 from simex.nlex.rewriters import REWRITERS
 from simex.nlex.truth import Truth
 from simex.problems.problem import Limits
+from simex.sandbox.interpreter import find_interpreter
 from simex.sandbox.pool import RunPool
 from simex.tasks import explain, predict_output
 from simex.tokens.chat import render
@@ -89,6 +90,10 @@ def make_shard(plan: ShardPlan, split: str, index: int, pool: RunPool) -> None:
         "dropped": dropped_ids,
         "num_target_chars": [len(example.target) for example in kept],
         "samples": [vars(example) for example in kept[:SAMPLES_PER_SHARD]],
+        "sandbox": {
+            "backend": pool.backend_name,
+            "python": find_interpreter().version,
+        },
     }
     if plan.tokenizer:
         report["num_tokens"] = _write_ids(plan, split, index, kept)

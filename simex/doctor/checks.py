@@ -34,7 +34,7 @@ from simex.jobs.planned import planned_stages
 from simex.plans.stage import SftStage
 from simex.plans.stage import Stage as Planned
 from simex.problems.problem import TestCase, Visibility
-from simex.sandbox.judge import Judge
+from simex.sandbox.judge import judge
 from simex.sandbox.pool import SandboxPool
 
 
@@ -112,7 +112,7 @@ def _sandbox() -> str | tuple[Status, str]:
     source = "print(sum(map(int, input().split())))"
     with SandboxPool(num_workers=1) as pool:
         backend = pool.backend_name
-        judgement = Judge(pool).judge([test], "lines", source)
+        judgement = judge(pool, [test], "lines", source)
     if not judgement.is_accepted:
         return Status.FAIL, f"{backend} judged a right program as {judgement}"
     weaker = not backend.startswith("bubblewrap")

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from simex.core.config import Experiment, Stage
 from simex.core.errors import UserError
+from simex.core.setting_values import with_defaults
 from simex.sharding.mesh import BATCH_AXES, MESH_AXES, MeshConfig
 
 
 def mesh_of(stage: Stage) -> MeshConfig | None:
     """The mesh that a stage asks for; None if it uses no devices."""
-    owner = stage.arguments.get("setup")
-    mesh = getattr(owner, "mesh", None) or stage.arguments.get("mesh")
+    settings = with_defaults(stage.job, stage.arguments)
+    mesh = getattr(settings.get("setup"), "mesh", None) or settings.get("mesh")
     return mesh if isinstance(mesh, MeshConfig) else None
 
 
@@ -47,10 +48,11 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     if mesh is None:
         return []
     rows = shards_of(mesh, num_devices)
-    sampler = getattr(stage.arguments.get("setup"), "sampler", None)
+    settings = with_defaults(stage.job, stage.arguments)
+    sampler = getattr(settings.get("setup"), "sampler", None)
     counts = [
-        ("batch_rows", stage.arguments.get("batch_rows"), rows),
-        ("rows", stage.arguments.get("rows"), rows),
+        ("batch_rows", settings.get("batch_rows"), rows),
+        ("rows", settings.get("rows"), rows),
         (
             "SamplerShape.num_slots",
             getattr(sampler, "num_slots", None),
@@ -82,16 +84,34 @@ def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:
     return f"{what} rows do not divide over {shards} devices; nearest: {near}"
 
 
+def even_devices(experiment: Experiment, num_cores: int) -> int:
+    """The most CPU devices, at most one a core, that every mesh and row count allows.
+
+    Example: 8 rows on 12 cores are divided over 8 devices, on 6 cores over 4. Where no
+    number will do, it is `num_cores`, and the run says what does not fit.
+    """
+    meshes = [mesh for stage in experiment.stages if (mesh := mesh_of(stage))]
+    for count in range(num_cores, 0, -1):
+        fits = all(can_make(mesh, count) for mesh in meshes)
+        if fits and not _find_uneven(experiment, count):
+            return count
+    return num_cores
+
+
 def refuse_uneven(experiment: Experiment, num_devices: int) -> None:
     """Raises UserError with every row count that does not divide.
 
     A mesh that these devices cannot make is meant for other ones: a laptop may look at
     an experiment for a pod. `doctor` says so, and so does a run.
     """
+    if found := _find_uneven(experiment, num_devices):
+        raise UserError("\n".join(found))
+
+
+def _find_uneven(experiment: Experiment, num_devices: int) -> list[str]:
     found: list[str] = []
     for stage in experiment.stages:
         mesh = mesh_of(stage)
         if mesh is not None and can_make(mesh, num_devices):
             found += uneven_rows(stage, num_devices)
-    if found:
-        raise UserError("\n".join(found))
+    return found

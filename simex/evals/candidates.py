@@ -7,7 +7,7 @@ from typing import Any
 from simex.core.errors import InfraError
 from simex.evals.rankers import Candidate, program_vote
 from simex.evals.simulation import Simulation, simulate_programs
-from simex.problems.problem import Problem
+from simex.problems.problem import Problem, Visibility
 from simex.rollouts.attempt import Attempt, start_attempts
 from simex.rollouts.policy import Policy
 from simex.sandbox.outcome import Judgement
@@ -20,7 +20,7 @@ class JudgedCandidate:
 
     problem_id: str
     source: str | None  # None: the completion held no program
-    num_tokens: int
+    num_tokens: int  # of the whole completion
     passed_public: tuple[bool, ...]  # what running says, for each public test
     is_right: bool  # every public and hidden test
     predicted: tuple[tuple[str | None, ...], ...] = ()
@@ -45,6 +45,7 @@ class JudgedCandidate:
             passed_public=sum(self.passed_public),
             predicted_public=tuple(map(sum, self.predicted_pass)),
             num_tokens=self.num_tokens,
+            has_program=self.source is not None,
             # A completion without a program votes for nothing else.
             vote="" if self.source is None else program_vote(self.source),
         )
@@ -87,15 +88,25 @@ def passed_public(attempt: Attempt) -> tuple[bool, ...]:
     Raises:
       InfraError: the attempt could not be judged.
     """
+    return _passed(attempt, is_public=True)
+
+
+def passed_hidden(attempt: Attempt) -> tuple[bool, ...]:
+    """The same of each hidden test."""
+    return _passed(attempt, is_public=False)
+
+
+def _passed(attempt: Attempt, *, is_public: bool) -> tuple[bool, ...]:
     problem, judgement = attempt.problem, attempt.judgement
     if isinstance(judgement, InfraError):
         raise judgement
+    is_asked = [(t.visibility is Visibility.PUBLIC) is is_public for t in problem.tests]
     if not isinstance(judgement, Judgement):
-        return (False,) * len(problem.public_tests)
+        return (False,) * sum(is_asked)
     return tuple(
         verdict.is_accepted
-        for verdict, test in zip(judgement.verdicts, problem.tests, strict=True)
-        if test in problem.public_tests
+        for verdict, asked in zip(judgement.verdicts, is_asked, strict=True)
+        if asked
     )
 
 

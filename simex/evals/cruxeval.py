@@ -2,17 +2,35 @@
 
 Official (arXiv 2401.03065): an answer is right if ``assert output == answer`` runs
 through after the item's code, within 3 seconds; an answer that contains the item's own
-call is rejected. So ``True`` passes for 1. Strict: the answer is a literal of the same
-type and value; nothing is executed.
+call is refused. So ``True`` passes for 1, and ``exit()`` for nothing. Strict: the
+answer is a literal of the same type and value; nothing is executed.
+
+With one answer an item, as here, what is refused is wrong; with several,
+`scoring.cruxeval_rules.settle` says when it counts.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from simex.core.errors import InfraError
+from simex.evals.scoring.rules import runs_through
 from simex.problems.sources import cruxeval
-from simex.sandbox.outcome import RunRequest
+from simex.sandbox.judge import judge_all
+from simex.sandbox.judging import JudgeItem
+from simex.sandbox.literals import check_cruxeval_strict
 from simex.sandbox.pool import SandboxPool
+
+
+def ask_officially(item: cruxeval.CruxItem, answer: str) -> JudgeItem | None:
+    """What must run to its end without an error; None for an answer that is refused."""
+    if cruxeval.is_rejected(item, answer):
+        return None
+    return runs_through(cruxeval.check_program(item, answer), cruxeval.LIMITS)
+
+
+def is_strictly_right(item: cruxeval.CruxItem, answer: str) -> bool:
+    """Is the answer a literal of the same value and type as the output, all through?"""
+    return check_cruxeval_strict(answer.encode("utf-8", "surrogatepass"), item.output)
 
 
 def score_answers(
@@ -31,25 +49,24 @@ def score_answers(
     Raises:
       InfraError: an answer could not be run; leaving it out would change the score.
     """
-    asked = [
-        (index, record["said"])
-        for index, (item, record) in enumerate(zip(items, records, strict=True))
-        if record["said"] is not None and not cruxeval.is_rejected(item, record["said"])
-    ]
-    outcomes = pool.run_all(
-        RunRequest(
-            source=cruxeval.check_program(items[index], said), limits=cruxeval.LIMITS
-        )
-        for index, said in asked
-    )
+    said = [record["said"] for record in records]
+    asked = {
+        index: question
+        for index, (item, answer) in enumerate(zip(items, said, strict=True))
+        if answer is not None and (question := ask_officially(item, answer)) is not None
+    }
     right: set[int] = set()
-    for (index, _), outcome in zip(asked, outcomes, strict=True):
-        if isinstance(outcome, InfraError):
-            raise outcome
-        if outcome.status.is_ok:
+    for index, judgement in zip(asked, judge_all(pool, asked.values()), strict=True):
+        if isinstance(judgement, InfraError):
+            raise judgement
+        if judgement.is_accepted:
             right.add(index)
-    strict = {i for i, said in asked if cruxeval.is_strictly_right(items[i], said)}
     return [
-        record | {"is_right": i in right, "is_strictly_right": i in strict}
+        record
+        | {
+            "is_right": i in right,
+            "is_strictly_right": said[i] is not None
+            and is_strictly_right(items[i], said[i]),
+        }
         for i, record in enumerate(records)
     ]

@@ -78,6 +78,7 @@ class LoopOutcome:
     problem_id: str
     right: tuple[bool, ...]  # on every test, after turn 1, 2, …
     public: tuple[bool, ...]  # on every public test
+    hidden: tuple[bool, ...]  # on every hidden test; older records have none
     samples: tuple[int, ...]  # completions of the solver so far, submissions included
     predictions: tuple[int, ...]  # of the verifier so far, one a test and round
     executions: tuple[int, ...]  # public tests run so far to decide

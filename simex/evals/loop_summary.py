@@ -6,17 +6,21 @@ from typing import Any
 from simex.evals.intervals import Estimate, mean_with_interval, paired_difference
 
 Records = Sequence[Mapping[str, Any]]  # of `fix_loop.LoopOutcome`
+_TESTS = {"right": "", "public": "_public", "hidden": "_hidden"}  # suffixes of rates
 
 
 def estimate_loop(outcomes: Records) -> dict[str, Estimate]:
     """What the loop changed, each a share of all attempts.
 
     "single" is the first program, "fixed" the last one. A fix is wrong, then right; a
-    break is right, then wrong; on all tests, and on the public ones alone.
+    break is right, then wrong; on all tests, on the public ones alone ("_public") and
+    on the hidden ones alone ("_hidden"), which records of an older simex lack.
     """
     clusters = _clusters(outcomes)
     values = {"single": _at_turn(outcomes, 0), "fixed": _at_turn(outcomes, -1)}
-    for tests, suffix in (("right", ""), ("public", "_public")):
+    for tests, suffix in _TESTS.items():
+        if any(tests not in o for o in outcomes):
+            continue
         before, after = ([o[tests][turn] for o in outcomes] for turn in (0, -1))
         pairs = list(zip(before, after, strict=True))
         values[f"fix_rate{suffix}"] = [float(a and not b) for b, a in pairs]

@@ -31,8 +31,9 @@ class Candidate:
     predicted_public: tuple[int, ...]
     """For each of R rounds of prediction, the number of public tests whose predicted
     output equals the expected one. A prediction without an answer counts as not equal."""
-    num_tokens: int  # of the whole completion, reasoning included
+    num_tokens: int  # of the whole completion: reasoning and program
     vote: str  # candidates with the same text vote together; see `program_vote`
+    has_program: bool = True  # False: the completion was refused
 
 
 def oracle(candidates: Sequence[Candidate], k: int) -> float:
@@ -54,7 +55,13 @@ def simulate_vote(candidates: Sequence[Candidate], k: int) -> float:
 
 
 def shortest(candidates: Sequence[Candidate], k: int) -> float:
-    """best@k when the shortest completion wins (short1@k, arXiv 2505.17813)."""
+    """best@k when the shortest completion with a program wins.
+
+    short1@k (arXiv 2505.17813) takes the answer whose reasoning is the shortest. This
+    counts the program too: models that simex trains on the curriculum write programs
+    without any reasoning, and all would tie. A refused completion submits nothing, so
+    it comes last however short it is.
+    """
     return _best(candidates, "shortest", k)
 
 
@@ -94,7 +101,9 @@ SCORES: dict[str, Callable[[Sequence[Candidate]], list[list[float]]]] = {
     "oracle": lambda candidates: [[c.passed_public for c in candidates]],
     "simulate": lambda candidates: [list(r) for r in zip(*_rounds(candidates))],
     "simulate_vote": lambda candidates: [[sum(r) for r in _rounds(candidates)]],
-    "shortest": lambda candidates: [[-c.num_tokens for c in candidates]],
+    "shortest": lambda candidates: [
+        [-c.num_tokens if c.has_program else -math.inf for c in candidates]
+    ],
     "random": lambda candidates: [[0.0] * len(candidates)],
 }
 """The rankers that score each candidate alone: one list of N scores a ranking. Several

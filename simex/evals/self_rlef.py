@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from simex.core.errors import UserError
-from simex.evals.candidates import JudgedCandidate, passed_public
+from simex.evals.candidates import JudgedCandidate, passed_hidden, passed_public
 from simex.evals.fix_loop import FixLoop, LoopOutcome
 from simex.evals.simulation import Simulation, simulate_programs
 from simex.problems.problem import Problem
@@ -140,6 +140,7 @@ def _first_state(attempt: Attempt, view: "_View") -> _State:
         problem_id=attempt.problem.id,
         right=(attempt.has_passed,),
         public=(all(passed_public(attempt)),),
+        hidden=(_passes_hidden(attempt),),
         samples=(1,),
         predictions=(view.num_predicted,),
         executions=(view.num_executed,),
@@ -165,11 +166,17 @@ def _extended(
         before,
         right=(*before.right, now.attempt.has_passed),
         public=(*before.public, all(passed_public(now.attempt))),
+        hidden=(*before.hidden, _passes_hidden(now.attempt)),
         samples=(*before.samples, before.samples[-1] + samples),
         predictions=(*before.predictions, before.predictions[-1] + predicted),
         executions=(*before.executions, before.executions[-1] + executed),
         sources=(*before.sources, now.attempt.source),
     )
+
+
+def _passes_hidden(attempt: Attempt) -> bool:
+    # Where a problem hides nothing a program still has to be there.
+    return attempt.source is not None and all(passed_hidden(attempt))
 
 
 class _Looker:

@@ -1,8 +1,16 @@
 """Claims over several seeds: which orderings hold, and how surely.
 
 Seeds draw other problems, other programs and other params, so their estimates are
-independent. The standard error of their mean takes the larger of two spreads: what the
-seeds show among each other, and what each has within itself over problems.
+independent. The standard error of the mean of S seeds takes the larger of two
+variances: s^2, what the seeds show among each other, and w, what each has within itself
+over problems. The interval is mean -+ q * sqrt(max(s^2, w) / S). Where s^2 is the
+larger one, it is known from S values alone, and q is the quantile of Student's t with
+S - 1 degrees of freedom (Student 1908; 4.303 for 3 seeds); otherwise w, from hundreds
+of values, decides, and q is the normal 1.96.
+
+How often such an interval of 3 seeds holds the truth (100,000 simulated studies, normal
+values), with a true variance between seeds of 0, 0.5, 1, 3, 10 and infinitely many times
+w: 97, 95, 94, 92, 94 and 95 % (with 1.96 always: 96, 93, 90, 86, 82 and 81 %).
 """
 
 import dataclasses
@@ -11,6 +19,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Z = 1.96
+# The 97.5 % quantiles of Student's t with 1, 2, ..., 30 degrees of freedom.
+_T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
 ORDERINGS = {
     "gain.compact_over_direct": "(a) explanations beat bare answers at equal compute",
     "gain.compact_over_prose": "(a') compact explanations beat prose",
@@ -92,15 +106,32 @@ def combine(name: str, estimates: Sequence[Mapping[str, float]]) -> Combined:
     within = math.fsum(e["stderr"] ** 2 for e in estimates) / num
     between = math.fsum((v - mean) ** 2 for v in values) / max(num - 1, 1)
     stderr = math.sqrt(max(within, between) / num)
+    quantile = _t_quantile(num) if between > within else Z
     return Combined(
         name=name,
         value=mean,
-        low=mean - Z * stderr,
-        high=mean + Z * stderr,
+        low=mean - quantile * stderr,
+        high=mean + quantile * stderr,
         by_seed=tuple(values),
         n=sum(int(e["n"]) for e in estimates),
         stderr=stderr,
         problems=sum(int(e["problems"]) for e in estimates),
+    )
+
+
+def _t_quantile(num_seeds: int) -> float:
+    # More than 31 seeds are taken as 31: too wide by 4 % at most.
+    return _T[min(num_seeds, len(_T) + 1) - 2]
+
+
+def describe_interval(num_seeds: int) -> str:
+    """What the 95 % intervals of that many seeds are, in a sentence."""
+    if num_seeds < 2:
+        return f"Intervals: {Z} standard errors over problems; one seed."
+    return (
+        f"Intervals: {_t_quantile(num_seeds):.3f} standard errors (Student's t, "
+        f"{num_seeds - 1} degrees of freedom) where the seeds differ by more than their "
+        f"problems explain, otherwise {Z}."
     )
 
 

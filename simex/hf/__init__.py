@@ -1,0 +1,1 @@
+"""Models and tokenizers from and to the files of Hugging Face, each verified."""

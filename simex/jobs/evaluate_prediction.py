@@ -3,7 +3,7 @@
 import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import gin
 
@@ -18,7 +18,8 @@ from simex.problems.sources import cruxeval
 from simex.sampling.methods import SamplingMethod
 from simex.tasks.predict_output import PredictionItem
 
-BLOCK = 256  # items; what an interruption may cost
+BLOCK = 256  # predictions; what an interruption may cost
+T = TypeVar("T")
 
 
 @gin.configurable
@@ -35,6 +36,9 @@ def evaluate_prediction(
     num_functions: int = 300,
     cruxeval_path: str = "../shared/data/eval/cruxeval.jsonl",
     num_cruxeval: int = 800,
+    temperature: float = 0.0,
+    top_p: float = 0.95,
+    samples: int = 1,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes <checkpoint>.jsonl, functions.jsonl and cruxeval.jsonl of predictions.
@@ -43,7 +47,7 @@ def evaluate_prediction(
       workdir: of the run.
       stage_dir: of this stage.
       setup: model and devices.
-      seed: of the samples; prediction is greedy, so it matters to nothing else.
+      seed: of the samples; greedy prediction does not look at it.
       checkpoints: stages whose last checkpoint predicts the held-out programs; of
         STAGE@best the best does, under the name of the stage.
       items: their file in the workdir, a PredictionItem a line, as `run_programs` and
@@ -54,7 +58,14 @@ def evaluate_prediction(
       num_functions: held-out calls of real functions.
       cruxeval_path: CRUXEval's own file; without it that part is left out.
       num_cruxeval: how many of its items.
+      temperature: of prediction; 0 is greedy. The paper samples, at 1.
+      top_p: of sampling.
+      samples: predictions of each item, one record each, one behind the other. The mean
+        over all records is the accuracy @1, and its interval draws whole groups of them.
       sandbox: where CRUXEval's assertions run.
+
+    Raises:
+      UserError: a stage that is named twice, or several samples that would be equal.
     """
     stages = [checkpoint.partition("@")[0] for checkpoint in checkpoints]
     if len(set(stages)) < len(stages):
@@ -62,20 +73,27 @@ def evaluate_prediction(
             "evaluate_prediction.checkpoints must name each stage once; got "
             f"{', '.join(checkpoints)}. Evaluate the others in a stage of their own."
         )
+    if samples < 1 or (temperature == 0 and samples != 1):
+        raise UserError(
+            "evaluate_prediction.samples must be at least 1, and 1 at temperature 0, "
+            f"where all are the same; got {samples} at temperature {temperature}."
+        )
     mesh = setup.make_mesh()
-    greedy = SamplingMethod(temperature=0.0)
+    method = SamplingMethod(
+        temperature=temperature, top_p=top_p if temperature else 1.0
+    )
 
     def predict(
-        name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], asked: Any
+        name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], items: Any
     ) -> None:
         path = stage_dir / f"{name.partition('@')[0].replace('/', '_')}.jsonl"
         if path.exists():
             return
         params = setup.load_params(workdir, checkpoint, mesh=mesh)
-        policy = setup.make_policy(workdir, params, mesh=mesh, method=greedy)
+        policy = setup.make_policy(workdir, params, mesh=mesh, method=method)
         continue_blocks(
             path,
-            asked,
+            _repeat(items, samples),
             lambda place, block: run(policy, block, seed_path=(seed, place)),
             block=BLOCK,
             label=f"predict/{name}",
@@ -95,8 +113,13 @@ def evaluate_prediction(
         predict("cruxeval.answers", functions_from, predict_calls, asked)
         with sandbox.open_pool() as pool:
             answers = list(read_jsonl(stage_dir / "cruxeval.answers.jsonl"))
-            scored = score_answers(pool, chosen, answers)
+            scored = score_answers(pool, _repeat(chosen, samples), answers)
         write_jsonl(stage_dir / "cruxeval.jsonl", scored)
+
+
+def _repeat(items: Sequence[T], count: int) -> list[T]:
+    """Each item so many times, one behind the other: each has a seed of its own."""
+    return [item for item in items for _ in range(count)]
 
 
 def _load_programs(path: pathlib.Path, count: int | None) -> Iterator[PredictionItem]:

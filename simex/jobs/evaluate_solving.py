@@ -1,6 +1,7 @@
 """Job: solve held-out problems, rank the candidates by simulation, fix them."""
 
 import dataclasses
+import json
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +11,16 @@ import gin
 
 from simex.core.continued import continue_blocks
 from simex.core.errors import UserError
-from simex.core.files import read_jsonl
+from simex.core.files import read_jsonl, write_atomically
 from simex.evals import candidates as candidates_
 from simex.evals import fix_loop
 from simex.evals.fix_loop import FixLoop
+from simex.evals.scoring.results_file import hash_file
 from simex.evals.self_rlef import run_fix_loop
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.jobs.setup import Setup
 from simex.problems.problem import Problem
-from simex.problems.solvable import load_solvable
+from simex.problems.solvable import date_of, load_solvable
 from simex.rollouts.policy import Policy
 from simex.sampling.methods import SamplingMethod
 from simex.sandbox.pool import SandboxPool
@@ -38,6 +40,9 @@ def evaluate_solving(
     solver: str,
     num_problems: int,
     problems_from: str = "make_problems/test.jsonl",
+    since: str = "",
+    until: str = "",
+    data_version: str = "",
     verifier: str | None = None,
     samples: int = 8,
     rounds: int = 1,
@@ -50,6 +55,10 @@ def evaluate_solving(
 ) -> None:
     """Writes candidates.jsonl, simulated.jsonl and loops/<name>.jsonl.
 
+    sandbox.json names the jail and the Python that judge, problems.json the problems
+    that were asked: file, hash, version, window of dates, number. A score of a benchmark
+    that grows means nothing without them.
+
     Args:
       workdir: of the run.
       stage_dir: of this stage.
@@ -58,6 +67,10 @@ def evaluate_solving(
       solver: the stage whose last checkpoint solves and fixes, or STAGE@best.
       num_problems: the first so many of those that whole programs can solve.
       problems_from: their file in the workdir, as `make_problems` writes it.
+      since: the first date of problems whose source dates them (LiveCodeBench), written
+        2024-08-01; "": of any.
+      until: the last date.
+      data_version: what problems.json should call the version of their source.
       verifier: the stage whose last checkpoint simulates; None: the solver itself.
       samples: candidates of each problem.
       rounds: predictions of each public test; greedy where it is 1, else sampled.
@@ -73,7 +86,11 @@ def evaluate_solving(
             "evaluate_solving.attempts_per_problem must lie in 1..samples; got "
             f"{attempts_per_problem} and {samples}."
         )
-    problems = load_problems(workdir / problems_from, num_problems)
+    path = workdir / problems_from
+    problems = load_problems(path, num_problems, since=since, until=until)
+    about = describe_problems(problems, path, name=problems_from, version=data_version)
+    with write_atomically(stage_dir / "problems.json") as file:
+        json.dump(about, file, indent=1)
     mesh = setup.make_mesh()
 
     def make_policy(stage: str, method: SamplingMethod) -> Policy:
@@ -85,6 +102,7 @@ def evaluate_solving(
     policy = make_policy(solver, drawing)
     simulating = drawing if rounds > 1 else greedy
     with sandbox.open_pool() as pool:
+        note_sandbox(stage_dir, pool)
         evaluation = _Evaluation(
             solver=policy,
             verifier=dataclasses.replace(policy, method=simulating)
@@ -103,13 +121,30 @@ def evaluate_solving(
                 evaluation.fix(name, loop, number, attempts=attempts_per_problem)
 
 
-def load_problems(path: pathlib.Path, count: int) -> list[Problem]:
+def load_problems(
+    path: pathlib.Path, count: int, *, since: str = "", until: str = ""
+) -> list[Problem]:
     """Says on stderr where there are fewer; raises UserError where there is none."""
-    problems = load_solvable(path, most=count)
+    problems = load_solvable(path, most=count, since=since, until=until)
     if len(problems) < count:
         line = f"{path}: problems to solve: {len(problems)}; asked for: {count}"
         print(line, file=sys.stderr, flush=True)
     return problems
+
+
+def describe_problems(
+    problems: Sequence[Problem], path: pathlib.Path, *, name: str, version: str
+) -> dict[str, Any]:
+    """What a result has to say of its problems, as plain values."""
+    dates = sorted(filter(None, map(date_of, problems)))
+    return {
+        "file": name,
+        "sha256": hash_file(path),
+        "version": version,
+        "first_date": dates[0] if dates else "",
+        "last_date": dates[-1] if dates else "",
+        "num_problems": len(problems),
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

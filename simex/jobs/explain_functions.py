@@ -18,7 +18,7 @@ from simex.core.prng import host_rng
 from simex.core.progress import progress
 from simex.data.builder import build_dataset
 from simex.data.records import Example
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.nlex.grounding import check_grounding
 from simex.nlex.layout import ANSWER, END_ANSWER
 from simex.nlex.rewriters import REWRITERS, StyleName
@@ -47,7 +47,8 @@ def explain_functions(
     Every call that is traced, prints what its record says and is explained truthfully
     gives two examples: with the explanation (task "explain"), and the answer alone
     (task "predict_output"), so that the model can be asked for either. report.json
-    counts the calls that were read, left out untraced, dropped and explained.
+    counts the calls that were read, left out untraced, dropped and explained, and
+    sandbox.json names the jail and the Python, which is one for all of them.
 
     Args:
       workdir: of the run.
@@ -55,7 +56,8 @@ def explain_functions(
       paths: JSON-lines files of function calls: id, group, kind, source, setup, call,
         expected. Only kind "returns" is used, and of it no call that needs a setup, for
         the prompt shows none. Never an evaluation set.
-      style: a name in nlex.rewriters.REWRITERS.
+      style: a name in nlex.rewriters.REWRITERS; a language model tells traces in
+        `write_explanations` alone.
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
       max_calls: only so many, drawn by `seed`.
@@ -74,6 +76,7 @@ def explain_functions(
         max_calls=max_calls, max_calls_per_source=max_calls_per_source,
     )  # fmt: skip
     with sandbox.open_pool() as pool:
+        note_sandbox(stage_dir, pool)
 
         def records_from(start: int) -> Iterator[dict[str, Any]]:
             rest = calls[start:]

@@ -15,7 +15,7 @@ from simex.data.explained import ShardPlan, report_path
 from simex.data.listed_runs import DealtRuns, FileRuns, ImportedRuns, deal
 from simex.data.runs import CurriculumRuns
 from simex.data.shards import gather_shards
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, require_same_python
 from simex.jobs.shard_makers import MAKERS, MakerName
 from simex.nlex.rewriters import REWRITERS, StyleName
 
@@ -50,7 +50,8 @@ def explain_programs(
       num_shards: of each split, for generated programs; of others all are taken.
       shard_size: runs a shard; a kill costs at most one shard a process.
       seed: of the programs. The same settings give the same bytes.
-      style: a name in nlex.rewriters.REWRITERS.
+      style: a name in nlex.rewriters.REWRITERS; a language model tells traces in
+        `write_explanations` alone, since a shard is a function of its settings.
       min_grounding: explanations with a lower share of true statements are dropped.
       max_chars: longer explanations are dropped.
       max_events: longer runs are dropped.
@@ -63,7 +64,8 @@ def explain_programs(
       sandbox: which jail; each process has one worker.
 
     Raises:
-      UserError: an unknown name, a missing tokenizer, or a split with no example.
+      UserError: an unknown name, a missing tokenizer, a split with no example, or shards
+        that were made under another Python: one dataset has one, which the card names.
     """
     if style not in REWRITERS:
         raise unknown_name("style", style, REWRITERS, where="explain_programs.style")
@@ -111,7 +113,14 @@ def _make_all(
     folder = pathlib.Path(plan.out)
     _remove_leftovers(folder)
     wanted = [(s, i) for s, count in num_shards.items() for i in range(count)]
-    open_ = [w for w in wanted if not report_path(folder, *w).exists()]
+    open_ = []
+    for shard in wanted:
+        path = report_path(folder, *shard)
+        if path.exists():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            require_same_python(report.get("sandbox", {}), path)
+        else:
+            open_.append(shard)
 
     def runs_done() -> Iterator[None]:
         for _ in MAKERS[made_by](plan, open_, most) if open_ else ():

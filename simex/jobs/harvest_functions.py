@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 import json
 import pathlib
 import platform
@@ -36,7 +35,6 @@ DEFAULT_LIMITS = HarvestLimits()
 DEFAULT_SANDBOX = SandboxConfig()
 PROBE_LIMITS = Limits(cpu_secs=3.0, memory_mib=512)
 CASE_LIMITS = Limits(cpu_secs=1.0, memory_mib=512)
-NUM_VERIFYING_RUNS = 2
 NUM_CANDIDATES_PER_FUNCTION = 2  # about two thirds of the candidates can be kept
 SMALL_CHARS = 600  # programs of at most so many characters are counted in the report
 
@@ -63,7 +61,8 @@ def harvest_functions(
     by reason, what was dropped.
 
     First all candidate calls of a function run in one probe program. The chosen calls
-    then run again, twice, each as the program that is kept; all runs must agree.
+    then run again, twice, each as the program that is kept, under two hash seeds; all
+    runs must agree.
 
     Args:
       workdir: of the run.
@@ -112,7 +111,10 @@ def harvest_functions(
             )
         chosen = _choose(by_function, max_functions, inputs_per_function, fuzzed)
         verified = folder / "verified.jsonl"
-        continue_jsonl(verified, lambda start: _verify_all(pool, chosen[start:]))
+        with sandbox.open_pool(other_hash_seed=True) as other_pool:
+            continue_jsonl(
+                verified, lambda start: _verify_all(pool, other_pool, chosen[start:])
+            )
     records = [
         _make_record(
             c, is_held_out(c.case.group, fraction=held_out_fraction, seed=seed)
@@ -220,28 +222,34 @@ def _function_id(cases: tuple[FunctionCase, ...]) -> str:
     return cases[0].id.rpartition("#")[0]
 
 
-def _verify_all(pool: SandboxPool, chosen: Sequence[SelectedCase]) -> Iterator[dict]:
-    """One record a case; it holds "dropped" where a run did not print the value."""
-    requests = (
-        RunRequest(source=render_program(c.case), limits=CASE_LIMITS)
-        for c in chosen
-        for _ in range(NUM_VERIFYING_RUNS)
-    )
-    outcomes = pool.run_all(requests)
-    for c in progress(chosen, label="functions/verify", unit="case"):
-        runs = list(itertools.islice(outcomes, NUM_VERIFYING_RUNS))
-        record = {"id": c.case.id}
-        reasons = [r for r in (_fault(run, c.stdout) for run in runs) if r]
-        yield {**record, "dropped": reasons[0]} if reasons else record
+def _verify_all(
+    pool: SandboxPool, other_pool: SandboxPool, chosen: Sequence[SelectedCase]
+) -> Iterator[dict]:
+    """One record a case; it holds "dropped" where a run did not print the value.
+
+    `other_pool` hashes by another seed, so a value in the order of a set of texts
+    shows.
+    """
+    requests = [
+        RunRequest(source=render_program(c.case), limits=CASE_LIMITS) for c in chosen
+    ]
+    usual, other = pool.run_all(requests), other_pool.run_all(requests)
+    rows = zip(chosen, usual, other, strict=True)
+    for c, one, two in progress(
+        rows, total=len(chosen), label="functions/verify", unit="case"
+    ):
+        reason = _fault(one, c.stdout, "alone")
+        reason = reason or _fault(two, c.stdout, "under another hash seed")
+        yield {"id": c.case.id, **({"dropped": reason} if reason else {})}
 
 
-def _fault(outcome: RunOutcome | InfraError, stdout: str) -> str | None:
+def _fault(outcome: RunOutcome | InfraError, stdout: str, how: str) -> str | None:
     if isinstance(outcome, InfraError):
         return "infra error"
     if not outcome.status.is_ok:
-        return f"ends with {outcome.status.value} when it runs alone"
+        return f"ends with {outcome.status.value} when it runs {how}"
     if outcome.stdout != stdout.encode():
-        return "prints something else when it runs alone"
+        return f"prints something else when it runs {how}"
     return None
 
 

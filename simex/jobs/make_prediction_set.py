@@ -19,7 +19,7 @@ from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
 from simex.core.progress import progress
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits, Problem
 from simex.problems.records import from_record
 from simex.sandbox.outcome import RunRequest
@@ -60,6 +60,7 @@ def make_prediction_set(
     runs = list(_list_runs(drawn, problems, max_per_problem, max_right_per_problem))
     everything = stage_dir / "all.jsonl"
     with sandbox.open_pool() as pool:
+        note_sandbox(stage_dir, pool)
         continue_jsonl(everything, lambda start: _run_all(pool, runs[start:]))
     kept = (r for r in read_jsonl(everything) if "dropped" not in r)
     write_jsonl(stage_dir / "items.jsonl", kept)

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -10,9 +9,8 @@ import gin
 
 from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
-from simex.core.files import write_atomically
 from simex.core.progress import progress
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.problems.records import ProblemWithPrograms, to_record
 from simex.problems.sources.curriculum.draft import ProblemDraft, draw_drafts
@@ -54,8 +52,7 @@ def make_problems(
     }
     with sandbox.open_pool() as pool:
         # Which jail judged belongs to every result of the run.
-        with write_atomically(folder / "sandbox.json") as file:
-            json.dump({"backend": pool.backend_name}, file)
+        note_sandbox(folder, pool)
         for name, (split, stream, count, hidden) in sizes.items():
             drafts = list(
                 draw_drafts(

@@ -89,10 +89,14 @@ def estimate_self_rlef(folder: pathlib.Path) -> dict[str, Estimate]:
     }
 
 
-def price_solving(folder: pathlib.Path) -> list[Priced]:
-    """What each way to use the model costs and gives, of one evaluate_solving stage."""
+def price_solving(folder: pathlib.Path, ks: Sequence[int] = (MAX_K,)) -> list[Priced]:
+    """What each way to use the model costs and gives, of one evaluate_solving stage.
+
+    Beside `ks` those of 1, 2, 4 and 8 that are below the largest of them.
+    """
     groups = summary.group_candidates(load_candidates(folder))
-    rows = prices.price_candidates(groups, [k for k in (1, 2, 4, 8) if k <= MAX_K])
+    below = {k for k in (1, 2, 4, 8) if k < max(ks)}
+    rows = prices.price_candidates(groups, sorted(below | set(ks)))
     for path in sorted((folder / "loops").glob("*.jsonl")):
         rows += prices.price_loop(f"loop {path.stem}", list(read_jsonl(path)))
     return rows

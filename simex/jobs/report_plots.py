@@ -138,18 +138,20 @@ def _series(path: pathlib.Path, name: str, label: str) -> Series:
     )
 
 
-def plot_best_at_k(judged: list[candidates.JudgedCandidate]) -> Plot:
-    """best@k of every ranker for k from 1 to 8."""
+def plot_best_at_k(
+    judged: list[candidates.JudgedCandidate], *, max_k: int = MAX_K
+) -> Plot:
+    """best@k of every ranker for k from 1 to `max_k`."""
     groups = summary.group_candidates(judged)
     series = []
     for ranker in CURVE_RANKERS:
         estimates = [
-            summary.estimate_best_at_k(groups, ranker, k) for k in range(1, MAX_K + 1)
+            summary.estimate_best_at_k(groups, ranker, k) for k in range(1, max_k + 1)
         ]
         series.append(
             Series(
                 label=ranker,
-                x=tuple(range(1, MAX_K + 1)),
+                x=tuple(range(1, max_k + 1)),
                 y=tuple(e.value for e in estimates),
                 low=tuple(e.low for e in estimates) if ranker == "simulate" else (),
                 high=tuple(e.high for e in estimates) if ranker == "simulate" else (),

@@ -1,8 +1,10 @@
-"""Job: does RL pay? One policy beside others, on the same held-out items."""
+"""Job: one policy, alone or beside others on the same held-out items."""
 
 import itertools
+import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gin
 import jax
@@ -15,6 +17,7 @@ from simex.evals.intervals import Estimate, paired_difference
 from simex.evals.rankers import RANKERS
 from simex.jobs.report_estimates import (
     MAX_K,
+    Groups,
     load_candidates,
     load_loop,
     price_solving,
@@ -27,6 +30,7 @@ from simex.jobs.report_plots import (
     plot_loops,
     plot_stages,
 )
+from simex.jobs.sandbox import load_backends
 from simex.jobs.study import make_tables
 from simex.report.content import Price, Report
 from simex.report.page import write_report as write_page
@@ -34,6 +38,8 @@ from simex.report.results import save_results
 
 # A loop fix_X is compared with the loop resample_X.
 FIX, CONTROL = "fix", "resample"
+# Who chooses one of k candidates; "random" is pass@1.
+CHOOSERS = ("simulate", "simulate_vote", "oracle", "majority", "shortest")
 ROLES = {"": None, "_right": "right", "_wrong": "wrong"}  # of programs, by suffix
 
 
@@ -47,6 +53,7 @@ def rl_results(
     solving: Mapping[str, str],
     subject: str = "rl",
     own: str | None = None,
+    ks: Sequence[int] = (MAX_K,),
     title: str = "simex: does RL pay?",
 ) -> None:
     """Writes results.json and report.html, here and at the top of the workdir.
@@ -60,10 +67,15 @@ def rl_results(
       subject: the policy that is compared with every other.
       own: a stage of evaluate_prediction that asked the policies of `predicting` about
         programs that a model wrote; None: there is none.
+      ks: of pass@k and best@k, each in 1..evaluate_solving.samples.
       title: of the page.
 
     What each way to solve costs (samples, predictions, runs) stands beside it: loops have
-    one rule for going on, and not the same number of samples.
+    one rule for going on, and not the same number of samples. The samples of a loop's
+    last row are its mean turns, submissions included.
+
+    Raises:
+      UserError: an unknown subject, or a k beyond the candidates of a problem.
     """
     for names in (predicting, solving):
         if subject not in names:
@@ -74,14 +86,15 @@ def rl_results(
         found |= {
             k.replace("prediction", "prediction_own"): e for k, e in of_own.items()
         }
-    found |= estimate_solvers(workdir, solving, subject)
+    found |= estimate_solvers(workdir, solving, subject, ks)
     priced = {}
     for name, stage in solving.items():
         found |= estimate_loops(workdir / stage, name)
-        priced[name] = list(map(prices.to_record, price_solving(workdir / stage)))
+        priced[name] = list(map(prices.to_record, price_solving(workdir / stage, ks)))
     results = {name: estimate.as_dict() for name, estimate in found.items()}
     seconds = seconds_by_stage(workdir)
     device = f"{jax.default_backend()} x {jax.device_count()}"
+    backend = load_backends([workdir / stage for stage in solving.values()])
     report = Report(
         title=title,
         facts={"seed": str(seed), "device": device, "compared": subject},
@@ -89,7 +102,9 @@ def rl_results(
         results=results,
         groups=make_tables(found),
         rl_curves=tuple(plot_stages(workdir, predicting)),
-        best_at_k=plot_best_at_k(load_candidates(workdir / solving[subject])),
+        best_at_k=plot_best_at_k(
+            load_candidates(workdir / solving[subject]), max_k=max(ks)
+        ),
         prices=tuple(Price(**row) for row in priced[subject]),
         loops=plot_loops(workdir / solving[subject]),
         analysis=tuple(plot_analysis(workdir / ANALYSIS)),
@@ -103,28 +118,48 @@ def rl_results(
             seconds=seconds,
             seed=seed,
             device=device,
-            backend="",
+            backend=backend,
             required=(),
-            tables={f"prices.{name}": rows for name, rows in priced.items()},
+            tables={
+                **{f"prices.{name}": rows for name, rows in priced.items()},
+                "problems": _describe_problems(workdir, solving),
+            },
         )
         write_page(folder / "report.html", report)
+
+
+def _describe_problems(
+    workdir: pathlib.Path, solving: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Which problems each policy was asked; those of an older simex did not say."""
+    paths = {name: workdir / stage / "problems.json" for name, stage in solving.items()}
+    return [
+        {"policy": name, **json.loads(path.read_text(encoding="utf-8"))}
+        for name, path in paths.items()
+        if path.exists()
+    ]
 
 
 def estimate_predictions(
     folder: pathlib.Path, predicting: Mapping[str, str], subject: str
 ) -> dict[str, Estimate]:
-    """Accuracies, and the subject's gain over each other policy, by kind of program."""
+    """Accuracies, and the subject's gain over each other policy, by kind of program.
+
+    A kind that no program is of, such as right ones of a weak model's own, has none.
+    """
     records = {
         name: list(read_jsonl(folder / f"{stage.replace('/', '_')}.jsonl"))
         for name, stage in predicting.items()
     }
     found: dict[str, Estimate] = {}
-    for suffix, role in ROLES.items():
+    there = {role for r in records[subject] for role in (r["role"], None)}
+    roles = {suffix: role for suffix, role in ROLES.items() if role in there}
+    for suffix, role in roles.items():
         for name, predicted in records.items():
             estimate = summary.estimate_accuracy(predicted, role=role)
             found[f"prediction{suffix}.{name}"] = estimate
     for (suffix, role), (name, predicted) in itertools.product(
-        ROLES.items(), records.items()
+        roles.items(), records.items()
     ):
         if name != subject:
             gain = summary.estimate_gain(records[subject], predicted, role=role)
@@ -133,36 +168,45 @@ def estimate_predictions(
 
 
 def estimate_solvers(
-    workdir: pathlib.Path, solving: Mapping[str, str], subject: str
+    workdir: pathlib.Path,
+    solving: Mapping[str, str],
+    subject: str,
+    ks: Sequence[int] = (MAX_K,),
 ) -> dict[str, Estimate]:
-    """pass@1 and best@k by simulation and by the oracle, with the subject's gains."""
+    """pass@1, pass@k and best@k of every ranker, with the subject's gains."""
     found: dict[str, Estimate] = {}
-    best = f"best_at_{MAX_K}"
-    groups, chosen = {}, {}
+    groups = {}
     for name, stage in solving.items():
         judged = load_candidates(workdir / stage)
         groups[name] = summary.group_candidates(judged)
-        chosen[name] = summary.ranked_values(groups[name], RANKERS["simulate"], MAX_K)
         found[f"solve.{name}"] = summary.estimate_pass_at_k(groups[name], 1)
-        for ranker in ("simulate", "oracle", "majority"):
-            found[f"{best}.{name}_{ranker}"] = summary.estimate_best_at_k(
-                groups[name], ranker, MAX_K
-            )
-        found[f"gain.{name}_{best}_over_pass_at_1"] = summary.estimate_ranking_gain(
-            groups[name], "simulate", MAX_K
-        )
+        for k in ks:
+            found |= _estimate_choice(groups[name], name, k)
         for key, estimate in summary.verifier_quality(judged).items():
             found[f"{key}.{name}"] = estimate
     for name in solving:
         if name != subject:
             gain = summary.estimate_solving_gain(groups[subject], groups[name])
             found[f"gain.solve_over_{name}"] = gain
-            gain = paired_difference(
-                chosen[subject],
-                chosen[name],
-                clusters=summary.clusters_of(groups[subject]),
-            )
-            found[f"gain.{best}_over_{name}"] = gain
+            for k in ks:
+                found[f"gain.best_at_{k}_over_{name}"] = paired_difference(
+                    summary.ranked_values(groups[subject], RANKERS["simulate"], k),
+                    summary.ranked_values(groups[name], RANKERS["simulate"], k),
+                    clusters=summary.clusters_of(groups[subject]),
+                )
+    return found
+
+
+def _estimate_choice(groups: Groups, name: str, k: int) -> dict[str, Estimate]:
+    """What one solver reaches with k candidates, by whoever chooses among them."""
+    found = {f"solve.{name}_pass_at_{k}": summary.estimate_pass_at_k(groups, k)}
+    for ranker in CHOOSERS:
+        estimate = summary.estimate_best_at_k(groups, ranker, k)
+        found[f"best_at_{k}.{name}_{ranker}"] = estimate
+    gain = summary.estimate_ranking_gain(groups, "simulate", k)
+    found[f"gain.{name}_best_at_{k}_over_pass_at_1"] = gain
+    gap = summary.estimate_simulation_gap(groups, k)
+    found[f"gain.{name}_best_at_{k}_oracle_over_simulate"] = gap
     return found
 
 
@@ -175,8 +219,7 @@ def estimate_loops(folder: pathlib.Path, name: str) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     for loop, records in outcomes.items():
         for key, estimate in loop_summary.estimate_loop(records).items():
-            if not key.endswith("_public"):
-                found[f"loop_{loop}.{name}_{key}"] = estimate
+            found[f"loop_{loop}.{name}_{key}"] = estimate
         found[f"gain.{name}_{loop}"] = loop_summary.estimate_loop_gain(records)
         control = loop.replace(FIX, CONTROL)
         if control != loop and control in outcomes:

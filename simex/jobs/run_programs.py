@@ -12,7 +12,7 @@ from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.records import from_record
 from simex.problems.splits import problems_path
@@ -33,7 +33,8 @@ def run_programs(
 ) -> None:
     """Writes run_programs/{rl,validation,test}.jsonl, a PredictionItem a line.
 
-    A run that does not end well has no stdout to predict and is left out.
+    A run that does not end well has no stdout to predict and is left out. sandbox.json
+    names the jail and the Python, which is one for all of them.
 
     Args:
       workdir: of the run.
@@ -45,6 +46,7 @@ def run_programs(
       sandbox: where programs run.
     """
     with sandbox.open_pool() as pool:
+        note_sandbox(workdir / "run_programs", pool)
         for split in SPLITS:
             path = problems_path(workdir, problems_from, split)
             runs = list(_list_runs(path, programs_per_role, inputs_per_program))

@@ -1,6 +1,7 @@
 """Jobs of experiments/study: the numbers of one seed, and the table over seeds."""
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,8 +14,14 @@ from simex.core.stamps import seconds_by_stage
 from simex.evals import loop_summary, summary
 from simex.evals.intervals import Estimate, paired_difference
 from simex.evals.rankers import RANKERS
-from simex.evals.study import Combined, combine_all, judge_orderings
+from simex.evals.study import (
+    Combined,
+    combine_all,
+    describe_interval,
+    judge_orderings,
+)
 from simex.jobs.report_estimates import MAX_K, load_candidates, load_loop
+from simex.jobs.sandbox import load_backends
 from simex.report.content import Plot, Report, Series
 from simex.report.headlines import Group
 from simex.report.page import write_report as write_page
@@ -61,7 +68,7 @@ def study_results(
             seconds=seconds_by_stage(workdir),
             seed=seed,
             device=f"{jax.default_backend()} x {jax.device_count()}",
-            backend="",
+            backend=load_backends(workdir / stage for stage in (own, dedicated)),
             required=(),
         )
 
@@ -146,11 +153,13 @@ def report_study(
     )
     orderings = judge_orderings(found)
     results = {name: _as_estimate(c) for name, c in found.items()}
+    backends = " and ".join(dict.fromkeys(filter(None, map(_load_backend, runs))))
     seconds = {run: sum(seconds_by_stage(pathlib.Path(run)).values()) for run in runs}
     verdicts = "\n".join(f"{o['verdict']:32} {o['ordering']}" for o in orderings)
+    interval = describe_interval(len(runs))
     report = Report(
         title=title,
-        about=verdicts,
+        about=f"{verdicts}\n\n{interval}",
         facts={"seeds": str(len(runs))},
         seconds=seconds,
         results=results,
@@ -164,14 +173,19 @@ def report_study(
             seconds=seconds,
             seed=0,
             device=f"{jax.default_backend()} x {jax.device_count()}",
-            backend="",
+            backend=backends,
             required=(),
             tables={"orderings": orderings, "by_seed": _by_seed(found)},
         )
         write_page(folder / "report.html", report)
         with write_atomically(folder / "table.md") as file:
-            file.write(_render_table(found, orderings))
-    print(verdicts)
+            file.write(f"{_render_table(found, orderings)}\n{interval}\n")
+    print(f"{verdicts}\n{interval}")
+
+
+def _load_backend(run: str) -> str:
+    path = pathlib.Path(run) / "results.json"
+    return json.loads(path.read_text(encoding="utf-8"))["backend"]
 
 
 def _as_estimate(combined: Combined) -> dict[str, float]:

@@ -12,7 +12,7 @@ from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
 from simex.data.listed_runs import ImportedRuns
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.records import from_record
 from simex.traces import records
@@ -37,7 +37,8 @@ def trace_programs(
     on its public tests; validation: the same of the problems that are held out to be
     looked at during training. Functions: the harvested calls, each with its split.
     Imported: what `import_problems` left, if asked for. A run that cannot be traced
-    keeps its place, with the reason.
+    keeps its place, with the reason. sandbox.json names the jail and the Python, which
+    is one for all of them.
 
     Args:
       workdir: of the run.
@@ -64,6 +65,7 @@ def trace_programs(
         )
     folder = workdir / "trace_programs"
     with sandbox.open_pool() as pool:
+        note_sandbox(folder, pool)
         collect = functools.partial(
             collect_traces,
             pool,

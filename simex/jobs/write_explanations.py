@@ -145,9 +145,8 @@ def _ask_endpoint(
     records: Iterable[dict], endpoint: Endpoint, folder: pathlib.Path, rules: Rules
 ) -> Iterator[dict]:
     completer = EndpointCompleter(endpoint)
-    salt = f"{endpoint.model} {endpoint.temperature} {endpoint.max_tokens}"
     try:
-        yield from _ask(records, completer, salt, folder, rules, endpoint)
+        yield from _ask(records, completer, endpoint.salt, folder, rules, endpoint)
     finally:
         if completer.num_retries:
             print(f"nlex: tried again: {dict(completer.num_retries)}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """The loops of a run: how often each went round, and which events belong to which turn."""
 
-import bisect
 import dataclasses
 
 from simex.nlex.structure import Structure, read_structure
@@ -32,10 +31,6 @@ class LoopRun:
     @property
     def num_iterations(self) -> int:
         return len(self.starts)
-
-    def iteration_of(self, event: int) -> int:
-        """The number (from 1) of the iteration that `event` lies in; 0 before all."""
-        return bisect.bisect_right(self.starts, event)
 
     def end_of(self, number: int) -> int:
         """The first event after iteration `number` (from 1)."""

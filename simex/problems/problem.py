@@ -33,7 +33,7 @@ class CallCase:
     2), expected_result=3, visibility=Visibility.PRIVATE)``.
     """
 
-    function: str  # at the top level of the program, or a method of its `Solution`
+    function: str  # a method of the program's `Solution`, or at its top level
     arguments: tuple[Any, ...]
     expected_result: Any
     visibility: Visibility
@@ -45,7 +45,7 @@ class Limits:
 
     cpu_secs: float = 2.0
     memory_mib: int = 1024
-    output_mib: float = 8.0
+    output_mib: float = 8.0  # of stdout, and as much of stderr and of a call's result
 
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():

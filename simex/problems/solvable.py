@@ -1,6 +1,7 @@
 """Which problems can be given to whoever writes whole programs, and judged on stdin."""
 
 import collections
+import datetime
 import itertools
 import pathlib
 import sys
@@ -27,20 +28,34 @@ def why_unsolvable(problem: Problem) -> str | None:
     return None
 
 
-def load_solvable(path: pathlib.Path, *, most: int | None = None) -> list[Problem]:
+def load_solvable(
+    path: pathlib.Path, *, most: int | None = None, since: str = "", until: str = ""
+) -> list[Problem]:
     """The first problems of a file of records that can be solved; all by default.
 
     Says on stderr how many were passed over, and why.
 
+    Args:
+        path: of the file.
+        most: so many at most.
+        since: the first date of problems that are dated, as LiveCodeBench's are, written
+            2024-08-01; "": of any.
+        until: the last date.
+
     Raises:
-        UserError: none can be solved.
+        UserError: none can be solved, a date is none, or a problem has no date.
     """
+    for date in filter(None, (since, until)):
+        if _date(date) != date:
+            raise UserError(f"A date must be written as 2024-08-01; got {date!r}.")
     left_out: collections.Counter[str] = collections.Counter()
 
     def solvable() -> Iterator[Problem]:
         for record in read_jsonl(path):
             problem = from_record(record).problem
             reason = why_unsolvable(problem)
+            if reason is None and not _is_between(problem, since, until):
+                reason = "another date"
             if reason is None:
                 yield problem
             else:
@@ -51,9 +66,34 @@ def load_solvable(path: pathlib.Path, *, most: int | None = None) -> list[Proble
     if not problems:
         raise UserError(
             f"{path} must hold a problem with a public test on stdin, no tests that are "
-            f"calls and one right answer; it holds none. Left out: {counts or 'nothing'}."
+            f"calls and one right answer, of the dates that are asked for; it holds none. "
+            f"Left out: {counts or 'nothing'}."
         )
     if counts:
         line = f"{path}: problems to solve: {len(problems)}; left out: {counts}"
         print(line, file=sys.stderr, flush=True)
     return problems
+
+
+def date_of(problem: Problem) -> str:
+    """The day of its contest, as 2024-08-01; "" where its source says none."""
+    return _date(problem.origin[:10])
+
+
+def _is_between(problem: Problem, since: str, until: str) -> bool:
+    if not since and not until:
+        return True
+    date = date_of(problem)
+    if not date:
+        raise UserError(
+            f"Only dated problems can be chosen by date; {problem.id!r} has none. Leave "
+            "since and until empty."
+        )
+    return since <= date <= (until or "9999")
+
+
+def _date(text: str) -> str:
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        return ""

@@ -126,6 +126,8 @@ SELF_RLEF = Group(
         "self_rlef.break_rate": "broken: right, then wrong",
         "self_rlef.fix_rate_public": "fixed, on public tests alone",
         "self_rlef.break_rate_public": "broken, on public tests alone",
+        "self_rlef.fix_rate_hidden": "fixed, on hidden tests alone",
+        "self_rlef.break_rate_hidden": "broken, on hidden tests alone",
     },
 )
 

@@ -57,14 +57,15 @@ def _make_group(
     passed = sum(bool(r["parts"].get("passed", r["reward"] > 0)) for r in valid)
     has_failed = bool(valid) and not passed
     rewards = ", ".join(_number(r["reward"]) for r in rollouts)
-    flat = "; flat: nothing to learn from it" if record["is_flat"] else ""
+    is_equal = len({r["reward"] for r in valid}) < 2
     statements = [r.get("notes", {}).get("statement", "") for r in rollouts]
     return GroupContent(
         objective=str(record["objective"]),
         objective_number=objectives.index(str(record["objective"])),
         item_id=str(record["item_id"]),
         statement=next(filter(None, statements), ""),
-        summary=f"{passed} of {len(rollouts)} passed; rewards {rewards}{flat}",
+        summary=f"{passed} of {len(rollouts)} passed; rewards {rewards}"
+        + ("; all equal" if is_equal else ""),
         rollouts=tuple(
             _make_rollout(r, number=n, has_failed_group=has_failed, largest=largest)
             for n, r in enumerate(rollouts)

@@ -63,13 +63,11 @@ def measure_speed(batch: Collected, step_secs: float) -> dict[str, float]:
 class SandboxMeter:
     """What the pool did since it was asked last, as "sandbox/…" numbers.
 
-    A pool with `take_metrics()` gives (total, weight) pairs by name; any other gives
-    its counters.
+    They are the means of what its `take_metrics` gives, (total, weight) by name.
     """
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._counted: dict[str, float] = {}
         self._missed = 0
         self.take()  # what was before the run is not of the run
 
@@ -77,25 +75,6 @@ class SandboxMeter:
         """The figures since the last call."""
         missed = getattr(self._pool, "num_missed", 0)
         since, self._missed = missed - self._missed, missed
-        figures = {f"sandbox/{name}": float(v) for name, v in self._figures().items()}
+        pairs: Mapping[str, Sequence[float]] = self._pool.take_metrics()
+        figures = {f"sandbox/{name}": t / w for name, (t, w) in pairs.items() if w}
         return figures | {"sandbox/deadlines_missed": float(since)}
-
-    def _figures(self) -> dict[str, float]:
-        take_metrics = getattr(self._pool, "take_metrics", None)
-        if take_metrics is not None:
-            pairs: Mapping[str, Sequence[float]] = take_metrics()
-            return {name: t / w for name, (t, w) in pairs.items() if w}
-        counters = _flatten_counters(self._pool.counters)
-        figures = {n: v - self._counted.get(n, 0) for n, v in counters.items()}
-        self._counted = counters
-        return figures
-
-
-def _flatten_counters(counters: Any) -> dict[str, float]:
-    return {
-        "runs": float(counters.num_runs),
-        "retries": float(counters.num_retries),
-        "infra_errors": float(counters.num_infra_errors),
-        "recycled_workers": float(counters.num_recycled_workers),
-        **{f"status/{s.value}": float(n) for s, n in counters.statuses.items()},
-    }

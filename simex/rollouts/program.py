@@ -77,7 +77,7 @@ def report_program(
                     is_accepted=verdict is not None and verdict.is_accepted,
                     stdin=clipped(test.stdin),
                     expected=clipped(test.expected_stdout),
-                    stdout=None if outcome is None else _decode_clipped(outcome.stdout),
+                    stdout=None if outcome is None else _clipped_stdout(outcome),
                     stderr="" if outcome is None else clipped(outcome.stderr_tail),
                     is_predicted=number in said,
                     predicted=_clipped_or_none(said.get(number, (None, None))[0]),
@@ -175,10 +175,10 @@ def clipped(text: str, max_chars: int = MAX_CHARS) -> str:
     return f"{text[:max_chars]}\n… and {len(text) - max_chars:,} more characters"
 
 
-def _decode_clipped(stdout: bytes) -> str:
+def _clipped_stdout(outcome: RunOutcome) -> str:
     # Four bytes are the most that a character takes.
-    head = stdout[: 4 * MAX_CHARS + 4].decode(errors="replace")
-    left_out = len(stdout) - len(head.encode())
-    if left_out > 0:
-        return f"{head[:MAX_CHARS]}\n… of {len(stdout):,} bytes in all"
+    head = outcome.stdout[: 4 * MAX_CHARS + 4].decode(errors="replace")
+    num_bytes = len(outcome.stdout) + outcome.num_bytes_left_out
+    if num_bytes > len(head.encode()):
+        return f"{head[:MAX_CHARS]}\n… of {num_bytes:,} bytes in all"
     return clipped(head)

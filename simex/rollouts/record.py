@@ -38,7 +38,6 @@ def to_record(
     return {
         "objective": group.objective,
         "item_id": group.item_id,
-        "is_flat": group.is_flat,
         "rollouts": [
             _record_rollout(
                 rollout,

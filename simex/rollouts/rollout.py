@@ -118,9 +118,3 @@ class Group:
     @property
     def valid_rollouts(self) -> tuple[Rollout, ...]:
         return tuple(r for r in self.rollouts if r.reward is not None)
-
-    @property
-    def is_flat(self) -> bool:
-        """All rewards are equal: nothing to learn from this group."""
-        rewards = {r.reward for r in self.valid_rollouts}
-        return len(rewards) < 2

@@ -62,9 +62,13 @@ def _write_all(write: Callable[..., int], descriptor: int, lines: list[str]) -> 
 
 
 def _find_function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
-    """The program's function of that name, or the method of its class `Solution`."""
-    if name in namespace:
+    """The method of the program's class `Solution`, or its function of that name.
+
+    The method goes first, because the name of a function may only be an import.
+    """
+    holder = namespace.get(_HOLDER)
+    if name in namespace and not hasattr(holder, name):
         return namespace[name]
-    if _HOLDER in namespace:
-        return getattr(namespace[_HOLDER](), name)
+    if holder is not None:
+        return getattr(holder(), name)
     raise NameError(f"name {name!r} is not defined")

@@ -16,7 +16,8 @@ from simex.sandbox.literals import check_cruxeval, check_cruxeval_strict
 Checker = Callable[[bytes, str], bool]  # (printed stdout, expected stdout) -> accepted
 
 CODECONTESTS_TOLERANCE = 1e-5
-_MAX_NUMBER_LENGTH = 40
+# The largest double printed with "%.50f" has 360 characters; as many stay cheap to read.
+_MAX_NUMBER_LENGTH = 400
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 # Wide enough for every number a checker parses, whatever the caller's context is.
@@ -77,9 +78,10 @@ def make_lines_checker(tolerance: float | None = None) -> Checker:
 def check_codecontests(printed: bytes, expected: str) -> bool:
     """The rule of CodeContests: tokens, case ignored, numbers within 1e-5.
 
-    Split on white space, lower-case, same number of tokens, |a - b| < 1e-5. Unlike
-    the published one, integers are compared exactly: as doubles, those beyond 2**53
-    run together.
+    Split on white space, lower-case, same number of tokens, |a - b| < 1e-5 (ValuesMatch
+    in execution/tester_sandboxer.cc of google-deepmind/code_contests). Unlike there, two
+    integers are compared exactly, because doubles beyond 2**53 run together, and what
+    is longer than 400 characters, or no decimal number, is compared as text.
     """
     text = _decode(printed)
     if text is None:

@@ -34,6 +34,7 @@ class DriverlessPool:
         if chosen.name == Unsafe.name:
             warnings.warn(NO_JAIL_WARNING, RuntimeWarning, stacklevel=2)
         self.num_workers = num_workers
+        self.backend_name = chosen.name
         self._crew = Crew(num_workers, chosen, tally=Tally())
 
     def submit(self, request: RunRequest) -> Future[RunOutcome]:

@@ -17,7 +17,7 @@ Examine = Callable[[Test, RunOutcome], Verdict]
 
 NOT_RETURNED = "the program ended before the function returned"
 _MAX_SHOWN_CHARS = 80
-_MAX_SHOWN_BYTES = 1 << 16
+MAX_SHOWN_BYTES = 1 << 16  # `describe` looks no further
 _VERDICT_OF_STATUS = {
     RunStatus.TIME_LIMIT: Verdict.TIME_LIMIT,
     RunStatus.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
@@ -101,9 +101,9 @@ def describe(test: Test, outcome: RunOutcome, verdict: Verdict) -> str:
 
 
 def _first_difference(printed: bytes, expected: str) -> str:
-    text = printed[:_MAX_SHOWN_BYTES].decode("utf-8", "replace")
+    text = printed[:MAX_SHOWN_BYTES].decode("utf-8", "replace")
     lines = text.rstrip().split("\n")
-    wanted = expected[:_MAX_SHOWN_BYTES].rstrip().split("\n")
+    wanted = expected[:MAX_SHOWN_BYTES].rstrip().split("\n")
     for number, (line, want) in enumerate(zip(lines, wanted), start=1):
         if line.rstrip() != want.rstrip():
             return f"line {number}: printed {_shown(line)}, expected {_shown(want)}"

@@ -9,7 +9,8 @@ A line of the file, in the order of the programs:
 
 `verdicts`, `cpu_secs` and `detail` have one entry for each test; what is `not_run` took
 no time. A program that could not be judged, for a fault of the machine, has
-``"accepted": null``, no verdicts, and the reason as its only detail.
+``"accepted": null``, no verdicts, and the reason as its only detail. Such a line stays
+when the file is continued; whoever cuts the file before it has it judged anew.
 """
 
 import collections

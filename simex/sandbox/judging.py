@@ -5,6 +5,7 @@ others.
 """
 
 import collections
+import dataclasses
 import hashlib
 import threading
 import time
@@ -12,9 +13,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from simex.problems.problem import Limits, Problem
+from simex.problems.problem import Limits, Problem, Visibility
 from simex.sandbox.checkers import Checker
-from simex.sandbox.examine import Test, make_examiner, make_request
+from simex.sandbox.examine import (
+    MAX_SHOWN_BYTES,
+    Test,
+    make_examiner,
+    make_request,
+)
 from simex.sandbox.outcome import (
     Judgement,
     RunOutcome,
@@ -27,7 +33,7 @@ _MAX_REMEMBERED_BYTES = 1 << 16  # of one stdout; longer ones are run again
 
 
 class JudgeItem(NamedTuple):
-    """One program and what it is judged by. A plain tuple does as well."""
+    """One program and what it is judged by."""
 
     tests: Sequence[Test]
     checker: str | Checker
@@ -119,7 +125,8 @@ class Judging:
             return
         self._tally.add("judge_secs", time.monotonic() - start)
         self._tally.add(f"verdict/{verdict.value}")
-        self._outcomes[index], self._verdicts[index] = outcome, verdict
+        self._outcomes[index] = _cut_stdout(self._item.tests[index], outcome)
+        self._verdicts[index] = verdict
         is_last = index + 1 == len(self._item.tests)
         if self._early_stop and verdict.is_accepted and not is_last:
             self._start_test(index + 1)
@@ -138,6 +145,18 @@ class Judging:
                 verdicts=verdicts, outcomes=tuple(self._outcomes), backend=backends[0]
             )
         )
+
+
+def _cut_stdout(test: Test, outcome: RunOutcome) -> RunOutcome:
+    """As `Judgement` says: thousands of them stay in the trainer's memory."""
+    is_shown_whole = outcome.status.is_ok and test.visibility is Visibility.PUBLIC
+    if is_shown_whole or len(outcome.stdout) <= MAX_SHOWN_BYTES:
+        return outcome
+    return dataclasses.replace(
+        outcome,
+        stdout=outcome.stdout[:MAX_SHOWN_BYTES],
+        num_bytes_left_out=len(outcome.stdout) - MAX_SHOWN_BYTES,
+    )
 
 
 class RunMemory:

@@ -76,11 +76,16 @@ class RunOutcome:
     # The text of the value that the call returned, as untrusted; b"" if it did not
     # return, None if nothing was called. For `sandbox.results`.
     result: bytes | None = None
+    num_bytes_left_out: int = 0  # that it printed after `stdout`, where that is cut
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """All verdicts of one program, in the order of the problem's tests."""
+    """All verdicts of one program, in the order of the problem's tests.
+
+    What a program printed is whole in `outcomes` where the run ended well and the test
+    is public, since that may be shown; anything else is cut after 64 KiB.
+    """
 
     verdicts: tuple[Verdict, ...]
     outcomes: tuple[RunOutcome | None, ...]  # None where the verdict is NOT_RUN

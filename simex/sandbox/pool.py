@@ -5,7 +5,6 @@ checkers and the workers, so that judging goes on while the trainer decodes. If 
 driver dies, a new one takes over; nothing is lost, nothing is answered twice.
 """
 
-import dataclasses
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,29 +16,18 @@ from simex.sandbox.driver_client import IN_FLIGHT_PER_WORKER, DriverClient
 from simex.sandbox.in_order import in_order
 from simex.sandbox.judging import JudgeItem
 from simex.sandbox.messages import DriverConfig, Health, HealthRequest, JudgeRequest
-from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus
+from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest
 from simex.sandbox.tally import Totals, subtract_totals
 
 _MOST_RUNS_OF_A_JUDGEMENT = 8  # as it counts towards what the driver is given
 _COUNTS = ("retries", "infra_errors", "recycled_workers", "driver_restarts")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PoolCounters:
-    """What a pool has done since it was made."""
-
-    num_runs: int  # that ended in an outcome
-    num_retries: int
-    num_infra_errors: int  # runs given up after all attempts
-    num_recycled_workers: int
-    num_driver_restarts: int
-    statuses: dict[RunStatus, int]
-
-
 class RunPool(Protocol):
     """Whatever runs programs; `SandboxPool`, or `sandbox.driverless.DriverlessPool`."""
 
     num_workers: int
+    backend_name: str  # of the jail
 
     def submit(self, request: RunRequest) -> Future[RunOutcome]:
         """Queue one run. `result()` raises InfraError after all attempts failed."""
@@ -123,23 +111,6 @@ class SandboxPool:
         """
         in_flight = self.num_workers * IN_FLIGHT_PER_WORKER
         return in_order(self.submit, requests, max_in_flight=in_flight)
-
-    @property
-    def counters(self) -> PoolCounters:
-        totals = self._client.totals()
-
-        def count(name: str) -> int:
-            return round(totals.get(name, (0.0, 0.0))[0])
-
-        statuses = {status: count(f"status/{status.value}") for status in RunStatus}
-        return PoolCounters(
-            num_runs=sum(statuses.values()),
-            num_retries=count("retries"),
-            num_infra_errors=count("infra_errors"),
-            num_recycled_workers=count("recycled_workers"),
-            num_driver_restarts=count("driver_restarts"),
-            statuses={status: n for status, n in statuses.items() if n},
-        )
 
     def take_metrics(self) -> Totals:
         """(total, weight) by name of what was done since this was called last.

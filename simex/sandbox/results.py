@@ -22,8 +22,8 @@ _SAME_KIND = {"u": "l", "z": "S"}
 class ResultRule:
     """Which differences between two values do not matter.
 
-    A bool is never a number, nan equals nothing, a set is no list, and the keys of a
-    dict are compared as exactly as the rule allows without its tolerance.
+    nan equals nothing, a set is no list, and the keys of a dict are compared as exactly
+    as the rule allows without its tolerance. By default a bool is no number.
 
     Example: by default ``(1, 2.0)`` answers ``[1, 2]``; by ``EXACT_RULE`` it does not,
     and -0.0 does not answer 0.0.
@@ -31,25 +31,33 @@ class ResultRule:
 
     ignores_sequence_kind: bool = True  # tuple for list, frozenset for set
     ignores_number_kind: bool = True  # 3.0 for 3
+    ignores_bool_kind: bool = False  # True for 1, where numbers are alike
+    ignores_outer_tuple: bool = False  # tuple for list, of the whole value alone
     float_tol: float | None = None  # |a - b| <= float_tol * max(1, |b|), b expected
 
 
 EXACT_RULE = ResultRule(ignores_sequence_kind=False, ignores_number_kind=False)
+# As `==`, after LiveCodeBench has made a list of an outermost tuple.
+LIVECODEBENCH_RULE = ResultRule(
+    ignores_sequence_kind=False, ignores_bool_kind=True, ignores_outer_tuple=True
+)
+_RULES = {"exact": EXACT_RULE, "livecodebench": LIVECODEBENCH_RULE}
 
 
 def rule_of(checker: object, float_tol: float | None = None) -> ResultRule:
     """How results are compared in problems with that checker of stdouts.
 
-    Raises UserError for a tolerance where the checker is "exact".
+    Raises UserError for a tolerance where the checker is "exact" or "livecodebench".
     """
-    if checker != "exact":
+    rule = _RULES.get(checker) if isinstance(checker, str) else None
+    if rule is None:
         return ResultRule(float_tol=float_tol)
     if float_tol is not None:
         raise UserError(
-            f"The checker 'exact' allows no tolerance; got {float_tol}. Leave it out, or "
-            "name another checker."
+            f"The checker {checker!r} allows no tolerance; got {float_tol}. Leave it "
+            "out, or name another checker."
         )
-    return EXACT_RULE
+    return rule
 
 
 class ExpectedResult:
@@ -77,12 +85,15 @@ class ExpectedResult:
             node = wire.parse_value(text)
         except ValueError as error:
             return f"what it returned is not the text of a value: {error}"
+        if rule.ignores_outer_tuple and node.kind == "u":
+            node = node._replace(kind="l")
         if _is_same(node, wire.parse_value(self._text), rule):
             return None
         return "it returned another value"
 
 
 def _is_same(given: Node, wanted: Node, rule: ResultRule) -> bool:
+    given, wanted = _without_bool(given, rule), _without_bool(wanted, rule)
     if given.kind in _NUMBERS and wanted.kind in _NUMBERS:
         return _is_same_number(given, wanted, rule)
     if _kind(given, rule) != _kind(wanted, rule):
@@ -105,6 +116,13 @@ def _kind(node: Node, rule: ResultRule) -> str:
     if not rule.ignores_sequence_kind:
         return node.kind
     return _SAME_KIND.get(node.kind, node.kind)
+
+
+def _without_bool(node: Node, rule: ResultRule) -> Node:
+    """A bool as the integer that it is equal to, where the rule lets it be one."""
+    if rule.ignores_bool_kind and node.kind in ("t", "f"):
+        return Node("i", "1" if node.kind == "t" else "0")
+    return node
 
 
 def _is_same_number(given: Node, wanted: Node, rule: ResultRule) -> bool:
@@ -171,6 +189,7 @@ def _sorted_texts(node: Node, rule: ResultRule) -> list[str]:
 
 def _text(node: Node, rule: ResultRule) -> str:
     """A text that two values share if they are the same without a tolerance."""
+    node = _without_bool(node, rule)
     if node.kind in _NUMBERS and rule.ignores_number_kind:
         return _exact_text(node)
     if node.kind in ("S", "z"):

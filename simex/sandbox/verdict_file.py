@@ -119,3 +119,12 @@ def read_keys(path: pathlib.Path) -> Iterator[tuple[str, str]]:
             yield record["problem_id"], record["program_id"]
         except KeyError as error:
             raise UserError(f"{place}: the key {error} is missing.") from None
+
+
+def find_unjudged(path: pathlib.Path) -> int | None:
+    """The number of the first line without a verdict, from 1; None if there is none."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if b'"accepted": null' in line:  # inside a text its quotes are escaped
+                return number
+    return None

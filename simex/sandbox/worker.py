@@ -133,7 +133,11 @@ class ZygoteWorker:
             if reply.run_id != order.run_id:
                 raise InfraError("The fork server answered another request.")
             self._watch_growth(reply.server_rss_bytes)
-            return _make_outcome(request, reply, files, self.backend)
+            outcome = _make_outcome(request, reply, files, self.backend)
+        # Nobody makes such a call by accident. A kill for memory or time is common,
+        # and leaves nothing behind: the child was all that the run had.
+        self.is_worn = self.is_worn or outcome.status is RunStatus.BLOCKED
+        return outcome
 
     def _watch_growth(self, server_rss_bytes: int) -> None:
         if not self._first_rss_bytes:

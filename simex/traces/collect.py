@@ -57,7 +57,6 @@ def collect_traces(
     max_bytes: int = 1 << 20,
     limits: Limits = Limits(),
     verify: bool = True,
-    verifying_pool: RunPool | None = None,
 ) -> Iterator[Trace | TraceFailure]:
     """A trace or a failure for each program, in order.
 
@@ -65,9 +64,9 @@ def collect_traces(
 
     A longer run than the caps allow gives a trace with `is_truncated`. With `verify`
     each program also runs untraced, and a trace whose stdout differs is refused: that
-    catches programs that depend on the clock, on addresses or on being watched. They
-    run in `verifying_pool` if there is one: a pool whose workers hash with another
-    seed also catches those that depend on the order of a set.
+    catches programs that depend on the clock, on addresses or on being watched. Those
+    that print in the order of a set are not caught: all workers of a pool hash by one
+    seed. `import_problems` and `harvest_functions` run under two, and drop them.
     """
 
     def submit(program: tuple[str, str] | tuple[str, str, Limits]) -> _TraceJob:
@@ -84,7 +83,7 @@ def collect_traces(
         runs = [pool.submit(traced)]
         if verify:
             untraced = RunRequest(source=source, stdin=stdin, limits=allowed)
-            runs.append((verifying_pool or pool).submit(untraced))
+            runs.append(pool.submit(untraced))
         return _TraceJob(traced, runs)
 
     in_flight = pool.num_workers * _IN_FLIGHT_PER_WORKER
@@ -111,5 +110,8 @@ def _judge_trace(
     except ValueError as error:
         return fail(f"the trace is not usable: {error}")
     if trace.is_lost:
-        return fail("tracing_lost: the program switched tracing off")
+        return fail(
+            "tracing_lost: the program switched tracing off, or its recursion left no "
+            "room for the tracer"
+        )
     return trace

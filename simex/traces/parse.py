@@ -12,7 +12,7 @@ from typing import Any
 from simex.sandbox.outcome import RunRequest
 from simex.traces.trace import Event, EventKind, Trace
 
-# In the order of `recorder.KINDS`.
+# By the numbers that `recorder` gives them.
 _KINDS = (
     EventKind.LINE,
     EventKind.CALL,
@@ -25,11 +25,19 @@ MAX_PRINTED_LENGTH = 1000
 
 
 def parse_trace(data: bytes, *, request: RunRequest, stdout: bytes) -> Trace:
-    """The trace in `data`; `stdout` is what that run printed. Raises ValueError."""
+    """The trace in `data`; `stdout` is what that run printed.
+
+    No file can hold half of a surrogate pair, so a lone one is spelled out, as Python
+    does on stderr: ``\\ud800``, six characters.
+
+    Raises ValueError.
+    """
     try:
         text = stdout.decode("utf-8")
         # One call for all lines: thousands of small ones take twice as long.
         lines = json.loads(f"[{data.decode('ascii').replace(chr(10), ',')}]")
+        if b"\\ud" in data.lower():
+            lines = _spell_surrogates(lines)
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     closing = lines.pop() if lines else None
@@ -46,6 +54,17 @@ def parse_trace(data: bytes, *, request: RunRequest, stdout: bytes) -> Trace:
         python_version=closing["python"],
         is_lost=closing["is_lost"],
     )
+
+
+def _spell_surrogates(found: Any) -> Any:
+    """`found`, as JSON gave it, with texts that UTF-8 can write."""
+    if type(found) is str:
+        return found.encode("utf-8", "backslashreplace").decode("utf-8")
+    if type(found) is list:
+        return [_spell_surrogates(one) for one in found]
+    if type(found) is dict:
+        return {key: _spell_surrogates(one) for key, one in found.items()}
+    return found
 
 
 def _is_closing(record: dict[str, Any]) -> bool:

@@ -4,8 +4,8 @@ Runs inside the box, in the program's own process: standard library only. The re
 therefore as untrusted as what the program prints; the driver parses it as such.
 
 An event is an array `[kind, line, function, depth, [name, text, …], value,
-stdout_bytes]`, kind an index of `KINDS`, and an eighth element `[name, text, …]` where
-a function changed variables of the module; then comes one closing object.
+stdout_bytes]`, kind one of the numbers below, and an eighth element `[name, text, …]`
+where a function changed variables of the module; then comes one closing object.
 """
 
 import json
@@ -20,12 +20,12 @@ from simex.traces.codes import CodeFacts
 from simex.traces.variables import FrameVariables, ModuleVariables, Names
 from simex.traces.watch import Watches
 
-KINDS = ("line", "call", "return", "exception", "stdout")
 LINE, CALL, RETURN, EXCEPTION, STDOUT = range(5)
 _CLOSING_BYTES = 256
 
 _dict_items, _len, _type, _str, _id = dict.items, len, type, str, id
 _OSError, _ValueError, _RuntimeError = OSError, ValueError, RuntimeError
+_RecursionError = RecursionError
 _quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 # Nothing of `json` is called later on: it is Python, which a program may change.
 _JSON_BOOLS, _VERSION = ("false", "true"), json.dumps(sys.version.split()[0])
@@ -49,7 +49,7 @@ def describe_exception(error: object) -> str:
 class Entered:
     """A frame that was entered and not yet left."""
 
-    __slots__ = ("depth", "facts", "is_unwinding", "line", "middle", "variables")
+    __slots__ = ("depth", "facts", "line", "middle", "raised_at", "variables")
 
     def __init__(
         self, facts: CodeFacts, depth: int, variables: FrameVariables | None, line: int
@@ -58,7 +58,7 @@ class Entered:
         self.depth = depth
         self.variables = variables  # None: the module
         self.line = line  # the line that runs
-        self.is_unwinding = False  # by an exception
+        self.raised_at = -1  # the offset at which this line raised an exception
         middle = facts.middles.get(depth)
         if middle is None:
             middle = f",{_quote(facts.code.co_name)},{depth},["
@@ -79,6 +79,7 @@ class Recorder:
         self._parts: list[str] = []
         self._num_bytes = 0
         self.is_stopped = False  # truncated or over
+        self._is_lost = False
         self._watches, self._names = Watches(), Names()
         self._resumable: dict[int, FrameVariables] = {}
         self._entered: list[Entered] = []
@@ -171,6 +172,9 @@ class Recorder:
                     others = self._module.changes_in_function(epoch)
                     if others:
                         text = f"{text[:-1]},[{others}]]"
+        except _RecursionError:  # no room for us: its own RecursionError is near
+            self._is_lost = True
+            return
         except _RuntimeError:  # another thread changed a dict under our eyes
             text = f"[{kind},{line}{entered.middle}],{value},{position}]"
         self._add(text)
@@ -202,7 +206,8 @@ class Recorder:
         if self.is_stopped:
             return
         self.is_stopped = True
-        truncated, lost = _JSON_BOOLS[is_truncated], _JSON_BOOLS[is_lost]
+        truncated = _JSON_BOOLS[is_truncated]
+        lost = _JSON_BOOLS[is_lost or self._is_lost]
         self._parts.append(
             f'{{"is_truncated":{truncated},"is_lost":{lost},"python":{_VERSION}}}'
         )

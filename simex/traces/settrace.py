@@ -85,15 +85,17 @@ class SettraceTracer:
                 line = frame.f_lineno
                 record(_LINE, frame, entered, line)
                 entered.line = line
-                entered.is_unwinding = False
+                entered.raised_at = -1
             elif event == "exception":
-                entered.is_unwinding = True
+                entered.raised_at = frame.f_lasti
                 value = _quote(_describe_exception(arg[1]))
                 record(_EXCEPTION, frame, entered, frame.f_lineno, value)
             elif event == "return":
-                # An exception that was raised anew after a `finally` is no event.
-                is_leaving = leaving[frame.f_lasti] if frame.f_lasti >= 0 else 0
-                if entered.is_unwinding or not is_leaving:
+                # An exception that was raised anew after a `finally` is no event. One
+                # that its own line handles is followed by other instructions of it; a
+                # generator that somebody throws one into raises where it yielded.
+                offset = frame.f_lasti
+                if offset in (-1, entered.raised_at) or not leaving[offset]:
                     ours.unwind(entered)
                 else:
                     value = _quote(_render_value(arg))

@@ -53,4 +53,6 @@ class Trace:
     events: tuple[Event, ...]
     is_truncated: bool  # the event or byte cap was reached
     python_version: str  # traces depend on the interpreter: "3.11.7"
-    is_lost: bool = False  # tracing_lost: the program switched tracing off
+    is_lost: bool = False
+    """tracing_lost: the program switched tracing off, or came too near to the recursion
+    limit for the tracer to work."""

@@ -15,8 +15,8 @@ for the same program, as far as the interpreters do. Known differences:
   (PEP 667).
 * ``sys.settrace`` in the program ends tracing on 3.11 (`is_lost`), and ends nothing
   later; there, taking ``sys.monitoring`` from tool 4 does.
-* ``sys.getrecursionlimit()`` is one higher while traced, and a RecursionError may come
-  some frames earlier; such a trace is refused where it shows in stdout.
+* ``sys.getrecursionlimit()`` is one higher while traced. The tracer needs a few frames
+  too, so a program that comes so near to the limit loses its trace (`is_lost`).
 * Nested containers that do not change cost less before 3.12 (see `watch`).
 """
 

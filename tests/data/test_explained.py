@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import platform
 import signal
 import subprocess
 import sys
@@ -157,7 +158,10 @@ def test_each_run_of_a_file_is_kept_or_dropped_with_its_reason(tmp_path):
     plan = make_plan(tmp_path / "out", DealtRuns(folder=str(dealt)))
     with DriverlessPool(1) as pool:
         make_shard(plan, "train", 0, pool)
+        jail = pool.backend_name
     report = json.loads(report_path(plan.out, "train", 0).read_text())
+    python = platform.python_version()
+    assert report["sandbox"] == {"backend": jail, "python": python}
     assert report["dropped"] == {
         "broken": "the traced run ended in compile_error",
         "fails": "the traced run ended in runtime_error",

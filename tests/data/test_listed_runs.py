@@ -1,6 +1,7 @@
 """Imported programs on their way to explanations."""
 
 import json
+import platform
 
 import pytest
 
@@ -112,7 +113,11 @@ def test_every_imported_program_is_told_or_has_a_reason(imported):
         max_chars=10_000,
         num_processes=1,
     )
-    card = json.loads((stage / "card.json").read_text())["splits"]["train"]
+    whole = json.loads((stage / "card.json").read_text())
+    assert whole["sandbox"]["python"] == [platform.python_version()]
+    assert len(whole["sandbox"]["backend"]) == 1  # the jail, and not "auto"
+    assert whole["sandbox"]["backend"] != [whole["settings"]["backend"]]
+    card = whole["splits"]["train"]
     assert card["programs"] == {
         # Of `loop` the short run is told; of `long` there is no short one.
         "contest_runs": {

@@ -15,7 +15,12 @@ from simex.core.shared_stages import num_shared
 from simex.data.listed_runs import FileRuns
 from simex.doctor import checks as checks_module
 from simex.doctor.beforehand import refuse_rollouts_ahead
-from simex.doctor.divisibility import divide_in_words, refuse_uneven, shards_of
+from simex.doctor.divisibility import (
+    divide_in_words,
+    even_devices,
+    refuse_uneven,
+    shards_of,
+)
 from simex.doctor.duration import matmul_flops, require_steps
 from simex.doctor.memory import estimate_memory
 from simex.doctor.presence import find_missing, find_missing_stages
@@ -41,6 +46,7 @@ from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.train.optimizer import OptimizerConfig
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "experiments" / "smoke.gin")
+QUICKSTART = SMOKE.replace("smoke.gin", "quickstart.gin")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +80,40 @@ def test_every_uneven_row_count_of_an_experiment_is_named():
     refuse_uneven(load_experiment(SMOKE), 8)
     with pytest.raises(UserError, match=r"^train_rl: rows = 9: 9 rows do not divide"):
         refuse_uneven(experiment, 8)
+
+
+@pytest.mark.parametrize(
+    ("num_cores", "num_devices"), [(1, 1), (2, 2), (6, 4), (8, 8), (10, 8), (24, 8)]
+)
+def test_any_number_of_cores_runs_the_quickstart(num_cores, num_devices):
+    # Batches of 8 rows, 32 rows of RL and 64 slots: divided by 1, 2, 4 and 8.
+    register()
+    quickstart = load_experiment(QUICKSTART)
+    assert even_devices(quickstart, num_cores) == num_devices
+    refuse_uneven(quickstart, num_devices)
+
+
+def test_rows_by_default_and_a_mesh_of_named_sizes_count_too():
+    register()
+    rows = ["train_sft.batch_rows=12", "SamplerShape.num_slots=96"]
+    twelves = load_experiment(QUICKSTART, rows)
+    with pytest.raises(UserError, match=r"^train_rl: rows = 32: 32 rows do not divide"):
+        refuse_uneven(twelves, 12)
+    assert even_devices(twelves, 12) == 4  # divides 12, 32 and 96
+    pairs = load_experiment(SMOKE, ["Setup.mesh=@MeshConfig()", "MeshConfig.fsdp=2"])
+    assert even_devices(pairs, 7) == 4  # 6 cannot divide 8 rows, 5 and 7 make no pairs
+    assert even_devices(pairs, 1) == 1  # and the run says that no pair can be made
+
+
+def test_uneven_rows_stop_a_run_before_its_first_stage(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run, "_prepare_devices", lambda experiment, workdir: None)
+    words = ["run", SMOKE, "--workdir", str(tmp_path / "run")]
+    assert main([*words, "--set", "train_sft.batch_rows=12"]) == 2
+    # The tests have 8 devices.
+    assert "batch_rows = 12: 12 rows do not divide over 8 devices" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_mesh_for_other_devices_is_not_held_against_this_machine():

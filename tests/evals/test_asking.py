@@ -104,6 +104,23 @@ def test_a_program_may_define_several_functions_and_ends_before_its_tests():
     assert read("codecontests", "text", "print(1)\n```\nbla").text == "print(1)\n"
 
 
+def test_a_body_in_text_follows_the_starter_that_the_prompt_ended_with():
+    starter = "class Solution:\n    def index(self, a: List[int]) -> int:\n        "
+    record = LIVE | {"starter_code": starter}
+    asking = find_asking("livecodebench", "text")
+    prompt = Letters().decode(asking.ask(Letters(), record))
+    # Whole lines: the model writes the indent of the body, too.
+    lines = "class Solution:\n    def index(self, a: List[int]) -> int:\n"
+    assert prompt.endswith(f"```python\n{lines}")
+    body = "        return 3\n"
+    completion = asking.read(f"{body}```\nDone.", record, False)
+    assert completion.text == lines + body and completion.is_whole_program
+    compile(completion.text.replace("List[int]", "list"), "program", "exec")
+    anew = f"class Solution:\n    def index(self, a):\n{body}"
+    assert asking.read(anew, record, False).text == anew
+    assert asking.read("print(3)\n", LIVE, False).text == "print(3)\n"
+
+
 def test_a_solution_that_was_cut_off_is_no_answer():
     target = solve.render_target("", "print(3)\n")
     assert read("livecodebench", "task", target).text == "print(3)\n"

@@ -1,5 +1,6 @@
 """The rankers of best@k on a problem small enough to count by hand."""
 
+import dataclasses
 import itertools
 import random
 from collections import Counter
@@ -149,3 +150,13 @@ def test_layout_and_comments_do_not_split_a_vote():
 @pytest.mark.parametrize("source", ["def (", "a\0b", "(" * 5000 + ")" * 5000])
 def test_text_that_does_not_parse_votes_as_text(source):
     assert program_vote(source + "\n") == source
+
+
+def test_a_refused_completion_is_never_the_shortest():
+    refused = dataclasses.replace(candidate(False, num_tokens=1), has_program=False)
+    right, wrong = candidate(True, num_tokens=5), candidate(False, num_tokens=9)
+    drawn = [refused, right, wrong]
+    # Of the three draws of two, the right one wins both that hold it.
+    assert RANKERS["shortest"](drawn, 2) == pytest.approx(2 / 3)
+    assert RANKERS["shortest"](drawn, 3) == 1.0
+    assert RANKERS["shortest"]([refused, refused], 2) == 0.0

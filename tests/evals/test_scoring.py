@@ -9,9 +9,14 @@ from simex.core.errors import UserError
 from simex.evals.scoring.benchmarks import items_between, load_items
 from simex.evals.scoring.exporters import RENDERERS, export_results
 from simex.evals.scoring.generations import Completion, read_generations
+from simex.evals.scoring.grading import grade_all
 from simex.evals.scoring.results_file import load_about
 from simex.main import main
+from simex.sandbox.pool import SandboxPool
 
+MBPP_PLUS_FILE = (
+    pathlib.Path(__file__).parents[3] / "shared" / "data" / "eval" / "mbpp_plus.jsonl"
+)
 CRUX = [
     {"id": "sample_0", "code": "def f(n):\n    return n + 1", "input": "1"},
     {"id": "sample_1", "code": "def f(n):\n    return n > 0", "input": "5"},
@@ -67,6 +72,28 @@ def test_an_answer_with_the_call_in_it_leaves_the_count_as_the_official_scorer_d
     assert results["items"]["sample_0"]["official"] == [True, None]
 
 
+def test_an_item_that_is_refused_or_wrong_throughout_counts_as_nought(
+    tmp_path,
+) -> None:
+    # A model that is right on one item and repeats the call on the other: 1/2, not 1.
+    generations = {"sample_0": ["2", "f(1)"], "sample_1": ["f(5)", "f(5)"]}
+    results = _score(
+        tmp_path, "cruxeval-o", CRUX, json.dumps(generations), "--k", "1,2"
+    )
+    score = results["scores"]["official"]["pass@1"]
+    assert (score["value"], score["n"], score["items_left_out"]) == (0.5, 2, 0)
+    assert results["items"]["sample_1"]["official"] == [False, False]
+    # Of sample_0 one generation counts and is right: any draw of two holds it.
+    assert _value(results, "official", "pass@2") == pytest.approx((1 + 0) / 2)
+    # Wrong and refused: 0 of 2, not 0 of 1; for inputs alike.
+    generations = {"sample_0": ["3", "f(2)"], "sample_1": ["f(1)", "7"]}
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(generations))
+    assert results["items"]["sample_0"]["official"] == [False, False]
+    assert results["items"]["sample_1"]["official"] == [True, None]
+    assert results["excluded"]["official"] == 1
+    assert _value(results, "official") == pytest.approx((0 + 1) / 2)
+
+
 def test_equality_lets_one_through_for_true_and_the_strict_rule_does_not(
     tmp_path,
 ) -> None:
@@ -95,13 +122,14 @@ def test_a_call_that_cannot_be_made_outside_is_wrong_and_ends_no_scoring(
         assert results["items"]["sample_1"][rule] == [False] * 4 + [True]
 
 
-def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_officially(
+def test_human_eval_goes_on_from_the_prompt_and_a_forger_passes_only_officially(
     tmp_path,
 ) -> None:
+    forger = "class Any:\n    __eq__ = lambda *_: True\nadd = lambda a, b: Any()\n"
     lines = [
         {"task_id": "HumanEval/0", "completion": "    return a + b\n"},
         {"task_id": "HumanEval/0", "completion": "    return a - b\n"},
-        {"task_id": "HumanEval/0", "solution": "import os\nos._exit(0)\n"},
+        {"task_id": "HumanEval/0", "solution": forger},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     results = _score(tmp_path, "humaneval", [HUMAN], text, "--k", "1,2,5")
@@ -113,15 +141,137 @@ def test_human_eval_goes_on_from_the_prompt_and_a_forged_exit_passes_only_offici
     assert "pass@5" not in results["scores"]["official"]
 
 
+ADD = "def add(a, b):\n    return a + b\n"
+EARLY_ENDS = (  # openai/human-eval: BaseException, or no result, is a failure
+    "exit()\n",
+    "import sys\nsys.exit()\n",
+    "raise SystemExit\n",
+    "import os\nos._exit(0)\n",
+    "import sys\ndef add(a, b):\n    sys.exit(0)\n",
+    "import os, atexit\natexit.register(os._exit, 0)\ndef add(a, b):\n    return 1\n",
+)
+# What they run is no main program, so this is never reached, and `exit` is no function.
+GUARDED = (
+    ADD + "if __name__ == '__main__':\n    print(add(*map(int, input().split())))\n"
+)
+NO_EXIT = f"{ADD}try:\n    exit()\nexcept Exception:\n    pass\n"
+
+
+@pytest.mark.parametrize("name", ["humaneval", "mbpp"])
+def test_a_program_that_ends_before_its_tests_fails_and_a_guarded_main_is_not_run(
+    tmp_path, name
+) -> None:
+    record = HUMAN
+    if name == "mbpp":
+        asserts = ["assert add(1, 2) == 3"]
+        record = {"task_id": 11, "text": "Add.", "code": ADD, "test_list": asserts}
+    item_id = "HumanEval/0" if name == "humaneval" else "Mbpp/11"
+    programs = [*EARLY_ENDS, ADD, GUARDED, NO_EXIT]
+    lines = [json.dumps({"task_id": item_id, "solution": s}) for s in programs]
+    results = _score(tmp_path, name, [record], "\n".join(lines))
+    found = results["items"][item_id]["official"]
+    assert found == [False] * len(EARLY_ENDS) + [True] * 3
+
+
+def test_an_answer_to_cruxeval_that_ends_the_process_is_wrong(tmp_path) -> None:
+    answers = ["exit()", "__import__('sys').exit()", "__import__('os')._exit(0)", "2"]
+    generations = {"sample_0": answers}
+    words = ("--partial",)
+    results = _score(tmp_path, "cruxeval-o", CRUX, json.dumps(generations), *words)
+    assert results["items"]["sample_0"]["official"] == [False, False, False, True]
+    calls = {"sample_0": ["exit() or f(1)", "f(exit())", "f(1)"]}
+    results = _score(tmp_path, "cruxeval-i", CRUX, json.dumps(calls), *words)
+    assert results["items"]["sample_0"]["official"] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     "generations",
     [[{"question_id": "abc_a", "code_list": [SUM, "print(4)"]}], [[SUM, "print(4)"]]],
-    ids=["by id", "in the benchmark's order"],
+    ids=["by id", "in the order of ids"],
 )
 def test_live_code_bench_is_read_in_both_of_its_forms(tmp_path, generations) -> None:
     results = _score(tmp_path, "livecodebench", [LIVE], json.dumps(generations))
     assert results["items"]["abc_a"]["official"] == [True, False]
     assert results["verdicts"]["official"] == {"accepted": 1, "wrong_output": 1}
+
+
+def test_lists_without_ids_are_in_the_order_of_sorted_ids(tmp_path) -> None:
+    path = tmp_path / "generations.json"
+    path.write_text(json.dumps([["for 10"], ["for 9"], ["for a"]]))
+    found = read_generations("livecodebench", path, ["a", "9", "10"])
+    # As texts "10" < "9" < "a"; the file of the benchmark has another order.
+    assert {i: [c.text for c in cs] for i, cs in found.items()} == {
+        "a": ["for a"],
+        "9": ["for 9"],
+        "10": ["for 10"],
+    }
+
+
+CALLS = LIVE | {
+    "question_id": "3001",
+    "starter_code": "class Solution:\n    def index(self, a: List[int]) -> int:\n        ",
+    "metadata": json.dumps({"func_name": "index"}),
+    "public_test_cases": json.dumps(
+        [{"input": "[3, 4]", "output": "[[1, 2], 1]", "testtype": "functional"}]
+    ),
+}
+_METHOD = "class Solution:\n    def index(self, a: List[int]) -> int:\n        "
+
+
+def _right(tmp_path, record, sources):
+    """(official, strict) of each program."""
+    entry = {"question_id": record["question_id"], "code_list": sources}
+    results = _score(tmp_path, "livecodebench", [record], json.dumps([entry]))
+    found = results["items"][record["question_id"]]
+    return list(zip(found["official"], found["strict"], strict=True))
+
+
+def test_functions_of_live_code_bench_find_its_imports_and_compare_by_equality(
+    tmp_path,
+) -> None:
+    programs = {
+        # `List`, a module and a recursion of 20,000 without a word of import; the
+        # method's name is also that of an import, operator.index.
+        "return [[1, 2], len(str(reduce(gcd, a)))]": (True, True),
+        "g = lambda n: n and g(n - 1)\n        return [[1, 2], 1 + g(20_000)]": (
+            True,
+            True,
+        ),
+        "return ([1, 2], 1)": (True, False),  # a tuple, at the outermost level
+        "return [(1, 2), 1]": (False, False),  # and below it
+        "return [[1, 2], True]": (True, False),  # True == 1
+        "return [[1, 2.0], 1]": (True, False),
+        "return [[1, 3], 1]": (False, False),
+        "sys.exit(0)": (False, False),
+    }
+    sources = [_METHOD + body for body in programs]
+    sources.append("def index(a):\n    return [[1, 2], 1]\n")
+    main = "if __name__ == '__main__':\n    print(input())\n"
+    sources.append(f"{_METHOD}return [[1, 2], 1]\n{main}")
+    found = _right(tmp_path, CALLS, sources)
+    assert found == [*programs.values(), (True, True), (True, True)]
+
+
+def test_programs_of_live_code_bench_may_exit_as_they_like_but_not_strictly(
+    tmp_path,
+) -> None:
+    answer = "print(sum(map(int, input().split())))\n"
+    programs = {
+        "data = defaultdict(int)\n" + answer: (True, True),
+        answer + "sys.exit(1)\n": (True, False),
+        f"from sys import exit\n{answer}exit('bye')\n": (True, False),
+        answer + "exit(3)\n": (True, False),
+        answer + "raise SystemExit(2)\n": (True, False),
+        f"try:\n    {answer}    quit(1)\nexcept SystemExit:\n    raise\n": (
+            True,
+            False,
+        ),
+        answer + "sys.exit()\n": (True, True),
+        answer + "1 / 0\n": (False, False),
+        "sys.exit(0)\n" + answer: (False, False),
+        "print('" + "x" * 20: (False, False),
+    }
+    assert _right(tmp_path, LIVE, list(programs)) == list(programs.values())
 
 
 def test_what_a_results_file_holds(tmp_path, capsys) -> None:
@@ -145,6 +295,18 @@ def test_what_a_results_file_holds(tmp_path, capsys) -> None:
     assert results["model"] is None and results["sampling"] is None  # nobody told
     counts = {"original": 2, "effective": 1}
     assert lm_eval["n-samples"]["cruxeval-o"] == counts
+
+
+def test_problems_that_bring_their_limits_are_not_said_to_have_others(tmp_path) -> None:
+    tests = [{"stdin": "1 2", "stdout": "3"}]
+    limits = {"cpu_secs": 7.0, "memory_mib": 99}
+    record = {"id": "sum", "tests": tests, "limits": limits}
+    text = json.dumps({"task_id": "sum", "solution": SUM})
+    results = _score(tmp_path, "jsonl", [record], text)
+    assert results["limits"] == "each problem's own"
+    live = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    results = _score(tmp_path, "livecodebench", [LIVE], live)
+    assert results["limits"] == {"cpu_secs": 6, "memory_mib": 1024, "output_mib": 8}
 
 
 def test_what_nobody_but_the_generator_knows_is_told_beside_the_file(tmp_path) -> None:
@@ -177,6 +339,27 @@ def test_only_items_of_the_window_of_dates_count(tmp_path) -> None:
     assert part["data"]["date_window"] == ["2024-09-01", "2024-09-01"]
 
 
+def test_a_window_of_dates_without_generations_is_refused(tmp_path, capsys) -> None:
+    later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
+    text = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    data, generations = tmp_path / "data.jsonl", tmp_path / "gen.json"
+    data.write_text(f"{json.dumps(LIVE)}\n{json.dumps(later)}\n")
+    generations.write_text(text)
+    command = ["score", "livecodebench", "--data", str(data), "--partial"]
+    command += ["--generations", str(generations), "--out", str(tmp_path / "out")]
+    assert main([*command, "--since", "2024-08-01"]) == 2
+    assert "for some of the 1 items of the window" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ks", ["0", "abc", "1,,2", ""])
+def test_a_k_that_is_no_number_from_one_is_refused(ks, capsys) -> None:
+    command = ["score", "mbpp", "--data", "x", "--generations", "x", "--out", "x"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--k", ks])
+    assert stopped.value.code == 2
+    assert "must be numbers from 1, as in 1,5,10" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "since,until,message",
     [
@@ -194,12 +377,12 @@ def test_a_window_without_items_or_of_no_dates_is_refused(
 
 
 MBPP_PLUS = {
-    "task_id": "Mbpp/2",
+    "task_id": "Mbpp/3",
     "prompt": "Halve it.",
     "entry_point": "half",
     "canonical_solution": "def half(x):\n    return x / 2\n",
     "base_input": [[2]],
-    "plus_input": [[1], ["text"], [[1]], [-3]],
+    "plus_input": [[1], [0.5], [-3]],
     "assertion": "\nassert half(2) == 1\n",
     "atol": 0,
 }
@@ -209,12 +392,11 @@ def _mbpp_solutions(bodies) -> str:
     """A line of generations for each expression that `half` may return."""
     solutions = (f"def half(x):\n    return {body}" for body in bodies)
     return "\n".join(
-        json.dumps({"task_id": "Mbpp/2", "solution": s}) for s in solutions
+        json.dumps({"task_id": "Mbpp/3", "solution": s}) for s in solutions
     )
 
 
 def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
-    # Inputs on which the reference itself fails are passed over.
     bodies = {
         "x / 2": True,
         "x * 0.5 + 1e-9": True,  # floats within 1e-6
@@ -223,10 +405,23 @@ def test_mbpp_plus_holds_a_program_against_the_reference(tmp_path) -> None:
     }
     text = _mbpp_solutions(bodies)
     results = _score(tmp_path, "mbpp-plus", [MBPP_PLUS], text)
-    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+    assert results["items"]["Mbpp/3"]["official"] == list(bodies.values())
+    assert results["limits"] == {"cpu_secs": 120, "memory_mib": 4096, "output_mib": 8}
     # MBPP itself, and its rule in the results, is about the asserts alone.
     plain = _score(tmp_path, "mbpp", [MBPP_PLUS], text)
-    assert plain["items"]["Mbpp/2"]["official"] == [True, False, False, True]
+    assert plain["items"]["Mbpp/3"]["official"] == [True, False, False, True]
+
+
+def test_a_reference_that_fails_is_an_error_that_names_the_task(tmp_path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(MBPP_PLUS | {"plus_input": [[1], ["text"]]}))
+    items = load_items("mbpp-plus", path)
+    generations = {"Mbpp/3": (Completion(text="def half(x):\n    return x / 2"),)}
+    with (
+        SandboxPool(1) as pool,
+        pytest.raises(UserError, match="of Mbpp/3 must return"),
+    ):
+        list(grade_all(pool, items, generations))
 
 
 HUMAN_PLUS = {
@@ -322,12 +517,33 @@ def test_human_eval_plus_takes_no_list_for_a_tuple_and_no_near_nested_result(
         assert found == list(bodies.values()), record["canonical_solution"]
 
 
-def test_mbpp_plus_takes_a_list_for_a_tuple_for_its_file_does_too(tmp_path) -> None:
-    record = MBPP_PLUS | {"canonical_solution": "def half(x):\n    return (x, 107)"}
-    bodies = {"(x, 107)": True, "[x, 107]": True, "[x, 108]": False}
-    text = _mbpp_solutions(bodies)
+def test_mbpp_plus_calls_with_the_types_of_the_task_and_compares_them(
+    tmp_path,
+) -> None:
+    # Task 106 is about a list and a tuple, which stand as two lists in the file.
+    reference = "def add_lists(xs, t):\n    return t + tuple(xs)\n"
+    record = MBPP_PLUS | {
+        "task_id": "Mbpp/106",
+        "entry_point": "add_lists",
+        "canonical_solution": reference,
+        "base_input": [[[5, 6], [9, 10]]],
+        "plus_input": [[[], [0.5]]],
+        "assertion": "assert add_lists([5, 6], (9, 10)) == (9, 10, 5, 6)",
+    }
+    listed = reference.replace("t + tuple(xs)", "list(t) + xs")
+    sources = [reference, listed, "exit()\n", f"inf = nan = 10\n{reference}"]
+    lines = [json.dumps({"task_id": "Mbpp/106", "solution": s}) for s in sources]
+    results = _score(tmp_path, "mbpp-plus", [record], "\n".join(lines))
+    assert results["items"]["Mbpp/106"]["official"] == [True, False, False, True]
+
+
+@pytest.mark.slow
+def test_an_input_that_takes_too_long_ends_a_program_of_mbpp_plus(tmp_path) -> None:
+    # The reference takes no time: 4 s for the input, which ends in the fifth second.
+    text = _mbpp_solutions(["x / 2 if x else [0 for _ in iter(int, 1)]"])
+    record = MBPP_PLUS | {"plus_input": [[0]]}
     results = _score(tmp_path, "mbpp-plus", [record], text)
-    assert results["items"]["Mbpp/2"]["official"] == list(bodies.values())
+    assert results["verdicts"]["official"] == {"time_limit": 1}
 
 
 def test_records_of_human_eval_and_of_its_plus_version_are_told_apart(tmp_path) -> None:
@@ -344,9 +560,7 @@ def test_an_mbpp_record_without_asserts_or_without_further_inputs_is_refused(
     tmp_path,
 ) -> None:
     path = tmp_path / "data.jsonl"
-    path.write_text(
-        json.dumps(MBPP_PLUS | {"task_id": "Mbpp/3"}).replace("plus_", "p_")
-    )
+    path.write_text(json.dumps(MBPP_PLUS).replace("plus_", "p_"))
     with pytest.raises(UserError, match=r"no plus_input, as MBPP\+ has"):
         load_items("mbpp-plus", path)
     record = {k: v for k, v in MBPP_PLUS.items() if k != "assertion"}
@@ -427,13 +641,16 @@ def test_results_in_the_forms_of_human_eval_and_evalplus(tmp_path) -> None:
     generations = {
         "HumanEval/0": (Completion(text="    return a + b\n", is_whole_program=False),)
     }
+    items = load_items("humaneval", tmp_path / "data.jsonl")
     for form in ("human-eval", "evalplus"):
-        export_results(form, tmp_path / form, results, generations)
+        export_results(form, tmp_path / form, results, generations, items)
     line = json.loads((tmp_path / "human-eval").read_text())
     assert line["passed"] is True and line["task_id"] == "HumanEval/0"
+    assert line["completion"] == "    return a + b\n"
     plus = json.loads((tmp_path / "evalplus").read_text())
     (entry,) = plus["eval"]["HumanEval/0"]
     assert (entry["base_status"], entry["plus_status"]) == ("pass", None)
+    assert entry["solution"] == "def add(a, b):\n    return a + b\n"  # with its prompt
     assert plus["pass_at_k"] == {"base": {"pass@1": 1.0}}
 
 
@@ -449,10 +666,24 @@ def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
     lines = [json.dumps({"task_id": record["task_id"], "solution": s}) for s in sources]
     results = _score(tmp_path, name, [record], "\n".join(lines))
     generations = {record["task_id"]: tuple(Completion(text=s) for s in sources)}
-    export_results("evalplus", tmp_path / "out", results, generations)
+    items = load_items(name, tmp_path / "data.jsonl")
+    export_results("evalplus", tmp_path / "out", results, generations, items)
     written = json.loads((tmp_path / "out").read_text())
     entries = written["eval"][record["task_id"]]
     assert [entry["plus_status"] for entry in entries] == ["pass", "fail", "fail"]
     assert {entry["base_status"] for entry in entries} == {None}
     assert written["pass_at_k"] == {"plus": {"pass@1": pytest.approx(1 / 3)}}
     assert "base_status is unknown" in written["note"]
+
+
+@pytest.mark.skipif(not MBPP_PLUS_FILE.exists(), reason="MBPP+ is not on this machine")
+def test_references_of_the_real_mbpp_plus_pass_its_rule() -> None:
+    # Of tuples, sets and complex numbers, and of all kinds of special comparisons.
+    ids = [f"Mbpp/{n}" for n in (2, 63, 115, 124, 278, 558, 581, 722, 737, 793)]
+    items = [i for i in load_items("mbpp-plus", MBPP_PLUS_FILE) if i.id in ids]
+    generations = {
+        item.id: (Completion(text=item.record["canonical_solution"]),) for item in items
+    }
+    with SandboxPool(1) as pool:
+        grades = list(grade_all(pool, items, generations))
+    assert [g.item_id for g in grades if g.official.passed] == ids

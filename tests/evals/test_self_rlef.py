@@ -90,6 +90,8 @@ def test_a_fix_a_break_and_a_submission_are_told_apart(pool):
         "break_rate": 0.333,
         "fix_rate_public": 0.333,
         "break_rate_public": 0.333,
+        "fix_rate_hidden": 0.333,
+        "break_rate_hidden": 0.333,
     }
     assert loop_summary.count_changes(records)[True, False] == 1
 
@@ -183,6 +185,50 @@ def test_the_control_draws_anew_where_a_program_is_doubted(pool):
         [to_record(o) for o in outcomes], [to_record(o) for o in fixes]
     )
     assert gain.value == 0.5  # one of two was mended, the control mended none
+
+
+def test_fixes_and_breaks_are_told_apart_on_public_and_on_hidden_tests(pool):
+    """`WRONG` passes neither test, "print(3)" only the public one, "print(9)" the other."""
+    only_public, only_hidden = "print(3)\n", "print(9)\n"
+    first = candidates(pool, [WRONG, RIGHT, only_public], ["0", "3", "3"])
+    outcomes, _ = run(pool, first, write(only_public, only_hidden, only_hidden))
+    assert [o.right for o in outcomes] == [(False, False), (True, False)] + [
+        (False, False)
+    ]
+    assert [o.public for o in outcomes] == [(False, True), (True, False), (True, False)]
+    assert [o.hidden for o in outcomes] == [(False, False), (True, True), (False, True)]
+    records = [to_record(outcome) for outcome in outcomes]
+    found = {n: e.value for n, e in loop_summary.estimate_loop(records).items()}
+    assert found == pytest.approx(
+        {
+            "single": 1 / 3,
+            "fixed": 0.0,
+            "fix_rate": 0.0,
+            "break_rate": 1 / 3,
+            "fix_rate_public": 1 / 3,  # the first
+            "break_rate_public": 2 / 3,
+            "fix_rate_hidden": 1 / 3,  # the last
+            "break_rate_hidden": 0.0,
+        }
+    )
+    for record in records:
+        del record["hidden"]  # as an older simex left it
+    assert "fix_rate_hidden" not in loop_summary.estimate_loop(records)
+
+
+def test_what_is_refused_passes_no_hidden_tests_even_where_none_are(pool):
+    public = dataclasses.replace(PROBLEM, tests=PROBLEM.public_tests)
+    first = candidates(pool, [RIGHT], ["0"])
+    (outcome,) = run_fix_loop(
+        Script(["no code at all"]),
+        Script([]),
+        {PROBLEM.id: public},
+        first,
+        pool=pool,
+        loop=FixLoop(),
+        seed_path=(2,),
+    )
+    assert outcome.hidden == (True, False)
 
 
 def test_attempts_at_twins_are_one_cluster_and_older_records_stand_alone(pool):

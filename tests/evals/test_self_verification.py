@@ -42,6 +42,7 @@ def test_candidates_carry_the_judges_word_on_public_and_on_all_tests(pool):
     drawn = sample(pool, [RIGHT, WRONG, "print(3)\n"])
     assert [c.passed_public for c in drawn] == [(True,), (False,), (True,)]
     assert [c.is_right for c in drawn] == [True, False, False]
+    assert [c.num_tokens for c in drawn] == [2, 2, 2]  # as long as each was sampled
 
 
 def test_equal_programs_are_simulated_once(pool):
@@ -67,6 +68,8 @@ def test_every_round_asks_again_and_no_program_passes_nothing(pool):
         )
     )
     simulated = simulate(policy, drawn, rounds=2)
+    # (seed, program, test, round): a seed of its own, or rounds would be one round.
+    assert policy.seed_paths == [(1, 0, 0, 0), (1, 0, 0, 1)]
     assert simulated[0].predicted_pass == ((True,), (False,))
     assert simulated[0].simulation.doubt == 0.5
     assert simulated[1].predicted == ((None,), (None,))

@@ -136,6 +136,27 @@ def test_the_shortest_functions_and_the_first_calls_are_kept(folder, tmp_path):
     assert len(list(read_jsonl(written / "probed.jsonl"))) == 2
 
 
+def test_a_value_in_the_order_of_a_set_of_texts_is_dropped(tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    code.joinpath("words.py").write_text(
+        "def unique(words):\n"
+        '    """\n    >>> unique("one two three four five".split())\n    []\n    """\n'
+        "    return list(set(words))\n"
+        "def size(words):\n"
+        '    """\n    >>> size(["a", "b"])\n    2\n    """\n'
+        "    return len(set(words))\n"
+    )
+    harvest_functions(tmp_path, str(code), inputs_per_function=1, sandbox=SANDBOX)
+    written = tmp_path / "harvest_functions"
+    calls = [r["call"] for r in read_jsonl(written / "functions.jsonl")]
+    assert calls == ["size(['a', 'b'])"]
+    reason = "prints something else when it runs under another hash seed"
+    assert json.loads((written / "report.json").read_text())["cases_dropped"] == {
+        reason: 1
+    }
+
+
 def test_a_finished_job_does_nothing(workdir, tmp_path):
     harvest_functions(workdir.parent, str(tmp_path / "gone"), sandbox=SANDBOX)
     assert (workdir / "functions.jsonl").exists()

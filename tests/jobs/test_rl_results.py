@@ -49,6 +49,7 @@ def outcomes(*rights):
             "problem_id": problem,
             "right": right,
             "public": right,
+            "hidden": [True, right[1]],
             "samples": [1, 2],
             "predictions": [1, 2],
             "executions": [0, 0],
@@ -136,3 +137,79 @@ def test_an_unknown_subject_is_refused(workdir):
             predicting={"sft": "nlex/train_sft"},
             solving=STAGES,
         )
+
+
+def results_of(workdir, **settings):
+    stage = workdir / "rl_results"
+    stage.mkdir()
+    rows = {"sft": "nlex/train_sft", "rl": "train_rl"}
+    rl_results(
+        workdir,
+        stage,
+        **{"seed": 7, "predicting": rows, "solving": STAGES} | settings,
+    )
+    return json.loads((stage / "results.json").read_text())
+
+
+def test_every_k_that_is_asked_for_is_estimated(workdir):
+    results_of(workdir, ks=[2, 8])
+    estimates = load_estimates(workdir / "results.json")
+    found = {name: pytest.approx(e["value"]) for name, e in estimates.items()}
+    # C(8, 2) = 28 draws of two; with 4 right ones C(4, 2) = 6 of them hold none.
+    assert found["solve.rl_pass_at_2"] == 22 / 28
+    assert found["best_at_2.rl_simulate"] == 22 / 28  # who is right is believed
+    assert found["gain.rl_best_at_2_over_pass_at_1"] == 22 / 28 - 0.5
+    # Before RL 2 are right, of the 4 believed: half of what the 22 draws submit.
+    assert found["best_at_2.sft_simulate"] == 11 / 28
+    assert found["best_at_2.sft_simulate_vote"] == 11 / 28
+    assert found["gain.best_at_2_over_sft"] == 11 / 28
+    # C(6, 2) = 15 draws hold no right one: the oracle submits one in 13.
+    assert found["best_at_2.sft_oracle"] == 13 / 28
+    assert found["gain.sft_best_at_2_oracle_over_simulate"] == 2 / 28
+    assert found["best_at_2.sft_shortest"] == 0.25  # all are as long
+    assert found["best_at_8.rl_simulate"] == 1.0 and found["solve.rl"] == 0.5
+
+
+def test_a_k_beyond_the_candidates_is_refused(workdir):
+    with pytest.raises(UserError, match="got k=9 with 8 samples"):
+        results_of(workdir, ks=[9])
+
+
+def test_fixes_and_breaks_stand_there_on_all_public_and_hidden_tests(workdir):
+    results_of(workdir)
+    estimates = load_estimates(workdir / "results.json")
+    # One of two attempts: wrong, then right, and right on hidden tests all along.
+    for suffix, fixed in (("", 0.5), ("_public", 0.5), ("_hidden", 0.0)):
+        assert estimates[f"loop_fix.rl_fix_rate{suffix}"]["value"] == fixed
+    assert estimates["loop_resample.rl_break_rate_hidden"]["value"] == 0.5
+
+
+def test_the_jails_and_the_problems_that_were_asked_stand_beside_the_numbers(workdir):
+    about = {"version": "release_v6", "first_date": "2024-08-01", "num_problems": 2}
+    for (name, stage), jail in zip(STAGES.items(), ("seccomp", "bubblewrap")):
+        note = {"backend": jail, "python": "3.11.7"}
+        (workdir / stage / "sandbox.json").write_text(json.dumps(note))
+        if name == "rl":
+            (workdir / stage / "problems.json").write_text(json.dumps(about))
+    results = results_of(workdir)
+    assert results["backend"] == "seccomp and bubblewrap"
+    assert results["tables"]["problems"] == [{"policy": "rl", **about}]
+
+
+def test_a_policy_alone_whose_own_programs_are_all_wrong_has_its_numbers(workdir):
+    own = workdir / "own" / "evaluate_prediction" / "train_rl.jsonl"
+    wrong = [record for record in predictions({1}) if record["role"] == "wrong"]
+    write(own, wrong)
+    write(own.with_name("nothing.jsonl"), [])
+    results_of(
+        workdir,
+        subject="solver",
+        predicting={"solver": "train_rl"},
+        solving={"solver": STAGES["rl"]},
+        own="own/evaluate_prediction",
+    )
+    assert estimate_predictions(own.parent, {"solver": "nothing"}, "solver") == {}
+    estimates = load_estimates(workdir / "results.json")
+    assert estimates["prediction_own_wrong.solver"]["value"] == 0.5
+    assert "prediction_own_right.solver" not in estimates
+    assert estimates["prediction_right.solver"]["value"] == 0.5

@@ -1,5 +1,7 @@
 """CRUXEval by one of our checkpoints: whose words are scored, and how."""
 
+import json
+
 import pytest
 
 from simex.core.files import read_jsonl, write_jsonl
@@ -73,5 +75,26 @@ def test_the_newest_or_the_best_checkpoint_answers(workdir):
         "newest": [("8", False, False), ("8", True, True)],
         "best": [("7", True, True), ("7", False, False)],
     }
-    report_cruxeval(workdir, workdir, before="newest/direct", after=["best/direct"])
-    assert '"value": 0.5' in (workdir / "results.json").read_text()
+
+
+def test_a_gain_is_what_comes_after_minus_what_was_before(tmp_path):
+    def scored(right, strictly):
+        return [
+            {
+                "id": str(i), "group": str(i), "is_right": i in right,
+                "is_strictly_right": i in strictly,
+            }
+            for i in range(4)
+        ]  # fmt: skip
+
+    write_jsonl(tmp_path / "sft" / "direct.jsonl", scored({0}, set()))
+    write_jsonl(tmp_path / "rl" / "explain.jsonl", scored({0, 1, 2}, {0, 1}))
+    report_cruxeval(tmp_path, tmp_path, before="sft/direct", after=["rl/explain"])
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {name: found["value"] for name, found in results.items()} == {
+        "official.sft/direct": 0.25,
+        "official.rl/explain": 0.75,
+        "strict.sft/direct": 0.0,
+        "strict.rl/explain": 0.5,
+        "gain.rl/explain": 0.5,  # 3/4 - 1/4
+    }

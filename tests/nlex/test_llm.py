@@ -140,6 +140,32 @@ def test_a_refused_prompt_is_not_asked_again_and_a_wrong_key_stops(server):
         make_completer(server, api_key_variable="NO_SUCH_KEY")
 
 
+def test_an_answer_that_was_cut_is_none_and_is_not_asked_for_again(server):
+    """Two ways to say that max_tokens were spent: on words, or all on thinking."""
+    for content in ("x is 4.\nOutput: '4'\nand then", None):
+        choice = {"message": {"content": content}, "finish_reason": "length"}
+        server.script = [json.dumps({"choices": [choice]}).encode()]
+        cut, whole = make_completer(server).complete_all(["a", "b"])
+        reason = "the answer does not end"
+        assert cut == CompletionFailure(reason=reason, is_of_prompt=True)
+        assert isinstance(whole, Completion)
+    assert len(server.requests) == 4  # two prompts twice
+
+
+def test_what_else_a_request_holds_is_sent_and_told_apart(server):
+    extra = {"chat_template_kwargs": {"enable_thinking": False}}
+    plain = Endpoint(url=server.url, model="m")
+    list(make_completer(server).complete_all(["a"]))
+    list(make_completer(server, extra_body=extra).complete_all(["a"]))
+    first, second = server.requests
+    assert second == first | extra
+    quiet = Endpoint(url=server.url, model="m", extra_body=extra)
+    assert plain.salt == "m 0.0 4096"  # of the caches that are there
+    assert quiet.salt != plain.salt
+    with pytest.raises(UserError, match="extra_body must hold .* got temperature"):
+        Endpoint(url=server.url, model="m", extra_body={"temperature": 1.0})
+
+
 def test_many_answers_come_in_order_from_parallel_requests(server):
     prompts = [str(number) for number in range(40)]
     completer = make_completer(server, num_parallel=8, timeout_secs=10)
@@ -260,3 +286,8 @@ def test_thinking_before_the_explanation_is_cut_off():
     told = parse_explanation("<think>hm\nOutput: 3</think>x is 4.\nOutput: 'a\\nb'")
     assert isinstance(told, Explanation)
     assert told.text == "x is 4." and told.claimed_output == "a\nb"
+
+
+def test_thinking_that_does_not_end_is_no_explanation():
+    told = parse_explanation("<think>t becomes 5, I guess.\nOutput: '4'\nor")
+    assert told == RewriteFailure(reason="its thinking does not end")

@@ -9,7 +9,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.problems.problem import CallCase, Problem, Visibility
 from simex.problems.records import ProblemWithPrograms, to_record
-from simex.problems.solvable import load_solvable, why_unsolvable
+from simex.problems.solvable import date_of, load_solvable, why_unsolvable
 from simex.rollouts.fix import FixObjective
 from simex.rollouts.solve import SolveObjective
 from simex.sandbox.judging import JudgeItem
@@ -82,3 +82,28 @@ def test_objectives_of_solving_take_the_first_problems_to_solve(objective, tmp_p
 def test_no_call_among_the_tests_is_lost_on_the_way_to_the_judge():
     with pytest.raises(ValueError, match="1 of its tests are calls"):
         JudgeItem.of(other("both"), RIGHT)
+
+
+def test_problems_are_chosen_by_the_days_of_their_contests(tmp_path, capsys):
+    days = ("2024-07-31", "2024-08-01", "2025-05-01", "2025-05-02")
+    dated = [
+        dataclasses.replace(PROBLEM, id=day, origin=f"{day}T00:00:00") for day in days
+    ]
+    path = write(tmp_path / "dated.jsonl", dated)
+    window = {"since": "2024-08-01", "until": "2025-05-01"}
+    found = load_solvable(path, **window)
+    assert [p.id for p in found] == list(days[1:3])  # both bounds are included
+    assert [date_of(p) for p in found] == list(days[1:3])
+    assert "2 with another date" in capsys.readouterr().err
+    assert [p.id for p in load_solvable(path, until=days[0])] == [days[0]]
+    assert [p.id for p in load_solvable(path, since=days[3])] == [days[3]]
+    # The first so many of the window, not of the file.
+    assert [p.id for p in load_solvable(path, most=1, **window)] == [days[1]]
+    with pytest.raises(UserError, match="holds none"):
+        load_solvable(path, since="2026-01-01")
+    with pytest.raises(UserError, match="written as 2024-08-01; got '2024/08/01'"):
+        load_solvable(path, since="2024/08/01")
+    undated = write(tmp_path / "undated.jsonl", [PROBLEM])
+    assert date_of(PROBLEM) == ""
+    with pytest.raises(UserError, match="'sum' has none"):
+        load_solvable(undated, since="2024-08-01")

@@ -23,6 +23,7 @@ from simex.problems.rows import BadRecord, BrokenRow
 from simex.problems.sources.apps import parse_apps, parse_taco
 from simex.problems.sources.assertions import parse_assertions
 from simex.problems.sources.codecontests import parse_codecontests
+from simex.problems.sources.contest_packs import parse_contest_problem
 from simex.problems.sources.function_calls import parse_function_call
 from simex.problems.sources.humaneval import parse_humaneval
 from simex.problems.sources.livecodebench import (
@@ -32,6 +33,7 @@ from simex.problems.sources.livecodebench import (
 )
 from simex.problems.sources.mbpp import parse_mbpp
 from simex.problems.sources.table import SOURCES, read_items
+from simex.sandbox.checkers import get_checker
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 PUBLIC, PRIVATE, GENERATED = Visibility
@@ -114,6 +116,36 @@ def test_a_broken_codecontests_record_says_what_is_wrong(field, value, reason):
 
 def pack(value: object) -> str:
     return base64.b64encode(zlib.compress(pickle.dumps(value))).decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "checker", "declared", "tolerance"),
+    [
+        ("kattis-package", "kattis", 1e-4, 1e-4),
+        ("kattis-package", "kattis", None, None),
+        ("google-coding-competitions", "kattis_case", 1e-6, 1e-6),
+        ("codecontests", "codecontests", None, None),
+        ("codecontests", "codecontests", 1e-6, None),  # it has its own
+        (None, "kattis_case", None, None),
+    ],
+)
+def test_problems_of_contests_are_compared_by_tokens(
+    source, checker, declared, tolerance
+):
+    record = {
+        "id": "p",
+        "source": source,
+        "statement": "Print two numbers.",
+        "checker": {"type": "float" if declared else "tokens", "tol": declared},
+        "public_tests": [{"stdin": "", "stdout": "1 2"}],
+        "hidden_tests": [],
+        "license": "MIT",
+    }
+    problem = parse_contest_problem(record).problem
+    assert (problem.checker, problem.float_tol) == (checker, tolerance)
+    check = get_checker(problem.checker, problem.float_tol)
+    assert check(b"1\n 2\n", "1 2") and not check(b"12", "1 2")
+    assert check(b"Yes", "YES") is (checker != "kattis_case")
 
 
 LIVECODEBENCH = {

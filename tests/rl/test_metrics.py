@@ -1,7 +1,6 @@
 """Names of metrics, the line of a step and the sandbox's figures."""
 
 import sys
-import types
 
 import pytest
 
@@ -11,8 +10,8 @@ from simex.rl.console import render_line
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.metric_table import describe, unknown_metrics
 from simex.rl.run_metrics import SandboxMeter
-from simex.sandbox.outcome import RunStatus
 from tests.rl.rollout_examples import MIXED, group, rollout, turn
+from tests.rl.toy import IdlePool
 
 
 def test_the_table_knows_fixed_names_and_those_of_objectives():
@@ -48,21 +47,17 @@ def test_the_line_says_where_there_was_no_update():
     assert "no update: nothing to learn from" in line
 
 
-def test_counters_of_the_sandbox_are_those_since_the_last_step():
-    counters = types.SimpleNamespace(
-        num_runs=5,
-        num_retries=1,
-        num_infra_errors=0,
-        num_recycled_workers=0,
-        statuses={RunStatus.OK: 5},
-    )
-    pool = types.SimpleNamespace(counters=counters, num_missed=1)
+def test_figures_of_the_sandbox_are_means_and_those_since_the_last_step():
+    pool = IdlePool()
+    pool.num_missed = 1
     meter = SandboxMeter(pool)
-    counters.num_runs, counters.statuses, pool.num_missed = 8, {RunStatus.OK: 7}, 2
-    found = meter.take()
-    assert (found["sandbox/runs"], found["sandbox/retries"]) == (3.0, 0.0)
-    assert found["sandbox/status/ok"] == 2.0
-    assert found["sandbox/deadlines_missed"] == 1.0
+    pool.num_missed = 3
+    # 0.5 s over 2 runs, 3 of 4 verdicts, and 3 - 1 missed since the meter was made.
+    assert meter.take() == {
+        "sandbox/queue_secs": 0.25,
+        "sandbox/verdict/accepted": 0.75,
+        "sandbox/deadlines_missed": 2.0,
+    }
 
 
 def test_a_run_stops_when_the_sandbox_goes_on_failing():

@@ -40,6 +40,7 @@ def test_of_hidden_tests_few_are_kept_in_full():
         cpu_secs=0.0,
         wall_secs=0.0,
         backend="bare",
+        num_bytes_left_out=1_000_000,
     )
     judgement = Judgement(
         verdicts=(Verdict.WRONG_OUTPUT,) * 301, outcomes=(wrong,) * 301, backend="bare"
@@ -47,6 +48,8 @@ def test_of_hidden_tests_few_are_kept_in_full():
     report = report_program(WRONG, problem, judgement)
     assert [bool(test.stdin) for test in report.tests].count(True) == 5
     assert all(test.verdict == "wrong_output" for test in report.tests)
+    # 20,000 of "0\n", and those that the judgement had left out.
+    assert report.tests[0].stdout.endswith("0\n\n… of 1,020,000 bytes in all")
     # 5 tests of an stdin and an stdout of 2000 characters, and 300 verdicts.
     assert len(json.dumps(dataclasses.asdict(report))) < 100_000
 

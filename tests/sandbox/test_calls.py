@@ -6,7 +6,7 @@ from simex.core.errors import UserError
 from simex.problems.problem import CallCase, Limits, TestCase, Visibility
 from simex.sandbox.call import encode_call
 from simex.sandbox.examine import describe, make_request
-from simex.sandbox.judge import Judge
+from simex.sandbox.judge import judge
 from simex.sandbox.outcome import RunStatus, Verdict
 from simex.sandbox.pool import SandboxPool
 from simex.sandbox.results import ExpectedResult
@@ -59,6 +59,8 @@ def test_arguments_and_result_keep_their_types(call):
         "print(7)\ndef f(a): print(7); return a + 1",  # stdout is no result
         "import os\ndef f(a): os.write(1, b'i7\\n'); os.write(2, b'i7\\n'); return a + 1",
         "class Solution:\n    def f(self, a): return a + 1",
+        # A method goes before a function of its name, which may be an import.
+        "class Solution:\n    def f(self, a): return a + 1\ndef f(a): return a",
         "f = lambda a: a + 1",
         "import sys\ndef f(a):\n    sys.stdout = None\n    return a + 1",
         "def f(a): return a + 1\nif __name__ == '__main__': f.ok = 1\nf.ok",
@@ -78,7 +80,7 @@ def test_honest_functions_are_accepted(call, source):
 
 def judge_f(pool, source, *, gives):
     case = call_case("f", 41, gives=gives)
-    (verdict,) = Judge(pool).judge([case], "lines", source).verdicts
+    (verdict,) = judge(pool, [case], "lines", source).verdicts
     return verdict
 
 
@@ -136,7 +138,7 @@ def test_nothing_of_what_is_expected_reaches_the_child(best_pool):
         "    except OSError: return False\n"
     )
     case = call_case("f", 1, gives="EXPECT:9b1d77c2")
-    judgement = Judge(best_pool).judge([case], "lines", hunter)
+    judgement = judge(best_pool, [case], "lines", hunter)
     assert judgement.verdicts == (WRONG,)
     text = bytes.fromhex(judgement.outcomes[0].result[1:-1].decode())
     for form in (b"EXPECT:", b"EXPECT:".hex().encode()):
@@ -147,20 +149,21 @@ def test_each_call_has_a_process_of_its_own():
     source = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
     cases = [call_case("f", gives=1)] * 3
     with SandboxPool(1, max_remembered=0) as pool:
-        assert Judge(pool).judge(cases, "lines", source).is_accepted
+        assert judge(pool, cases, "lines", source).is_accepted
 
 
 def test_calls_and_stdins_are_judged_together_and_remembered_apart(best_pool):
     stdin = TestCase(stdin="", expected_stdout="2", visibility=Visibility.PRIVATE)
     cases = [stdin, call_case("f", 1, gives=2.0000001), call_case("f", 2, gives=3)]
     source = "def f(a): return a + 1\nprint(f(1))"
-    judge = Judge(best_pool)
-    judgement = judge.judge(cases, "lines", source, float_tol=1e-5)
+    judgement = judge(best_pool, cases, "lines", source, float_tol=1e-5)
     assert judgement.is_accepted
-    assert not judge.judge(cases, "lines", source).is_accepted
+    assert not judge(best_pool, cases, "lines", source).is_accepted
     with pytest.raises(UserError, match="lines, kattis, kattis_case only"):
-        judge.judge(cases, "codecontests", source, float_tol=1e-5)
-    assert judge.judge(cases[2:], "codecontests", source, float_tol=1e-5).is_accepted
+        judge(best_pool, cases, "codecontests", source, float_tol=1e-5)
+    assert judge(
+        best_pool, cases[2:], "codecontests", source, float_tol=1e-5
+    ).is_accepted
 
 
 def test_a_test_that_failed_is_described(best_pool):
@@ -168,7 +171,7 @@ def test_a_test_that_failed_is_described(best_pool):
 
     def say(source: str, test=case) -> str:
         outcome = best_pool.submit(make_request(test, source, Limits())).result()
-        judgement = Judge(best_pool).judge([test], "lines", source)
+        judgement = judge(best_pool, [test], "lines", source)
         return describe(test, outcome, judgement.verdicts[0])
 
     assert say("def f(a): return 2") == ""

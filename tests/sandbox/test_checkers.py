@@ -94,6 +94,9 @@ def test_a_declared_tolerance_is_for_numbers_only(
         ("0.50002", "0.5", False),  # 2e-5
         ("100000.5", "100000.6", False),  # absolute, never relative
         ("1.0", "1", True),
+        (f"{1 / 3:.50f}", "0.333333", True),  # 52 characters, off by 3.3e-7
+        (f"{1e300:.50f}", f"{1e300:.1f}", True),
+        ("0." + "3" * 400, "0.3333333333", False),  # too long to be a number
         ("9007199254740993", "9007199254740992", False),  # 2**53 + 1, equal as doubles
         ("1 2", "1 2 3", False),
         ("", "", True),
@@ -112,6 +115,7 @@ def test_codecontests_compares_tokens_within_an_absolute_tolerance(
         ("\n 1 2 \n3\n\n", "1 2\n3", True),
         ("1.0 2\n", "1 2.00\n", True),  # exactly equal decimals
         ("0.1", "0.10000000000000000001", False),  # no tolerance at all
+        ("0.5" + "0" * 47, "0.5", True),
         ("Yes", "YES", False),
         ("1 2\n", "1\n2\n", False),
         ("1e0", "1", True),
@@ -147,6 +151,13 @@ def test_livecodebench_compares_lines_as_text_or_exact_decimals(
         ("-" * 9000 + "1", "1", False, False),
         ("9" * 9000, "9", False, False),
         ("1  # " + "x" * 10_000, "1", False, False),  # too long to be an answer
+        (" 4\n", "4", True, True),
+        ("4.0", "4", True, False),
+        ("['ab', 1]", "['ab', True]", True, False),
+        ("(1, [2])", "(1, [2])", True, True),
+        ("(1, [2], 3)", "(1, [2])", False, False),
+        ("f(3)", "4", False, False),
+        ("'a", "'a'", False, False),
     ],
 )
 def test_cruxeval_compares_literals(printed, expected, official, strict):

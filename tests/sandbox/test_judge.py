@@ -8,12 +8,14 @@ from concurrent.futures import Future
 import pytest
 
 from simex.core.errors import InfraError, UserError
+from simex.problems.problem import Limits, TestCase, Visibility
 from simex.sandbox.backends import choose_backend
 from simex.sandbox.crew import Crew
 from simex.sandbox.judge import JudgeItem, judge, judge_all
 from simex.sandbox.judging import RunMemory
 from simex.sandbox.outcome import Verdict
 from simex.sandbox.tally import Tally
+from tests.sandbox.counts import take_counts
 from tests.sandbox.in_one_thread import case, judge_in_one_thread
 
 ADD_ONE = "print(int(input()) + 1)"
@@ -43,7 +45,7 @@ def test_no_tests_is_no_judgement(best_pool):
 
 
 def test_early_stop_stores_the_rest_as_not_run_and_runs_nothing_more(best_pool):
-    before = best_pool.counters.num_runs
+    take_counts(best_pool)
     own = ADD_ONE + "  # not remembered from another test"
     judgement = judge(best_pool, THREE, "lines", own, early_stop=True)
     assert judgement.verdicts == (
@@ -52,7 +54,7 @@ def test_early_stop_stores_the_rest_as_not_run_and_runs_nothing_more(best_pool):
         Verdict.NOT_RUN,
     )
     assert judgement.outcomes[2] is None and not judgement.is_accepted
-    assert best_pool.counters.num_runs - before == 2
+    assert take_counts(best_pool)["runs"] == 2
 
 
 @pytest.mark.parametrize(
@@ -109,11 +111,12 @@ def test_a_broken_checker_breaks_its_judgement_and_no_other(best_pool):
         JudgeItem(tests=THREE[:1], checker=check_nothing, source="print(2)"),
         JudgeItem(tests=THREE[:1], checker="lines", source="print(2)"),
     ]
+    take_counts(best_pool)
     futures = [best_pool.submit_judgement(item) for item in items]
     with pytest.raises(ZeroDivisionError):
         futures[0].result(timeout=60)
     assert futures[1].result(timeout=60).is_accepted
-    assert best_pool.counters.num_driver_restarts == 0
+    assert take_counts(best_pool)["driver_restarts"] == 0
 
 
 def check_nothing(printed, expected):
@@ -204,6 +207,25 @@ def test_the_child_cannot_find_the_expected_output(best_pool):
     (outcome,) = judgement.outcomes
     assert judgement.verdicts == (Verdict.WRONG_OUTPUT,) or not outcome.status.is_ok
     assert b"EXPECT" not in outcome.stdout and b"readable" not in outcome.stdout
+
+
+def test_a_judgement_keeps_whole_only_what_may_be_shown(best_pool):
+    source = (
+        "kind = input()\nprint('x' * 100_000)\n"  # 100,001 bytes
+        "while kind == 'for ever':\n    print('y' * 1000)\n"
+    )
+    tests = [
+        TestCase(stdin=stdin, expected_stdout="x" * 100_000, visibility=visibility)
+        for stdin in ("once", "for ever")
+        for visibility in (Visibility.PUBLIC, Visibility.PRIVATE)
+    ]
+    judgement = judge(best_pool, tests, "lines", source, limits=Limits(output_mib=0.25))
+    accepted, over = Verdict.ACCEPTED, Verdict.OUTPUT_LIMIT
+    assert judgement.verdicts == (accepted, accepted, over, over)
+    sizes = [(len(o.stdout), o.num_bytes_left_out) for o in judgement.outcomes]
+    # 64 KiB are 65,536 bytes: 34,465 of 100,001 are left out, of 0.25 MiB 196,608.
+    head = 65_536
+    assert sizes == [(100_001, 0), (head, 34_465), (head, 196_608), (head, 196_608)]
 
 
 def test_a_verdict_has_no_truth_value():

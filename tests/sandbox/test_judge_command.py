@@ -185,17 +185,32 @@ def test_bad_options_write_nothing(inputs, out, capsys, option, message):
     assert not out.exists()
 
 
-def test_an_infra_error_is_no_verdict(inputs, out, monkeypatch, capsys):
+def test_an_infra_error_is_no_verdict_and_the_summary_says_how_to_judge_it_anew(
+    inputs, out, monkeypatch, capsys
+):
+    really_judge = judge_batch.judge_all
+
     def judge_all(pool, items, **settings):
+        yield from really_judge(pool, [next(items)], **settings)
         for item in items:
             yield InfraError("the fork server ended")
 
-    monkeypatch.setattr(judge_batch, "judge_all", judge_all)
-    assert main(inputs(programs=PROGRAMS[:1])) == 0
-    (record,) = read(out)
+    words = inputs(programs=PROGRAMS[:2])
+    with monkeypatch.context() as patch:
+        patch.setattr(judge_batch, "judge_all", judge_all)
+        assert main(words) == 0
+    record = read(out)[1]
     assert record["accepted"] is None and record["verdicts"] == []
     assert record["detail"] == ["infra error: the fork server ended"]
     assert "0 not accepted, 1 without a verdict" in capsys.readouterr().out
+    assert main(words) == 0  # such a line stays
+    said = capsys.readouterr().out
+    assert "0 programs judged, 2 before" in said and "Line 2 is the first" in said
+    subprocess.run(said.split("`")[1], shell=True, check=True)
+    assert main(words) == 0
+    assert [r["verdicts"] for r in read(out)] == VERDICTS[:2]
+    said = capsys.readouterr().out
+    assert "1 programs judged, 1 before: 1 accepted" in said and "Line" not in said
 
 
 def test_ctrl_c_leaves_a_valid_file_that_the_same_command_finishes(inputs, out):

@@ -18,6 +18,7 @@ from simex.sandbox.judging import JudgeItem
 from simex.sandbox.outcome import RunRequest, RunStatus
 from simex.sandbox.pool import SandboxPool
 from simex.sandbox.tally import Tally
+from tests.sandbox.counts import take_counts
 from tests.sandbox.in_one_thread import case
 from tests.sandbox.processes import descendants, is_alive, wait_until
 
@@ -52,10 +53,22 @@ def test_a_killed_worker_costs_a_retry_and_no_verdict():
         os.kill(pid, signal.SIGKILL)
         outcome = future.result(timeout=30)
         assert (outcome.status, outcome.stdout) == (RunStatus.OK, b"slept\n")
-        counters = pool.counters
-        assert (counters.num_runs, counters.num_retries) == (2, 1)
-        assert counters.num_recycled_workers == 1
-        assert counters.num_infra_errors == 0
+        counts = take_counts(pool)
+        assert (counts["runs"], counts["retries"]) == (2, 1)
+        assert counts["recycled_workers"] == 1
+        assert counts["infra_errors"] == 0
+
+
+def test_a_blocked_run_is_the_last_of_its_worker():
+    with SandboxPool(1) as pool:
+        if pool.backend_name == "unsafe":
+            pytest.skip("nothing is blocked without a jail")
+        blocked = "import ctypes\nctypes.CDLL(None).unshare(0)"
+        for source in ("print(1)", blocked, "print(1)", "[0] * 10**9"):
+            pool.submit(RunRequest(source=source)).result()
+        counts = take_counts(pool)
+        assert counts["status/blocked"] == counts["status/memory_limit"] == 1
+        assert (counts["recycled_workers"], counts["retries"]) == (1, 0)
 
 
 def test_a_worker_that_always_dies_gives_an_infra_error_and_nothing_else(monkeypatch):
@@ -103,9 +116,9 @@ def test_workers_killed_at_random_lose_and_double_nothing():
                 assert future.result(timeout=60).stdout == b"%d\n" % (n * n)
             except InfraError:
                 pass  # three kills in a row may hit one run: counted, never scored
-        counters = pool.counters
-        assert counters.num_runs + counters.num_infra_errors == 80
-        assert counters.num_retries >= 1 and counters.num_recycled_workers >= 1
+        counts = take_counts(pool)
+        assert counts["runs"] + counts["infra_errors"] == 80
+        assert counts["retries"] >= 1 and counts["recycled_workers"] >= 1
 
 
 def test_leaving_the_pool_ends_all_processes_and_running_work():

@@ -6,7 +6,13 @@ import tracemalloc
 import pytest
 
 from simex.core.errors import UserError
-from simex.sandbox.results import EXACT_RULE, ExpectedResult, ResultRule, rule_of
+from simex.sandbox.results import (
+    EXACT_RULE,
+    LIVECODEBENCH_RULE,
+    ExpectedResult,
+    ResultRule,
+    rule_of,
+)
 from simex.sandbox.wire import encode_value
 
 INF, NAN = float("inf"), float("nan")
@@ -57,6 +63,22 @@ def is_right(given, expected, rule=ResultRule()) -> bool:
 def test_values_are_the_same_by_type_and_parts(given, expected, by_default, by_exact):
     assert is_right(given, expected) is by_default
     assert is_right(given, expected, EXACT_RULE) is by_exact
+
+
+@pytest.mark.parametrize("expected", [1, 0, True, 2.0, "a", [[1, 2], 1], {"a": [True]}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(1, True, False, 0.0, 1.0, 2, "a", None),
+        *([[1, 2], True], [[1.0, 2], 1], ([1, 2], 1), [(1, 2), 1], ((1, 2), 1)),
+        *({"a": [1]}, {"a": (True,)}, {True: [1]}, [{"a": [True]}]),
+    ],
+)
+def test_livecodebench_compares_as_python_does_after_an_outermost_tuple(
+    given, expected
+):
+    wanted = (list(given) if isinstance(given, tuple) else given) == expected
+    assert is_right(given, expected, rule_of("livecodebench")) is wanted
 
 
 @pytest.mark.parametrize(
@@ -112,7 +134,9 @@ def test_keys_with_one_hash_cost_no_more_than_others():
 
 def test_the_checker_of_a_problem_names_the_rule():
     assert rule_of("lines", 1e-5) == ResultRule(float_tol=1e-5)
-    assert rule_of("livecodebench") == ResultRule()
+    assert rule_of("livecodebench") == LIVECODEBENCH_RULE != ResultRule()
     assert rule_of("exact") == EXACT_RULE
     with pytest.raises(UserError, match="no tolerance"):
         rule_of("exact", 1e-5)
+    with pytest.raises(UserError, match="'livecodebench' allows no tolerance"):
+        rule_of("livecodebench", 1e-5)

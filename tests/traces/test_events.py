@@ -1,5 +1,6 @@
 """Printed text, variables of the module, caps and lost tracing, as events."""
 
+import json
 import sys
 
 import pytest
@@ -109,6 +110,26 @@ def test_a_global_that_a_function_puts_back_is_no_change_for_the_module(pool):
         ),
         ("a = [1]; a = [2]\na = [1]; a = [3]", None),
         ("q = [(0, 1)]\nq.append((1, [2]))\nq[1][1].append(3)", None),
+        (  # reading adds a key
+            (
+                "d = __import__('collections').defaultdict(int)\nfor k in 'ab':\n"
+                "    if d[k] > 0: pass\nx = d['c']; y = 1\nz = 2"
+            ),
+            [
+                "defaultdict({})",
+                "defaultdict({'a': 0})",
+                "defaultdict({'a': 0, 'b': 0})",
+                "defaultdict({'a': 0, 'b': 0, 'c': 0})",
+            ],
+        ),
+        (  # and a field
+            (
+                "a = type('A', (), {})()\nfrom functools import cached_property\n"
+                "type(a).sq = cached_property(lambda self: 9)\n"
+                "type(a).sq.__set_name__(type(a), 'sq')\nx = a.sq\nz = 2"
+            ),
+            ["<A>", "<A sq=9>"],
+        ),
     ],
 )
 def test_each_change_of_a_value_is_seen(pool, source, texts):
@@ -117,6 +138,23 @@ def test_each_change_of_a_value_is_seen(pool, source, texts):
     events = trace(pool, source).events
     seen = [e.changed[name] for e in events if name in e.changed]
     assert seen == (texts or read_plainly(source, name))
+
+
+def test_a_key_that_reading_adds_is_told_by_the_next_line(pool):
+    source = (
+        "from collections import defaultdict\n"  # 1
+        "d = defaultdict(list)\n"  # 2
+        "for v in d[1]:\n"  # 3
+        "    pass\n"  # 4
+        "x = d[2]\n"  # 5
+        "y = 1\n"  # 6
+    )
+    events = trace(pool, source).events
+    assert [(e.line, e.changed["d"]) for e in events if "d" in e.changed] == [
+        (3, "defaultdict({})"),
+        (5, "defaultdict({1: []})"),
+        (6, "defaultdict({1: [], 2: []})"),
+    ]
 
 
 def read_plainly(source: str, name: str) -> list[str]:
@@ -133,6 +171,39 @@ def read_plainly(source: str, name: str) -> list[str]:
         if texts[-1:] != [text]:
             texts.append(text)
     return texts
+
+
+def test_a_lone_surrogate_is_spelled_out_so_that_a_file_can_hold_it(pool):
+    source = (
+        "try:\n    raise ValueError('bad 😀' + chr(0xD800))\nexcept ValueError:\n"
+        "    print('no')\nclass A: pass\na = A()\nsetattr(a, chr(0xDFFF), 1)\n"
+    )
+    result = trace(pool, source)
+    (error,) = [e for e in result.events if e.kind is EventKind.EXCEPTION]
+    assert error.value == "ValueError: bad 😀\\ud800"
+    assert result.events[-1].changed == {"a": "<A \\udfff=1>"}
+    text = json.dumps(to_record(result), ensure_ascii=False)
+    assert from_record(json.loads(text.encode("utf-8"))) == result
+
+
+@pytest.mark.parametrize("ending", ["print('deep')", "pass"])
+def test_near_the_recursion_limit_a_trace_is_whole_or_lost(pool, ending):
+    source = (
+        "import sys\nsys.setrecursionlimit(200)\n"
+        "def f(n):\n    return n and f(n - 1) + 1\n"
+        f"try:\n    x = f(DEPTH)\nexcept RecursionError:\n    {ending}\n"
+    )
+    programs = [(source.replace("DEPTH", str(n)), "") for n in range(184, 202)]
+    found = list(collect_traces(pool, programs))
+    for n, result in zip(range(184, 202), found, strict=True):
+        if isinstance(result, TraceFailure):
+            assert "tracing_lost" in result.reason or "something else" in result.reason
+            continue
+        calls = [e.changed for e in result.events if e.kind is EventKind.CALL]
+        assert calls == [{"n": str(k)} for k in range(n, -1, -1)]
+        assert result.events[-1].changed == {"x": str(n)}
+    # 184 calls leave room for us, 201 none for the last of them.
+    assert isinstance(found[0], Trace) and isinstance(found[-1], TraceFailure)
 
 
 def test_a_run_without_end_leaves_its_events_up_to_the_cap(pool):

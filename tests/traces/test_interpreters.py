@@ -58,6 +58,29 @@ PROGRAMS = {
         "        k += step\n        return k\n    return inner\nc = outer()\nc(1)\n"
         "t = [c(i) for i in range(3)]\nprint(sum(x for x in t), t)\n"
     ),
+    "handled on the line that returns": (
+        "class I:\n    def __iter__(self):\n        return self\n"
+        "    def __next__(self):\n        raise StopIteration\n"
+        "def g():\n    yield 1\n    return 5\n"
+        "def f():\n    for x in I():\n        pass\n"
+        "def h():\n    for x in g():\n        pass\n"
+        "def k():\n    return (yield from g())\n"
+        "async def w(a):\n    return a\nasync def m():\n    return await w(1)\n"
+        "from contextlib import suppress\ndef s(d):\n"
+        "    with suppress(KeyError): d['a']\n"
+        "f()\nh()\nprint(list(k()))\ns({})\n"
+        "try:\n    m().send(None)\nexcept StopIteration as e:\n    print(e.value)\n"
+    ),
+    "thrown in": (
+        "from contextlib import contextmanager\n@contextmanager\ndef c():\n"
+        "    with open('/dev/null'):\n        try:\n            yield 1\n"
+        "        finally:\n            print('x')\n"
+        "def f():\n    with c():\n        raise KeyError(1)\n"
+        "try:\n    f()\nexcept KeyError:\n    z = 1\n"
+        "def g():\n    while True:\n        try:\n            yield 1\n"
+        "        except KeyError:\n            y = 2\n"
+        "i = g()\nnext(i)\nprint(i.throw(KeyError('k')))\n"
+    ),
 }
 
 

@@ -7,6 +7,7 @@ must end. Neither sees a hidden test.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -80,8 +81,11 @@ def _askings(benchmark: str, source: str) -> Mapping[str, Asking]:
     )
 
     def read_text(text: str, record: Record, is_cut_off: bool) -> Completion:
-        del record, is_cut_off
-        return Completion(text=cut(text, ends), is_whole_program=not is_body)
+        del is_cut_off
+        text = cut(text, ends)
+        if source not in _TEXTS:
+            text = _with_starter(text, _starter(record))
+        return Completion(text=text, is_whole_program=not is_body)
 
     return {
         "task": Asking(ask=ask_to_solve, read=_read_solution),
@@ -143,18 +147,36 @@ def _first_assert(record: Record) -> str:
 
 
 def _contest_text(record: Record, problem: Problem) -> str:
-    del record
     examples = "".join(
         f"\nInput:\n{test.stdin.rstrip()}\nOutput:\n{test.expected_stdout.rstrip()}\n"
         for test in problem.public_tests
     )
     ask = "This Python program reads standard input and solves the problem."
-    if problem.starter:
+    if _starter(record):
         ask = "This Python code solves the problem."
     return (
         f"{problem.statement.rstrip()}\n{examples}\n{ask}\n\n{FENCE}python\n"
-        f"{problem.starter}"
+        f"{_starter(record)}"
     )
+
+
+def _starter(record: Record) -> str:
+    """Whole lines: from inside an indent a model would go on by another one.
+
+    Of the record itself, because to parse one unpacks all its tests.
+    """
+    starter = str(record.get("starter_code") or record.get("starter") or "").rstrip()
+    return f"{starter}\n" if starter else ""
+
+
+def _with_starter(text: str, starter: str) -> str:
+    """The program that `text` makes of the starter which its prompt ended with.
+
+    A model may also begin anew; then what it wrote is the whole program.
+    """
+    heads = re.findall(r"^(?:class|def) \w+", starter, re.MULTILINE)
+    is_anew = any(re.search(rf"^{head}\b", text, re.MULTILINE) for head in heads)
+    return text if is_anew else starter + text
 
 
 _TEXTS: Mapping[str, Callable[[Record, Problem], str]] = {

@@ -10,17 +10,25 @@ from typing import Any
 from simex.core.errors import UserError
 from simex.core.names import unknown_name
 from simex.evals.scoring.assert_rules import (
+    PLUS_LIMITS,
     make_humaneval,
     make_humaneval_plus,
     make_mbpp,
     make_mbpp_plus,
 )
-from simex.evals.scoring.cruxeval_rules import make_cruxeval_input, make_cruxeval_output
+from simex.evals.scoring.cruxeval_rules import (
+    make_cruxeval_input,
+    make_cruxeval_output,
+    settle,
+)
 from simex.evals.scoring.generations import Completion
+from simex.evals.scoring.grading import Answer
+from simex.evals.scoring.livecodebench_rules import make_livecodebench
 from simex.evals.scoring.rules import BenchmarkItem, Question, judged
 from simex.problems.problem import Limits
 from simex.problems.rows import BadRecord, BrokenRow, Row
 from simex.problems.sources import cruxeval
+from simex.problems.sources.livecodebench import LIMITS as LIVECODEBENCH_LIMITS
 from simex.problems.sources.table import get_source
 
 
@@ -33,7 +41,9 @@ class Benchmark:
     make_item: Callable[[Mapping[str, Any]], BenchmarkItem]
     official_rule: str  # in words, for the results file
     strict_rule: str
-    limits: Limits
+    limits: Limits | None = None  # of the official rule; None: each problem's own
+    # How the official answers about all generations of one item count together.
+    settle: Callable[[Sequence[Answer]], Sequence[Answer]] = tuple
 
 
 def load_items(name: str, path: pathlib.Path) -> list[BenchmarkItem]:
@@ -111,14 +121,7 @@ def _make_contest(source: str, record: Mapping[str, Any]) -> BenchmarkItem:
         exact = dataclasses.replace(problem, checker="lines")
         return judged(exact, completion.text)
 
-    item_id = problem.id.removeprefix("livecodebench/")
-    return BenchmarkItem(
-        id=item_id,
-        record=record,
-        official=official,
-        strict=strict,
-        date=problem.origin[:10] if source == "livecodebench" else "",
-    )
+    return BenchmarkItem(id=problem.id, record=record, official=official, strict=strict)
 
 
 _CONTEST_STRICT = "lines equal after trimming trailing blanks, judged outside the box"
@@ -126,24 +129,34 @@ _ASSERT_STRICT = (
     "results of the tests' calls compared outside the box, type by type; items with a "
     "test that is no plain call are left out"
 )
+_EVALPLUS = (
+    "on all base and plus inputs their results must be equal, a list to no tuple, or, "
+    "from the first result on that is a float or a flat list or tuple of floats, of one "
+    "type and within the task's tolerance, or 1e-6; at most 4 s, or 4 times the "
+    "reference's, for one input"
+)
 BENCHMARKS: dict[str, Benchmark] = {
     "cruxeval-o": Benchmark(
         source="cruxeval",
         form="cruxeval",
         make_item=make_cruxeval_output,
         official_rule="`assert output == answer` after the code; an answer that holds "
-        "the call itself is left out of the count",
+        "the call itself is left out of the count where another of the item is right, "
+        "and else wrong",
         strict_rule="the answer is a literal of the same value and type",
         limits=cruxeval.LIMITS,
+        settle=settle,
     ),
     "cruxeval-i": Benchmark(
         source="cruxeval",
         form="cruxeval",
         make_item=make_cruxeval_input,
         official_rule="`assert output == answer` after the code; an answer without "
-        "`f(` is left out of the count",
+        "`f(` is left out of the count where another of the item is right, and else "
+        "wrong",
         strict_rule="one call of f with literals, its result compared outside the box",
         limits=cruxeval.LIMITS,
+        settle=settle,
     ),
     "humaneval": Benchmark(
         source="humaneval",
@@ -157,14 +170,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         source="humaneval",
         form="samples",
         make_item=make_humaneval_plus,
-        official_rule="prompt, completion and reference run as one; on all base and "
-        "plus inputs their results must be equal, a list to no tuple (a float, or a flat "
-        "list or tuple of floats, within the task's tolerance, or 1e-6; of find_zero any "
-        "root)",
+        official_rule=f"prompt, completion and reference run as one; {_EVALPLUS}; of "
+        "find_zero any root",
         strict_rule="results on the plus inputs compared outside the box, type by type "
         "(the same tolerances, but find_zero's root is the reference's); items without "
         "plus inputs, or with a result that is no literal, are left out",
-        limits=Limits(cpu_secs=10.0),
+        limits=PLUS_LIMITS,
     ),
     "mbpp": Benchmark(
         source="mbpp",
@@ -178,26 +189,30 @@ BENCHMARKS: dict[str, Benchmark] = {
         source="mbpp",
         form="samples",
         make_item=make_mbpp_plus,
-        official_rule="program and reference run as one; on all base and plus inputs "
-        "their results must be equal (floats within 1e-6, lists to tuples as well)",
+        official_rule=f"program and reference run as one; {_EVALPLUS}; 15 tasks have "
+        "rules of their own, such as the same set, or found or not",
         strict_rule=_ASSERT_STRICT,
-        limits=Limits(cpu_secs=10.0),
+        limits=PLUS_LIMITS,
     ),
     "livecodebench": Benchmark(
         source="livecodebench",
         form="livecodebench",
-        make_item=functools.partial(_make_contest, "livecodebench"),
-        official_rule="stdout by the benchmark's own comparison, calls by value",
-        strict_rule=_CONTEST_STRICT,
-        limits=Limits(cpu_secs=6.0),
+        make_item=make_livecodebench,
+        official_rule="the benchmark's imports and recursion limit before the program; "
+        "stdout by its own comparison, whatever the exit code of sys.exit; results of "
+        "calls by ==, of builtin types, a tuple for the outermost list (what differs: "
+        "simex/evals/scoring/livecodebench_rules.py)",
+        strict_rule="the same imports; exit code 0 and lines equal after trimming "
+        "trailing blanks; results of calls of the same types all through",
+        limits=LIVECODEBENCH_LIMITS,
     ),
     "codecontests": Benchmark(
         source="codecontests",
         form="samples",
         make_item=functools.partial(_make_contest, "codecontests"),
-        official_rule="stdout by the collection's own comparison",
+        official_rule="stdout by the collection's own comparison (tokens, case ignored, "
+        "numbers within 1e-5), but integers exactly",
         strict_rule=_CONTEST_STRICT,
-        limits=Limits(),
     ),
     "jsonl": Benchmark(
         source="jsonl",
@@ -205,7 +220,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         make_item=functools.partial(_make_contest, "jsonl"),
         official_rule="the checker that each problem names",
         strict_rule=_CONTEST_STRICT,
-        limits=Limits(),
     ),
 }
 """What `simex score` can score, by name."""

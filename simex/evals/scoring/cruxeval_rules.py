@@ -1,17 +1,22 @@
-"""CRUXEval's two directions: official assertions, and stricter comparisons."""
+"""CRUXEval's two directions: official assertions, and stricter comparisons.
+
+What the official scorer refuses to run is None here (an answer that holds the item's
+call; for inputs, one without a call); `settle` then says what that counts.
+"""
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simex.evals.cruxeval import ask_officially, is_strictly_right
 from simex.evals.scoring.generations import Completion
-from simex.evals.scoring.rules import BenchmarkItem, Question
+from simex.evals.scoring.grading import Answer
+from simex.evals.scoring.rules import BenchmarkItem, Question, runs_through
 from simex.problems.problem import CallCase, Visibility
 from simex.problems.sources import cruxeval
 from simex.sandbox.call import encode_call
 from simex.sandbox.judging import JudgeItem
-from simex.sandbox.outcome import RunRequest
 
 
 def crux_item(record: Mapping[str, Any]) -> cruxeval.CruxItem:
@@ -24,18 +29,11 @@ def crux_item(record: Mapping[str, Any]) -> cruxeval.CruxItem:
 def make_cruxeval_output(record: Mapping[str, Any]) -> BenchmarkItem:
     """What does the call return? Raises BadRecord."""
     item = crux_item(record)
-
-    def official(completion: Completion) -> Question:
-        if cruxeval.is_rejected(item, completion.text):
-            return None
-        source = cruxeval.check_program(item, completion.text)
-        return RunRequest(source=source, limits=cruxeval.LIMITS)
-
     return BenchmarkItem(
         id=item.id,
         record=record,
-        official=official,
-        strict=lambda completion: cruxeval.is_strictly_right(item, completion.text),
+        official=lambda completion: ask_officially(item, completion.text),
+        strict=lambda completion: is_strictly_right(item, completion.text),
     )
 
 
@@ -47,7 +45,7 @@ def make_cruxeval_input(record: Mapping[str, Any]) -> BenchmarkItem:
         if "f(" not in completion.text:
             return None
         source = f"{item.code}\nassert {item.output} == {completion.text}"
-        return RunRequest(source=source, limits=cruxeval.LIMITS)
+        return runs_through(source, cruxeval.LIMITS)
 
     def strict(completion: Completion) -> Question:
         arguments = _arguments_of_call(completion.text)
@@ -62,6 +60,19 @@ def make_cruxeval_input(record: Mapping[str, Any]) -> BenchmarkItem:
         return JudgeItem([test], "exact", item.code, cruxeval.LIMITS)
 
     return BenchmarkItem(id=item.id, record=record, official=official, strict=strict)
+
+
+def settle(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """The official answers about all generations of one item, as they count.
+
+    Those that were refused leave the count where another one is right; where none is,
+    all are wrong, so that the item counts as 0 (`evaluate_score` in
+    evaluation/utils_general.py of facebookresearch/cruxeval).
+    """
+    if any(answer.passed for answer in answers):
+        return answers
+    wrong = Answer(passed=False, verdict="wrong")
+    return [wrong if answer.passed is None else answer for answer in answers]
 
 
 def _arguments_of_call(text: str) -> tuple[Any, ...] | None:

@@ -7,12 +7,13 @@ results take what `results_file.make_results` returns.
 import datetime
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simex.core.files import write_atomically
 from simex.core.names import unknown_name
 from simex.evals.scoring.generations import Generations
+from simex.evals.scoring.rules import BenchmarkItem
 
 
 def export_results(
@@ -20,8 +21,12 @@ def export_results(
     path: pathlib.Path,
     results: Mapping[str, Any],
     generations: Generations,
+    items: Sequence[BenchmarkItem],
 ) -> None:
     """Writes `path` in a form of EXPORTERS.
+
+    `items` are those of the benchmark: a form that holds whole programs needs their
+    prompts.
 
     Raises:
         UserError: there is no such form, or the disk refused.
@@ -29,7 +34,7 @@ def export_results(
     if form not in EXPORTERS:
         raise unknown_name("form of results", form, EXPORTERS)
     with write_atomically(path) as file:
-        file.write(EXPORTERS[form](results, generations))
+        file.write(EXPORTERS[form](results, generations, items))
 
 
 def render_cruxeval(generations: Generations) -> str:
@@ -65,7 +70,13 @@ RENDERERS: dict[str, Callable[[Generations], str]] = {
 """By the names of `generations.READERS`, whose inverse they are."""
 
 
-def _human_eval(results: Mapping[str, Any], generations: Generations) -> str:
+Exporter = Callable[[Mapping[str, Any], Generations, Sequence[BenchmarkItem]], str]
+
+
+def _human_eval(
+    results: Mapping[str, Any], generations: Generations, items: Sequence[BenchmarkItem]
+) -> str:
+    del items
     lines = []
     for item_id, found in generations.items():
         flags = results["items"][item_id]["official"]
@@ -84,11 +95,15 @@ _EVALPLUS_NOTES = {
 }
 
 
-def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
+def _evalplus(
+    results: Mapping[str, Any], generations: Generations, items: Sequence[BenchmarkItem]
+) -> str:
     """The official rule on the side that it is of; the other side, unknown, is null.
 
-    The strict rule is of neither side, so this form does not hold it.
+    The strict rule is of neither side, so this form does not hold it. A solution is a
+    whole program: what follows a prompt is written after it.
     """
+    prompts = {item.id: str(item.record.get("prompt") or "") for item in items}
     is_plus = results["benchmark"].endswith("-plus")
     side, unknown = ("plus", "base") if is_plus else ("base", "plus")
     entries: dict[str, list[dict[str, Any]]] = {}
@@ -97,7 +112,9 @@ def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
         entries[item_id] = [
             {
                 "task_id": item_id,
-                "solution": completion.text,
+                "solution": completion.text
+                if completion.is_whole_program
+                else prompts[item_id] + completion.text,
                 f"{side}_status": _status(passed),
                 f"{unknown}_status": None,
                 "base_fail_tests": [],
@@ -117,8 +134,10 @@ def _evalplus(results: Mapping[str, Any], generations: Generations) -> str:
     )
 
 
-def _lm_eval(results: Mapping[str, Any], generations: Generations) -> str:
-    del generations
+def _lm_eval(
+    results: Mapping[str, Any], generations: Generations, items: Sequence[BenchmarkItem]
+) -> str:
+    del generations, items
     task = results["benchmark"]
     scores: dict[str, Any] = {}
     for rule, by_k in results["scores"].items():
@@ -159,7 +178,7 @@ def _lm_eval(results: Mapping[str, Any], generations: Generations) -> str:
     )
 
 
-EXPORTERS: dict[str, Callable[[Mapping[str, Any], Generations], str]] = {
+EXPORTERS: dict[str, Exporter] = {
     "evalplus": _evalplus,
     "human-eval": _human_eval,
     "lm-eval": _lm_eval,

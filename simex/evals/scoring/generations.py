@@ -2,7 +2,8 @@
 
 * cruxeval: one object, ``{"sample_0": ["<answer>", ...], ...}``
 * livecodebench: one list, ``[{"question_id": "...", "code_list": ["<code>", ...]}]``, or
-  a list of lists of code in the benchmark's own order
+  a list of lists of code in the order of the sorted ids, as texts, into which the
+  benchmark's own runner brings its problems (not the order of its file)
 * samples (human-eval, evalplus, MBPP): JSON lines, ``{"task_id": "HumanEval/0",
   "completion": "<what follows the prompt>"}`` or ``"solution": "<a whole program>"``
 """
@@ -136,7 +137,7 @@ def _read_livecodebench(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
             )
         content = [
             {"question_id": item_id, "code_list": codes}
-            for item_id, codes in zip(item_ids, content, strict=True)
+            for item_id, codes in zip(sorted(item_ids), content, strict=True)
         ]
     for index, entry in enumerate(content):
         place = f"{path}: entry {index}"

@@ -4,15 +4,18 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
-from simex.core.errors import InfraError
+from simex.core.errors import InfraError, UserError
+from simex.evals.scoring.evalplus_rule import REFERENCE_FAILED
 from simex.evals.scoring.generations import Completion, Generations
 from simex.evals.scoring.rules import BenchmarkItem, Question
 from simex.sandbox.in_order import in_order
 from simex.sandbox.judging import JudgeItem
-from simex.sandbox.outcome import Judgement, RunOutcome, RunRequest, RunStatus
+from simex.sandbox.outcome import Judgement
 from simex.sandbox.pool import SandboxPool
+from simex.sandbox.wire import encode_value
 
 _IN_FLIGHT_PER_WORKER = 16
+_REFERENCE_FAILED = encode_value(REFERENCE_FAILED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class Answer:
     """What came of a question: passed, failed, or (None) left out of the count."""
 
     passed: bool | None
-    verdict: str  # a Verdict's or RunStatus's word, "right", "wrong" or "left_out"
+    verdict: str  # a Verdict's word, "right", "wrong" or "left_out"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,11 +43,19 @@ def grade_all(
     Raises:
         InfraError: a generation could not be run; to leave it out would change the
             score, so there is none.
+        UserError: the reference of an item fails, so that nothing could pass.
     """
     answers = _answers(pool, _questions(items, generations))
     for item in items:
         for _ in generations.get(item.id, ()):
-            yield Grade(item_id=item.id, official=next(answers), strict=next(answers))
+            official, strict = next(answers), next(answers)
+            if official.verdict == REFERENCE_FAILED:
+                raise UserError(
+                    f"The reference of {item.id} must return on every input of the "
+                    "benchmark's file; it raises an error on one. Use the benchmark's "
+                    "own file, or leave the item out."
+                )
+            yield Grade(item_id=item.id, official=official, strict=strict)
 
 
 def _questions(
@@ -60,11 +71,7 @@ def _both(item: BenchmarkItem, completion: Completion) -> tuple[Question, Questi
 
 
 def _answers(pool: SandboxPool, questions: Iterable[Question]) -> Iterator[Answer]:
-    def submit(
-        question: Question,
-    ) -> Future[RunOutcome] | Future[Judgement] | Future[bool | None]:
-        if isinstance(question, RunRequest):
-            return pool.submit(question)
+    def submit(question: Question) -> Future[Judgement] | Future[bool | None]:
         if isinstance(question, JudgeItem):
             return pool.submit_judgement(question, early_stop=True)
         known: Future[bool | None] = Future()
@@ -80,16 +87,15 @@ def _answers(pool: SandboxPool, questions: Iterable[Question]) -> Iterator[Answe
         yield _answer(result)
 
 
-def _answer(result: RunOutcome | Judgement | bool | None) -> Answer:
+def _answer(result: Judgement | bool | None) -> Answer:
     match result:
         case None:
             return Answer(passed=None, verdict="left_out")
         case bool():
             return Answer(passed=result, verdict="right" if result else "wrong")
-        case RunOutcome():
-            is_ok = result.status is RunStatus.OK
-            return Answer(passed=is_ok, verdict=result.status.value)
         case Judgement():
             bad = [v for v in result.verdicts if not v.is_accepted]
             word = bad[0].value if bad else "accepted"
+            if any(o and o.result == _REFERENCE_FAILED for o in result.outcomes):
+                word = REFERENCE_FAILED
             return Answer(passed=result.is_accepted, verdict=word)

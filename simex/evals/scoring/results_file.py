@@ -2,9 +2,10 @@
 
 pass@k is the unbiased estimator, averaged over items, with the standard error over
 items and a bootstrap interval over items (`simex.evals.intervals`). A generation that
-the rule leaves out does not count among an item's n; an item of which everything is
-left out has no pass@k and is counted under `items_left_out`, as are, at some k, items
-with fewer than k generations.
+the rule leaves out does not count among an item's n. Where fewer than k of its k or
+more generations count then, pass@k is 1 if one of them is right, as in CRUXEval's own
+scorer. An item of which everything is left out has no pass@k and is counted under
+`items_left_out`, as are, at some k, items with fewer than k generations.
 """
 
 import collections
@@ -88,6 +89,7 @@ def make_results(
         about: what only whoever generated knows.
     """
     dates = sorted(item.date for item in items if item.date)
+    grades = _settle(benchmark, grades)
     return {
         "benchmark": name,
         "simex_version": simex.__version__,
@@ -113,11 +115,7 @@ def make_results(
             "official": benchmark.official_rule,
             "strict": benchmark.strict_rule,
         },
-        "limits": {
-            "cpu_secs": benchmark.limits.cpu_secs,
-            "memory_mib": benchmark.limits.memory_mib,
-            "output_mib": benchmark.limits.output_mib,
-        },
+        "limits": _describe_limits(benchmark),
         "machine": {
             "backend": backend,
             "cpu": _cpu_model(),
@@ -140,17 +138,12 @@ def score_by_k(
     answers: Mapping[str, Sequence[Answer]], ks: Sequence[int]
 ) -> dict[str, Any]:
     """pass@k for each k: value, standard error, interval, and the n of items."""
-    counts = {
-        item_id: [a.passed for a in found if a.passed is not None]
-        for item_id, found in answers.items()
-    }
     scores: dict[str, Any] = {}
     for k in ks:
-        values = [
-            pass_at_k(len(c), sum(c), k=k) for c in counts.values() if len(c) >= k
-        ]
+        found = [_pass_at_k(item, k) for item in answers.values()]
+        values = [value for value in found if value is not None]
         scores[f"pass@{k}"] = _estimate(values) | {
-            "items_left_out": len(counts) - len(values)
+            "items_left_out": len(found) - len(values)
         }
     return scores
 
@@ -167,11 +160,36 @@ def hash_file(path: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
+def _describe_limits(benchmark: Benchmark) -> dict[str, float] | str:
+    if benchmark.limits is None:
+        return "each problem's own"
+    return dataclasses.asdict(benchmark.limits)
+
+
 def _estimate(values: Sequence[float]) -> dict[str, Any]:
     if not values:
         names = (field.name for field in dataclasses.fields(Estimate))
         return {**dict.fromkeys(names), "n": 0, "problems": 0}
     return mean_with_interval(values).as_dict()
+
+
+def _pass_at_k(answers: Sequence[Answer], k: int) -> float | None:
+    """Of one item; None where it has none."""
+    counted = [a.passed for a in answers if a.passed is not None]
+    if len(counted) >= k:
+        return pass_at_k(len(counted), sum(counted), k=k)
+    return 1.0 if len(answers) >= k and any(counted) else None
+
+
+def _settle(benchmark: Benchmark, grades: Sequence[Grade]) -> list[Grade]:
+    settled = {
+        item_id: iter(benchmark.settle(found))
+        for item_id, found in _by_item(grades, "official").items()
+    }
+    return [
+        dataclasses.replace(grade, official=next(settled[grade.item_id]))
+        for grade in grades
+    ]
 
 
 def _by_item(grades: Sequence[Grade], rule: str) -> dict[str, list[Answer]]:

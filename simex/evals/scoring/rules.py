@@ -1,12 +1,13 @@
 """What a benchmark's rule asks of a generation.
 
 A question is a bool that needs no run, None where the rule leaves the generation out of
-the count, a run that must end without error (the official rule of the benchmarks that
-are made of asserts), or a judgement outside the box.
+the count, or a judgement.
 
 A rule of asserts runs the tests inside the program's own process, as those benchmarks
-do, so a program that ends the process early passes it. The strict rule compares what
-the calls return outside; it exists where every test of the item is a call.
+do, so a program that tampers with them may pass it: one whose results say that they
+equal everything. A program that ends the process before the tests are through fails.
+The strict rule compares what the calls return outside; it exists where every test of
+the item is a call.
 """
 
 import dataclasses
@@ -14,11 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from simex.evals.scoring.generations import Completion
-from simex.problems.problem import CallCase, Problem, TestCase
+from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
 from simex.sandbox.judging import JudgeItem
-from simex.sandbox.outcome import RunRequest
 
-Question = bool | None | RunRequest | JudgeItem
+Question = bool | None | JudgeItem
 Rule = Callable[[Completion], Question]
 
 
@@ -37,3 +37,38 @@ def judged(problem: Problem, source: str) -> JudgeItem:
     """All tests of the problem, judged outside the box."""
     tests: list[TestCase | CallCase] = [*problem.tests, *problem.call_tests]
     return JudgeItem(tests, problem.checker, source, problem.limits, problem.float_tol)
+
+
+def runs_through(source: str, limits: Limits) -> JudgeItem:
+    """Does `source`, a program with its asserts, run to its end without an error?
+
+    It is executed as openai/human-eval, evalplus and facebookresearch/cruxeval execute
+    it: in a namespace of its own, where `__name__` is not "__main__", with `exit` and
+    `quit` set to None. Whatever ends it before its end fails, `sys.exit(0)` as well. Two
+    things are ours: standard input is empty where it raises OSError there, and there are
+    no installed packages.
+
+    Example: of ``assert 1`` yes, of ``raise SystemExit`` no.
+    """
+    return returns_true(_RUNS_THROUGH.format(source=source), limits)
+
+
+def returns_true(source: str, limits: Limits) -> JudgeItem:
+    """Does the function `check` of `source`, called without arguments, return True?"""
+    test = CallCase(
+        function="check",
+        arguments=(),
+        expected_result=True,
+        visibility=Visibility.PRIVATE,
+    )
+    return JudgeItem([test], "exact", source, limits)
+
+
+_RUNS_THROUGH = """
+import builtins
+
+def check():
+    builtins.exit = builtins.quit = None
+    exec({source!r}, {{}})
+    return True
+"""

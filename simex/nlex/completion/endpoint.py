@@ -16,8 +16,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from simex.core.errors import UserError
 from simex.nlex.completion import Completion, CompletionFailure
@@ -27,11 +28,16 @@ _MAX_PAUSE_SECS = 60.0
 # The request itself is at fault: nothing gets better by asking again.
 _REFUSED = frozenset({400, 413, 422})
 _MISCONFIGURED = frozenset({401, 403, 404, 405})
+_OWN_KEYS = ("model", "messages", "max_tokens", "temperature")  # of a request
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a language model is served, and how it is asked."""
+    """Where a language model is served, and how it is asked.
+
+    Example, Qwen3 without thinking as vLLM and SGLang serve it: ``Endpoint(url=..., model=
+    "Qwen/Qwen3-32B", extra_body={"chat_template_kwargs": {"enable_thinking": False}})``.
+    """
 
     url: str  # of the API: ".../v1"; "/chat/completions" is added
     model: str
@@ -45,6 +51,8 @@ class Endpoint:
     max_failures_in_row: int = 20  # prompts given up, until the endpoint is
     price_per_million_prompt_tokens: float = 0.0  # in whatever money the bill is
     price_per_million_completion_tokens: float = 0.0
+    extra_body: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What else each request holds beside model, messages, max_tokens and temperature."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -53,6 +61,19 @@ class Endpoint:
             raise UserError(
                 "Endpoint.max_attempts, num_parallel and timeout_secs must be above 0."
             )
+        if own := [key for key in _OWN_KEYS if key in self.extra_body]:
+            raise UserError(
+                "Endpoint.extra_body must hold what has no setting of its own; got "
+                f"{', '.join(own)}. Set the fields of Endpoint."
+            )
+
+    @property
+    def salt(self) -> str:
+        """What answers depend on beside the prompt."""
+        salt = f"{self.model} {self.temperature} {self.max_tokens}"
+        if self.extra_body:
+            salt += f" {json.dumps(dict(self.extra_body), sort_keys=True)}"
+        return salt
 
 
 class _Retry(Exception):
@@ -157,6 +178,7 @@ class EndpointCompleter:
             "messages": [{"role": "user", "content": prompt}],
             "max_tokens": self._endpoint.max_tokens,
             "temperature": self._endpoint.temperature,
+            **self._endpoint.extra_body,
         }
         headers = {"Content-Type": "application/json"}
         if self._key:
@@ -217,12 +239,15 @@ def _read_all(answer: http.client.HTTPResponse, timeout_secs: float) -> bytes:
     return b"".join(parts)
 
 
-def _parse_answer(data: bytes) -> Completion:
+def _parse_answer(data: bytes) -> Completion | CompletionFailure:
     try:
         answer = json.loads(data)
-        text = answer["choices"][0]["message"]["content"]
+        choice = answer["choices"][0]
+        text = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise _Retry("garbage") from None
+    if choice.get("finish_reason") == "length":
+        return CompletionFailure(reason="the answer does not end", is_of_prompt=True)
     if not isinstance(text, str) or not text.strip():
         raise _Retry("an empty answer")
     usage = answer.get("usage")

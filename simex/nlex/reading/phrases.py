@@ -21,45 +21,11 @@ _WORKED_OUT = (
 )
 LITERAL = rf"(?:{_NUMBER}|{_QUOTED}|\[[^\[\]\n]*\]|\([^()\n]*\)|\{{[^{{}}\n]*\}}|True|False|None)"
 _LINE = r"(?:\s+on\s+line\s+(?P<line>\d+))?"
-_COUNT = r"(?P<count>\d+|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-NUMBER_WORDS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-}
-ORDINALS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-        ],
-        1,
-    )
-}
+_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_COUNT = rf"(?P<count>\d+|{_WORDS})"
+NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split("|"))}
+_ORDERS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth"
+ORDINALS = {word: number for number, word in enumerate(_ORDERS.split("|"), start=1)}
 
 _YES = (
     r"holds|succeeds|passes|is\s+(?:met|satisfied|true|fulfilled)|(?:evaluates\s+to\s+|"

@@ -1,6 +1,8 @@
-"""A language model tells the trace, by the rules of the paper's prompt.
+"""A language model tells the trace, by the rules of the paper's prompt and one of ours.
 
-The paper (arXiv 2604.03253) keeps an explanation if the output that it ends with is
+The paper (arXiv 2604.03253) asks for the values of every step. Here loops that are too
+long to be told so may be summed up: no answer has room for ten thousand steps, and one
+that is cut is lost. The paper keeps an explanation if the output that it ends with is
 the true one; whoever calls this can ask `check_grounding` about all the rest.
 """
 
@@ -24,7 +26,8 @@ Rules:
 - The program may be wrong. Tell what happens, and correct nothing.
 - You are given the record of the run, so that you make no mistakes. Never mention it:
   write as one who works the steps out from the program alone.
-- Summarise long loops, with the values before and after.
+- A loop too long to be told step by step may be summarised, with the values before and
+  after.
 - End with one line that holds the whole output as a Python string literal:
   Output: 'first line\\nsecond line'
 """
@@ -90,6 +93,8 @@ def render_prompt(trace: Trace) -> str:
 def parse_explanation(text: str) -> Explanation | RewriteFailure:
     """What a model wrote, split into the words and the output that they end with."""
     text = text.rpartition("</think>")[2].strip()
+    if text.startswith("<think>"):
+        return RewriteFailure(reason="its thinking does not end")
     found = list(_OUTPUT.finditer(text))
     if not found:
         return RewriteFailure(reason="it does not end with an output")

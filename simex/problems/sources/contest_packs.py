@@ -1,11 +1,16 @@
 """Contest problems and their runs, converted from public archives to JSON lines.
 
-A problem: ``id``, ``title``, ``contest``, ``statement``, ``checker`` {"type": tokens,
-float or custom, "tol"}, ``public_tests`` and ``hidden_tests`` [{"stdin", "stdout"}],
-``solutions`` [{"language", "source", "repo", "path", "license", "passed"}],
-``license``, ``repo``, ``path``. A run: ``id``, ``problem``, ``program``, ``stdin``,
-``stdout``, ``solution_license``, ``data_license``: what this program printed, whether
-it is right or not.
+A problem: ``id``, ``source``, ``title``, ``contest``, ``statement``, ``checker``
+{"type": tokens, float or custom, "tol"}, ``public_tests`` and ``hidden_tests``
+[{"stdin", "stdout"}], ``solutions`` [{"language", "source", "repo", "path", "license",
+"passed"}], ``license``, ``repo``, ``path``. A run: ``id``, ``problem``, ``program``,
+``stdin``, ``stdout``, ``solution_license``, ``data_license``: what this program
+printed, whether it is right or not.
+
+Stdouts of problems are compared token by token, whatever the blanks and line breaks
+between them: where ``source`` is "kattis-package" by the default validator of such
+packages, which ignores letter case; where it is "codecontests" by that collection's own
+rule; otherwise (Google's contests, whose judge is not published) case counts.
 """
 
 from collections.abc import Mapping
@@ -16,6 +21,8 @@ from simex.problems.program import Program, SourceItem
 from simex.problems.rows import BadRecord, text_of
 
 LIMITS = Limits(cpu_secs=5.0)
+_CHECKERS = {"kattis-package": "kattis", "codecontests": "codecontests"}
+_OTHER_CHECKER = "kattis_case"
 
 
 def parse_contest_problem(record: Mapping[str, Any]) -> SourceItem:
@@ -24,6 +31,7 @@ def parse_contest_problem(record: Mapping[str, Any]) -> SourceItem:
     if not isinstance(checker, Mapping):
         raise BadRecord("no object under checker")
     problem_id = text_of(record, "id")
+    name = _CHECKERS.get(str(record.get("source")), _OTHER_CHECKER)
     problem = Problem(
         id=problem_id,
         statement=text_of(record, "statement"),
@@ -31,8 +39,9 @@ def parse_contest_problem(record: Mapping[str, Any]) -> SourceItem:
             *_tests(record.get("public_tests"), Visibility.PUBLIC),
             *_tests(record.get("hidden_tests"), Visibility.PRIVATE),
         ),
-        checker="lines",
-        float_tol=checker.get("tol"),
+        checker=name,
+        # The rule of CodeContests has a tolerance of its own.
+        float_tol=None if name == "codecontests" else checker.get("tol"),
         has_many_answers=checker.get("type") == "custom",
         source="contests",
         composition=problem_id,

@@ -7,10 +7,9 @@ the text between the brackets of the call, so it may hold several arguments.
 It is an evaluation set: nothing here may be trained on.
 """
 
-import ast
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from simex.core.errors import UserError
@@ -22,7 +21,6 @@ from simex.problems.rows import text_of
 # The benchmark gives a check three seconds.
 LIMITS = Limits(cpu_secs=3.0)
 LICENSE = "MIT"
-MAX_ANSWER_CHARS = 10_000
 _FIELDS = ("id", "code", "input", "output")
 
 
@@ -96,10 +94,11 @@ def answer_program(item: CruxItem) -> str:
 
 
 def check_program(item: CruxItem, answer: str) -> str:
-    """The benchmark's check of an answer: right if this program ends without error.
+    """The benchmark's check of an answer: right if this program runs to its end.
 
     Formula: METHOD.md section 7. Any expression is let through, and so is an equal
-    value of another type; `is_strictly_right` is the stricter reading.
+    value of another type; `sandbox.literals.check_cruxeval_strict` is the stricter
+    reading. Of the answer ``exit()`` the program does not get to its end.
     """
     return f"{item.code}\nassert {item.output} == {answer}"
 
@@ -107,53 +106,10 @@ def check_program(item: CruxItem, answer: str) -> str:
 def is_rejected(item: CruxItem, answer: str) -> bool:
     """Does the answer hold the call itself, instead of its value?
 
-    The benchmark's scorer leaves such a generation out of the count, so that a model
-    which only repeats the call is scored on fewer generations. Whoever scores strictly
-    counts it as wrong.
+    The benchmark's scorer never runs such a generation. It leaves the count, but only
+    where another one of the item is right; otherwise the item counts as 0.
     """
     return item.call in answer
-
-
-def is_strictly_right(item: CruxItem, answer: str) -> bool:
-    """Is the answer a literal of the same value and type as the output, all through?
-
-    ``1`` is not ``True``, ``-0.0`` is not ``0.0`` and ``nan`` can not be written at
-    all. Nothing is executed.
-    """
-    if len(answer) > MAX_ANSWER_CHARS:
-        return False
-    try:
-        given = ast.literal_eval(answer.strip())
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return _is_same(given, ast.literal_eval(item.output))
-
-
-def _is_same(one: object, other: object) -> bool:
-    if type(one) is not type(other):
-        return False
-    match one, other:
-        case (list() | tuple(), list() | tuple()):
-            pairs = zip(one, other)
-            return len(one) == len(other) and all(_is_same(a, b) for a, b in pairs)
-        case (dict(), dict()):
-            return _is_same_set(one.items(), other.items())
-        case (set(), set()):
-            return _is_same_set(one, other)
-        case (float() | complex(), float() | complex()):
-            return repr(one) == repr(other)
-    return one == other
-
-
-def _is_same_set(ones: Iterable[object], others: Iterable[object]) -> bool:
-    """Is there, for each of the ones, one of the others that is the same?"""
-    left = list(others)
-    for one in ones:
-        twin = next((i for i, o in enumerate(left) if _is_same(one, o)), None)
-        if twin is None:
-            return False
-        left.pop(twin)
-    return not left
 
 
 def _parse_item(record: dict[str, object], where: str) -> CruxItem:

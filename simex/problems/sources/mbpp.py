@@ -23,7 +23,7 @@ _TEST_IDS, _VALIDATION_IDS = range(11, 511), range(511, 601)
 
 def parse_mbpp(record: Mapping[str, Any]) -> SourceItem:
     """Raises BadRecord where a field is missing or the id holds no number."""
-    number = _number(record)
+    number = number_of(record)
     tests = texts_of(record.get("test_list"), "test_list")
     tests += texts_of(record.get("challenge_test_list"), "challenge_test_list")
     if isinstance(record.get("assertion"), str):
@@ -55,7 +55,8 @@ def parse_mbpp(record: Mapping[str, Any]) -> SourceItem:
     )
 
 
-def _number(record: Mapping[str, Any]) -> int:
+def number_of(record: Mapping[str, Any]) -> int:
+    """The number of a record's task. Raises BadRecord."""
     found = re.fullmatch(r"(?:Mbpp/)?([0-9]{1,6})", str(record.get("task_id")))
     if found is None:
         raise BadRecord(f"task_id is no number of a task: {record.get('task_id')!r}")
