@@ -70,6 +70,9 @@ class ImportedRuns:
 
     folder: str = ""  # where import_problems wrote; "": in the run's own folder
     inputs_per_program: int = 4
+    programs_per_role: int | None = None
+    """Of each problem the first so many right programs, and the first so many wrong
+    ones: the paper's are balanced, published archives seldom are. None: all."""
 
     def programs(self, workdir: pathlib.Path) -> Iterator[ListedProgram]:
         """Functions, programs without a statement, solutions of problems."""
@@ -77,7 +80,10 @@ class ImportedRuns:
         found = itertools.chain(
             _read_runs(folder / "functions.jsonl"),
             _read_runs(folder / "runs.jsonl"),
-            *(_read_solutions(folder / f"{s}.jsonl") for s in _SPLITS),
+            *(
+                _read_solutions(folder / f"{split}.jsonl", self.programs_per_role)
+                for split in _SPLITS
+            ),
         )
         for program in found:
             shortest = sorted(program.runs, key=lambda run: len(run.stdin))
@@ -118,13 +124,15 @@ def _text_of(record: dict[str, Any]) -> str:
     return str(record["program"] if "program" in record else record["source"])
 
 
-def _read_solutions(path: pathlib.Path) -> Iterator[ListedProgram]:
+def _read_solutions(
+    path: pathlib.Path, per_role: int | None
+) -> Iterator[ListedProgram]:
     """The programs of problems with tests on stdin, right ones and wrong ones."""
     for record in read_jsonl(path):
         item = from_record(record)
         problem = item.problem
-        programs = [("right", text) for text in item.right_programs]
-        programs += [("wrong", text) for text in item.wrong_programs]
+        programs = [("right", text) for text in item.right_programs[:per_role]]
+        programs += [("wrong", text) for text in item.wrong_programs[:per_role]]
         for role, text in programs:
             digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
             name = f"{problem.id}/{role}/{digest}"

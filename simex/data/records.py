@@ -1,8 +1,12 @@
 """One training example as it is stored."""
 
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from simex.core.errors import UserError
+from simex.core.files import read_jsonl
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class Example:
     """
 
     id: str  # unique in its dataset
-    task: str  # a name in simex.tasks.TASKS
+    task: str  # a name in simex.tasks.TASKS, or a word of your own: a mixture names it
     prompt: str
     target: str
     group: str  # examples of one group never sit on both sides of a split
@@ -41,6 +45,26 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Example))
 def parse_record(record: Mapping[str, Any]) -> Example:
     """The example of a stored record, whose texts are UTF-8 bytes or str."""
     return Example(**{name: _text(record[name]) for name in FIELDS})
+
+
+def load_written(path: pathlib.Path) -> Iterator[Example]:
+    """Examples that somebody wrote down, one JSON object a line.
+
+    Of the fields of `Example` id, task, prompt and target must be there; a group is the
+    id where none is given, and the source the file's name.
+
+    Raises:
+      UserError: there is no such file, or a record lacks a field or has an empty one.
+    """
+    for record in read_jsonl(path):
+        given = {"group": record.get("id"), "source": path.stem, **record}
+        try:
+            yield Example(**{name: given[name] for name in FIELDS if name in given})
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: each line must have id, task, prompt and target, as texts "
+                f"that are not empty; {record.get('id')!r} is not so: {error}"
+            ) from None
 
 
 def render_record(example: Example) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from simex.core.config import Experiment, Stage
 from simex.core.errors import UserError
 from simex.core.setting_values import with_defaults
-from simex.sharding.mesh import BATCH_AXES, DECODE_AXES, MESH_AXES, MeshConfig
+from simex.sharding.mesh import BATCH_AXES, MESH_AXES, MeshConfig
 
 
 def mesh_of(stage: Stage) -> MeshConfig | None:
@@ -56,7 +56,7 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
         (
             "SamplerShape.num_slots",
             getattr(sampler, "num_slots", None),
-            shards_of(mesh, num_devices, axes=DECODE_AXES),
+            _decode_shards(mesh, num_devices, getattr(sampler, "tensor", None)),
         ),
     ]
     return [
@@ -64,6 +64,12 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
         for name, count, shards in counts
         if isinstance(count, int) and count % shards
     ]
+
+
+def _decode_shards(mesh: MeshConfig, num_devices: int, together: int | None) -> int:
+    """How many groups decode rows of their own; see `sharding.mesh.make_decode_mesh`."""
+    every = shards_of(mesh, num_devices, axes=MESH_AXES)
+    return every // (together or shards_of(mesh, num_devices, axes=["tensor"])) or 1
 
 
 def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:

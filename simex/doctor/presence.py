@@ -16,14 +16,14 @@ from simex.train.saved_params import split_choice
 # Settings that name a stage before, or a folder that it leaves; lists of such, too.
 STAGES = (
     "after", "before", "candidates", "checkpoint", "checkpoints", "dataset", "datasets",
-    "dedicated", "explanations", "functions_from", "init_from", "items", "model", "own",
-    "predicting", "predictions", "problems", "problems_from", "rows", "solver",
-    "solving", "untrained", "verifier",
+    "dedicated", "explanations", "functions_from", "init_from", "items", "items_from",
+    "model", "own", "predicting", "predictions", "problems", "problems_from", "rows",
+    "solver", "solving", "untrained", "verifier",
 )  # fmt: skip
 # Settings that name a file or folder outside the workdir, as (source, path) pairs too.
 FILES = (
-    "data", "evaluation", "inputs", "path", "paths", "root", "runs", "source",
-    "tokenizer",
+    "data", "evaluation", "inputs", "more_examples", "path", "paths", "root", "runs",
+    "source", "tokenizer",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import gin
 
@@ -47,6 +48,7 @@ def finetune(
     rope_scaling: RopeScaling | None = None,
     num_micro_batches: int = 1,
     mixture: Mixture = Mixture(),
+    more_examples: Sequence[str] = (),
     mesh: MeshConfig = MeshConfig(),
     steps_between_saves: int = 50,
     data_parts: int = 1,
@@ -72,6 +74,8 @@ def finetune(
       rope_scaling: for rows longer than those of pre-training; None leaves RoPE alone.
       num_micro_batches: parts of a batch, one after the other, to save memory.
       mixture: how often each task is drawn.
+      more_examples: JSON-lines files of examples from elsewhere, such as long reasoning:
+        id, task, prompt and target a line. A task may be any word; `mixture` names it.
       mesh: the devices.
       steps_between_saves: how much work an interruption may cost.
       data_parts: streams that a batch is made of. With 1 each process reads all data
@@ -119,4 +123,5 @@ def finetune(
         tokenizer=tokenizer,
         mesh=devices,
         load_initial=load,
+        more_examples=more_examples,
     )

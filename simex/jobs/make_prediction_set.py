@@ -34,6 +34,7 @@ def make_prediction_set(
     candidates: str,
     problems_from: str = "make_problems/test.jsonl",
     max_per_problem: int = 20,
+    max_right_per_problem: int | None = None,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes items.jsonl, a PredictionItem a line, and report.json.
@@ -47,6 +48,8 @@ def make_prediction_set(
       candidates: the evaluate_solving stage that sampled them.
       problems_from: the file of the problems in the workdir.
       max_per_problem: the first so many samples of each.
+      max_right_per_problem: of those the first so many that are right; None: all. The
+        paper trains on at most 4 of 10, so that easy problems do not outweigh others.
       sandbox: where programs run.
     """
     problems = {
@@ -54,7 +57,7 @@ def make_prediction_set(
         for item in map(from_record, read_jsonl(workdir / problems_from))
     }
     drawn = list(read_jsonl(workdir / candidates / "candidates.jsonl"))
-    runs = list(_list_runs(drawn, problems, max_per_problem))
+    runs = list(_list_runs(drawn, problems, max_per_problem, max_right_per_problem))
     everything = stage_dir / "all.jsonl"
     with sandbox.open_pool() as pool:
         note_sandbox(stage_dir, pool)
@@ -70,13 +73,21 @@ def make_prediction_set(
 
 
 def _list_runs(
-    drawn: list[dict[str, Any]], problems: dict[str, Problem], most: int
+    drawn: list[dict[str, Any]],
+    problems: dict[str, Problem],
+    most: int,
+    most_right: int | None,
 ) -> Iterator[dict[str, Any]]:
     for problem_id, group in itertools.groupby(drawn, key=lambda c: c["problem_id"]):
         problem = problems[problem_id]
+        num_right = 0
         for number, candidate in enumerate(itertools.islice(group, most)):
             if candidate["source"] is None:
                 continue
+            if candidate["is_right"]:
+                num_right += 1
+                if most_right is not None and num_right > most_right:
+                    continue
             for index, test in enumerate(problem.public_tests):
                 yield {
                     "id": f"{problem_id}/{number}/{index}",

@@ -15,6 +15,7 @@ from simex.core.progress import progress
 from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.records import from_record
+from simex.problems.splits import problems_path
 from simex.sandbox.outcome import RunRequest
 from simex.sandbox.pool import SandboxPool
 
@@ -25,20 +26,30 @@ SPLITS = ("rl", "validation", "test")
 def run_programs(
     workdir: pathlib.Path,
     *,
-    inputs_per_program: int = 1,
+    problems_from: str = "make_problems",
+    programs_per_role: int = 1,
+    inputs_per_program: int | None = 1,
     sandbox: SandboxConfig = SandboxConfig(),
 ) -> None:
     """Writes run_programs/{rl,validation,test}.jsonl, a PredictionItem a line.
 
-    One right and one wrong program of each problem, on its first public tests. A run
-    that does not end well has no stdout to predict and is left out. sandbox.json names
-    the jail and the Python, which is one for all of them.
+    A run that does not end well has no stdout to predict and is left out. sandbox.json
+    names the jail and the Python, which is one for all of them.
+
+    Args:
+      workdir: of the run.
+      problems_from: the stage that left the problems: "make_problems", or
+        "import_problems", whose problems for training are those of "rl".
+      programs_per_role: of each problem the first so many right programs, and the first
+        so many wrong ones.
+      inputs_per_program: the first so many public tests; None: all.
+      sandbox: where programs run.
     """
     with sandbox.open_pool() as pool:
         note_sandbox(workdir / "run_programs", pool)
         for split in SPLITS:
-            path = workdir / "make_problems" / f"{split}.jsonl"
-            runs = list(_list_runs(path, inputs_per_program))
+            path = problems_path(workdir, problems_from, split)
+            runs = list(_list_runs(path, programs_per_role, inputs_per_program))
             continue_jsonl(
                 workdir / "run_programs" / f"{split}.all.jsonl",
                 functools.partial(_run_from, pool, runs, split),
@@ -46,15 +57,23 @@ def run_programs(
             _keep_finished(workdir / "run_programs", split)
 
 
-def _list_runs(path: pathlib.Path, inputs_per_program: int) -> Iterator[dict]:
+def _list_runs(
+    path: pathlib.Path, programs_per_role: int, inputs_per_program: int | None
+) -> Iterator[dict]:
     for record in read_jsonl(path):
         item = from_record(record)
-        programs = [("right", s) for s in item.right_programs[:1]]
-        programs += [("wrong", s) for s in item.wrong_programs[:1]]
+        programs = [
+            (role, f"{role}{number or ''}", source)
+            for role, sources in (
+                ("right", item.right_programs),
+                ("wrong", item.wrong_programs),
+            )
+            for number, source in enumerate(sources[:programs_per_role])
+        ]
         tests = list(enumerate(item.problem.public_tests))[:inputs_per_program]
-        for (role, source), (index, test) in itertools.product(programs, tests):
+        for (role, name, source), (index, test) in itertools.product(programs, tests):
             yield {
-                "id": f"{item.problem.id}/{role}/{index}",
+                "id": f"{item.problem.id}/{name}/{index}",
                 "group": item.problem.composition,
                 "role": role,
                 "source": source,

@@ -1,8 +1,9 @@
 """What `train_sft` and `finetune` have in common: from a folder of examples to params."""
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jax.sharding import Mesh
 
@@ -12,6 +13,7 @@ from simex.data.builder import load_split
 from simex.data.mixture import Mixture
 from simex.data.parts import share_of
 from simex.data.pipeline import make_batches
+from simex.data.records import load_written
 from simex.data.tokenized import tokenize_split
 from simex.jobs.held_out import HeldOutExamples
 from simex.models.config import ModelConfig
@@ -49,6 +51,7 @@ def learn_examples(
     tokenizer: Tokenizer,
     mesh: Mesh,
     load_initial: Callable[[], Params] | None,
+    more_examples: Sequence[str] = (),
 ) -> None:
     """Writes checkpoints/, metrics.jsonl and lengths.txt.
 
@@ -60,10 +63,14 @@ def learn_examples(
       tokenizer: of the examples.
       mesh: the devices.
       load_initial: the params to begin from; None draws them from the seed.
+      more_examples: files of further examples, as `data.records.load_written` reads.
     """
     source = load_split(examples, "train")
     split = tokenize_split(
-        (source[index] for index in range(len(source))),
+        itertools.chain(
+            (source[index] for index in range(len(source))),
+            *(load_written(pathlib.Path(path)) for path in more_examples),
+        ),
         tokenizer,
         seq_len=supervision.seq_len,
     )

@@ -84,6 +84,7 @@ def train_rl(
     share_prompts: bool = True,
     steps_between_saves: int = 5,
     max_lost_share: float = 0.2,
+    max_unreadable_steps: int = 20,
     answer_deadline_secs: float = 600.0,
     stall_secs: float = 120.0,
     tensorboard: bool = False,
@@ -122,6 +123,8 @@ def train_rl(
       steps_between_saves: how much work an interruption may cost.
       max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
         in a row stop the run.
+      max_unreadable_steps: so many train steps in a row without one completion that
+        can be read, in any objective, stop the run; the first is said on stderr.
       answer_deadline_secs: without any answer of the sandbox; longer is such a fault.
       stall_secs: a longer wait is named on stderr.
       tensorboard: write tensorboard/ beside metrics.jsonl.
@@ -165,6 +168,7 @@ def train_rl(
                 steps_between_saves=steps_between_saves,
                 keep_best=validation.keep_best if validation else "",
                 max_lost_share=max_lost_share,
+                max_unreadable_steps=max_unreadable_steps,
                 answer_deadline_secs=answer_deadline_secs,
                 stall_secs=stall_secs,
                 has_tensorboard=tensorboard,

@@ -24,6 +24,7 @@ from simex.rl.first_update import check_first_step
 from simex.rl.held_out import HeldOutItems
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.presets import PRESETS
+from simex.rl.readable_watch import ReadableWatch
 from simex.rl.replay import Replay
 from simex.rl.run_log import RunLog
 from simex.rl.run_metrics import measure_selection
@@ -57,6 +58,7 @@ class RlConfig:
     share_prompts: bool = True  # in its rows, where the model and platform allow it
     max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
+    max_unreadable_steps: int = 20  # in a row; likewise
     steps_between_saves: int = 5
     keep_best: str = ""  # the metric by which the best train step stays on disk
     groups_recorded: int = 8  # of each objective, each step
@@ -100,8 +102,8 @@ def run_rl(
         after an update stands in the line of its train step.
 
     Raises:
-      UserError: trainer and sampler disagree, an objective cannot teach anything, or
-        the sandbox goes on failing.
+      UserError: trainer and sampler disagree, an objective cannot teach anything, no
+        completion can be read, or the sandbox goes on failing.
     """
     if num_processes() > 1 and config.staleness.num_ahead:
         raise UserError(
@@ -145,6 +147,7 @@ def run_rl(
             config.max_lost_steps,
             num_bad_steps=begin.num_bad_steps,
         )
+        readable = ReadableWatch(config.max_unreadable_steps)
         collector = Collector(
             objectives=objectives,
             pool=patient,
@@ -179,10 +182,9 @@ def run_rl(
                     log.mark("wait")
                     groups = taken.batch.groups
                     infra.check(groups)
+                    readable.check(groups)
                     selection = select(
-                        groups,
-                        algorithm=config.algorithm,
-                        is_rare_V=is_rare_V,
+                        groups, algorithm=config.algorithm, is_rare_V=is_rare_V
                     )
                     awaiting = watchdog.awaiting(f"the update of train step {step}")
                     with signals_at_end():

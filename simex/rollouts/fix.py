@@ -37,6 +37,7 @@ class FixObjective:
     reward_scale: float = 1.0
     max_new_tokens: int | None = None  # of a turn; None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
+    problems_from: str = "make_problems"  # or "import_problems": its training split
     name: str = "fix"
 
     def __post_init__(self) -> None:
@@ -48,7 +49,9 @@ class FixObjective:
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
         """The problems of a split that can be solved, with hidden tests."""
-        return load_problems(workdir, split, most=self.max_items)
+        return load_problems(
+            workdir, split, stage=self.problems_from, most=self.max_items
+        )
 
     def collect(
         self,

@@ -44,6 +44,11 @@ class PredictOutputObjective:
 
     max_new_tokens: int | None = None  # None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
+    items_from: Sequence[str] = ()
+    """Files of items to train on, such as "make_prediction_set/items.jsonl": in the
+    workdir, or with an absolute path. (): those of `run_programs`, from which held-out
+    items come in either case."""
+
     name: str = "predict_output"
 
     def __post_init__(self) -> None:
@@ -55,8 +60,13 @@ class PredictOutputObjective:
         self, workdir: pathlib.Path, *, split: str = "rl"
     ) -> list[PredictionItem]:
         """Programs of the problems of a split with their true outputs."""
-        path = workdir / "run_programs" / f"{split}.jsonl"
-        items = [PredictionItem(**record) for record in read_jsonl(path)]
+        own = [f"run_programs/{split}.jsonl"]
+        files = (self.items_from if split == "rl" else ()) or own
+        items = [
+            PredictionItem(**record)
+            for name in files
+            for record in read_jsonl(workdir / name)
+        ]
         if self.wrong_share is not None:
             items = mix_roles(items, wrong_share=self.wrong_share)
         return items[: self.max_items]

@@ -9,6 +9,7 @@ from simex.core.errors import InfraError
 from simex.core.names import unknown_name
 from simex.problems.problem import Problem
 from simex.problems.solvable import load_solvable
+from simex.problems.splits import problems_path
 from simex.rollouts.attempt import Attempt
 from simex.rollouts.credit import PROGRAM_TASKS, CreditConfig, give_credit
 from simex.rollouts.feedback import Feedback
@@ -36,6 +37,7 @@ class SolveObjective:
     credit: CreditConfig = CreditConfig()
     max_new_tokens: int | None = None  # of a turn; None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
+    problems_from: str = "make_problems"  # or "import_problems": its training split
     name: str = "solve"
 
     def __post_init__(self) -> None:
@@ -52,7 +54,9 @@ class SolveObjective:
 
     def load_items(self, workdir: pathlib.Path, *, split: str = "rl") -> list[Problem]:
         """The problems of a split that can be solved, with hidden tests."""
-        return load_problems(workdir, split, most=self.max_items)
+        return load_problems(
+            workdir, split, stage=self.problems_from, most=self.max_items
+        )
 
     def collect(
         self,
@@ -114,10 +118,10 @@ class SolveObjective:
 
 
 def load_problems(
-    workdir: pathlib.Path, split: str, *, most: int | None = None
+    workdir: pathlib.Path, split: str, *, stage: str, most: int | None = None
 ) -> list[Problem]:
-    """The first problems of a split of `make_problems`, as `load_solvable` has them."""
-    return load_solvable(workdir / "make_problems" / f"{split}.jsonl", most=most)
+    """The first problems of a split that `stage` left, as `load_solvable` has them."""
+    return load_solvable(problems_path(workdir, stage, split), most=most)
 
 
 def render_verdicts(attempt: Attempt) -> str:

@@ -1,5 +1,7 @@
 """Every experiment file of the repository can be built."""
 
+import re
+
 import pytest
 
 from simex.core.bindings import EXPERIMENTS
@@ -9,7 +11,7 @@ from simex.jobs.wiring import register
 # Files in its folders are only included by others.
 RUNNABLE = sorted(
     path
-    for folder in (".", "paper", "real", "eval", "study")
+    for folder in (".", "data", "paper", "real", "eval", "study")
     for path in EXPERIMENTS.glob(f"{folder}/*.gin")
 )
 
@@ -21,3 +23,15 @@ def test_an_experiment_file_is_understood_and_its_saved_config_too(path, tmp_pat
     (tmp_path / "again.gin").write_text(experiment.config_text)
     again = load_experiment(tmp_path / "again.gin")
     assert [s.settings for s in again.stages] == [s.settings for s in experiment.stages]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXPERIMENTS.glob("objectives/*.gin")), ids=lambda path: path.name
+)
+def test_objectives_compose_with_an_experiment_as_their_head_says(path, tmp_path):
+    register()
+    # The lines of settings in the head, set off by three spaces.
+    said = re.findall(r"^#   (\w+\.\w+ = .*)$", path.read_text(), re.MULTILINE)
+    lines = ['include "quickstart.gin"', f'include "objectives/{path.name}"', *said]
+    (tmp_path / "mine.gin").write_text("\n".join(lines) + "\n")
+    load_experiment(tmp_path / "mine.gin")

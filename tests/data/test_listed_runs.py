@@ -87,6 +87,20 @@ def test_short_inputs_come_first_and_each_program_brings_its_licence(imported):
     ]
 
 
+def test_right_and_wrong_solutions_can_be_taken_in_equal_numbers(imported):
+    path = imported / "import_problems" / "train.jsonl"
+    item = json.loads(path.read_text())
+    item["wrong_programs"] += ["print(1)\n", "print(2)\n"]
+    write_jsonl(path, [item])
+
+    def roles(**settings):
+        programs = ImportedRuns(**settings).programs(imported)
+        return [p.runs[0].id.split("/")[1] for p in programs if p.runs[0].problem]
+
+    assert roles() == ["right", "wrong", "wrong", "wrong"]
+    assert roles(programs_per_role=1) == ["right", "wrong"]
+
+
 @pytest.mark.slow
 def test_every_imported_program_is_told_or_has_a_reason(imported):
     stage = imported / "explain"

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 import typing
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from simex.commands import run
 from simex.core.config import Stage, load_experiment
 from simex.core.errors import UserError
+from simex.core.shared_stages import num_shared
 from simex.data.listed_runs import FileRuns
 from simex.doctor import checks as checks_module
 from simex.doctor.beforehand import refuse_rollouts_ahead
@@ -37,6 +39,7 @@ from simex.plans.programs import make_program
 from simex.plans.stage import SftStage
 from simex.rl.presets import make_algorithm
 from simex.rollouts.feedback import Feedback
+from simex.rollouts.objective import split_rollouts
 from simex.rollouts.solve import SolveObjective
 from simex.sharding.compiles import unwatched
 from simex.sharding.mesh import MeshConfig, make_mesh
@@ -141,15 +144,80 @@ def test_rollouts_ahead_in_several_processes_are_refused_before_the_first_stage(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["rl_7b", "rl_32b", "small_v5e"])
-def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
+PAPERS_RL = ["rl_3b", "rl_7b", "rl_32b", "rl_32b_self_rlef", "small_v5e"]
+
+
+def load_papers(name):
     register()
     experiment = load_experiment(SMOKE.replace("smoke.gin", f"paper/{name}.gin"))
+    return experiment, {stage.name: stage.arguments for stage in experiment.stages}
+
+
+@pytest.mark.parametrize("name", [*PAPERS_RL, "sft_3b", "sft_7b", "sft_32b"])
+def test_rows_and_slots_of_a_paper_file_divide_over_its_machine(name):
+    experiment, _ = load_papers(name)
+    (shape,) = re.findall(
+        r"^# Machine:  v5\w+:([\dx]+)", experiment.path.read_text(), re.MULTILINE
+    )
+    refuse_uneven(experiment, math.prod(map(int, shape.split("x"))))
+
+
+def test_devices_that_decode_together_share_their_slots():
+    register()
+    path = SMOKE.replace("smoke.gin", "paper/rl_32b.gin")
+    # 256 devices in groups of 4 are 64: 128 slots are two each, 96 one and a half.
+    experiment = load_experiment(path, ["SamplerShape.num_slots=96"])
+    with pytest.raises(UserError, match="num_slots = 96: 96 rows .* over 64 devices"):
+        refuse_uneven(experiment, 256)
+
+
+@pytest.mark.parametrize("name", PAPERS_RL)
+def test_the_papers_rl_asks_for_what_its_fine_tuning_showed(name):
+    _, stages = load_papers(name)
+    rl, sft = stages["train_rl"], stages["finetune"]
+    predict, solve = rl["objectives"]
+    asked = {"predict_output", "solve"} | (
+        {"submit_or_fix"} if solve.max_fixes else set()
+    )
+    assert asked < {t for t, weight in sft["mixture"].weights.items() if weight > 0}
+    # All from the problems of others: explained, solved, run and asked about.
+    assert sft["dataset"] == "build_dataset/nlex"
+    assert stages["build_dataset"]["problems"] == ["import_problems"]
+    assert stages["trace_programs"]["imported"].programs_per_role == 2
+    assert stages["run_programs"]["problems_from"] == "import_problems"
+    assert stages["run_programs"]["inputs_per_program"] is None
+    assert solve.problems_from == "import_problems"
+    # 20 groups of 8: 0.15 * 20 = 3 and 0.25 * 20 = 5 of them predict, to the group.
+    share = {0: 3, 1: 5}[solve.max_fixes]
+    assert predict.weight == share / 20
+    assert split_rollouts([predict, solve], rl["rollouts_per_step"]) == [
+        share,
+        20 - share,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("sft_3b", "rl_3b"), ("sft_7b", "rl_7b"), ("sft_32b", "rl_32b")]
+)
+def test_the_papers_rl_passes_over_the_stages_of_its_fine_tuning(first, then):
+    one, _ = load_papers(first)
+    other, _ = load_papers(then)
+    assert num_shared(one, other) == len(one.stages) == 6
+
+
+@pytest.mark.parametrize("name", PAPERS_RL)
+def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
+    experiment, stages = load_papers(name)
     refuse_rollouts_ahead(experiment.stages, 64)
-    (rl,) = [stage for stage in experiment.stages if stage.name == "train_rl"]
-    algorithm = make_algorithm("paper", rl.arguments["changes"])
-    # The longest rollout is one turn; in LOG.md 99 % of steep gaps are below 0.098 nats.
-    assert algorithm.normaliser_tokens == rl.arguments["setup"].max_new_tokens
+    rl = stages["train_rl"]
+    algorithm = make_algorithm("paper", rl["changes"])
+    # The longest trajectory: a turn, and one for each fix that is asked for.
+    turns = max(
+        1 + getattr(objective, "max_fixes", 0) for objective in rl["objectives"]
+    )
+    assert turns == (2 if name.endswith("self_rlef") else 1)
+    assert algorithm.normaliser_tokens == turns * rl["setup"].max_new_tokens
+    # In LOG.md 99 % of steep gaps are below 0.098 nats.
     assert 0.098 < algorithm.gap_tolerance < math.log(1.25)
     assert algorithm.gap_share > 0.01
 
@@ -249,9 +317,14 @@ def test_what_nobody_makes_is_named(tmp_path):
     [
         ("paper/sft_7b.gin", "", "import_model.source is models/Qwen2.5-7B"),
         (
-            "paper/sft_7b.gin",
+            "real/smollm2.gin",
             "explain_functions.paths=['a.jsonl']",
             "explain_functions.paths is a.jsonl",
+        ),
+        (
+            "paper/sft_7b.gin",
+            "finetune.more_examples=['e.jsonl']",
+            "finetune.more_examples is e.jsonl",
         ),
         (
             "data/import.gin",
@@ -283,6 +356,9 @@ def test_a_file_that_a_stage_reads_must_exist(file, setting, missing, tmp_path):
         ("laptop.gin", "rl_results.predicting={'rl': 'd'}", "d"),
         ("eval/generated.gin", "make_prediction_set.candidates='e'", "e"),
         ("eval/generated.gin", "make_prediction_set.problems_from='f'", "f"),
+        ("smoke.gin", "PredictOutputObjective.items_from=['g.jsonl']", "g.jsonl"),
+        ("smoke.gin", "SolveObjective.problems_from='h'", "h"),
+        ("smoke.gin", "run_programs.problems_from='i'", "i"),
     ],
 )
 def test_what_a_stage_takes_from_another_must_be_made(file, setting, missing, tmp_path):

@@ -6,7 +6,7 @@ import json
 import pytest
 from safetensors.numpy import load_file
 
-from simex.core.files import read_jsonl
+from simex.core.files import read_jsonl, write_jsonl
 from simex.data.builder import build_dataset
 from simex.hf.description import load_description
 from simex.hf.import_model import import_hf
@@ -53,6 +53,8 @@ def workdir(source, tmp_path_factory):
         stages[name].mkdir()
     splits = {s: make_examples(s, n) for s, n in (("train", 8), ("validation", 2))}
     build_dataset(splits, workdir / "examples")
+    reasoned = {"id": "r", "task": "reasoning", "prompt": "1 + 1?", "target": "2"}
+    write_jsonl(workdir / "reasoned.jsonl", [reasoned])
     import_model(workdir, stages["import_model"], source=str(source))
     finetune(
         workdir,
@@ -68,6 +70,7 @@ def workdir(source, tmp_path_factory):
         scan_layers=True,
         rope_scaling=RopeScaling(kind="yarn", factor=2.0, original_max_positions=1024),
         mesh=MeshConfig(data=2, fsdp=2, tensor=2),
+        more_examples=[str(workdir / "reasoned.jsonl")],
         steps_between_saves=1,
         validation=HeldOutExamples(steps_between=1, keep_best="validation/loss"),
     )
@@ -91,6 +94,11 @@ def test_the_best_checkpoint_of_a_finetuned_import_is_exported(workdir):
         if "validation/loss" in line
     ]
     assert len(losses) >= 2 and min(losses) == losses[-1]
+
+
+def test_examples_from_elsewhere_are_learned_beside_the_dataset(workdir):
+    lengths = (workdir / "finetune/lengths.txt").read_text()
+    assert "reasoning: 1 examples, 0 longer than 128" in lengths
 
 
 def test_what_others_said_of_the_model_is_said_again(workdir):

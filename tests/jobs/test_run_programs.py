@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from simex.core.files import read_jsonl
+from simex.core.files import read_jsonl, write_jsonl
 from simex.jobs.make_prediction_set import make_prediction_set
 from simex.jobs.run_programs import SPLITS, run_programs
 from simex.jobs.sandbox import SandboxConfig
@@ -61,3 +61,59 @@ def test_a_prediction_set_keeps_the_limits_and_the_composition_of_problems(tmp_p
     assert [item.id for item in found] == ["sum/0/0/0", "sum/0/1/0", "sum/1/1/0"]
     assert [item.run_limits for item in found] == [Limits(), Limits(), NARROW]
     assert {item.group for item in found} == {"sum"}  # twins, for the interval
+
+
+def test_of_the_right_samples_of_a_problem_only_the_first_so_many_are_kept(tmp_path):
+    (problem,) = write_problems(tmp_path / "make_problems", Limits())
+    stage, solving = tmp_path / "set", tmp_path / "solving"
+    stage.mkdir()
+    solving.mkdir()
+    # Samples 0, 1, 3 and 5 are right, 4 holds no program, 6 is beyond the first six.
+    rights = [True, True, False, True, False, True, True]
+    candidates = [
+        {"problem_id": problem.id, "source": f"print({n})\n", "is_right": is_right}
+        for n, is_right in enumerate(rights)
+    ]
+    candidates[4]["source"] = None
+    lines = [json.dumps(candidate) + "\n" for candidate in candidates]
+    (solving / "candidates.jsonl").write_text("".join(lines))
+    make_prediction_set(
+        tmp_path,
+        stage,
+        candidates="solving",
+        max_per_problem=6,
+        max_right_per_problem=3,
+        sandbox=SANDBOX,
+    )
+    found = [r["id"] for r in read_jsonl(stage / "items.jsonl")]
+    assert found == ["sum/0/0/0", "sum/0/1/0", "sum/0/2/0", "sum/0/3/0"]
+
+
+def test_several_programs_of_a_role_run_on_every_public_test(tmp_path):
+    folder = tmp_path / "import_problems"
+    (test, hidden) = PROBLEM.tests
+    second = dataclasses.replace(test, stdin="2 2\n", expected_stdout="4\n")
+    item = ProblemWithPrograms(
+        problem=dataclasses.replace(PROBLEM, tests=(test, second, hidden)),
+        right_programs=(RIGHT, f"{RIGHT}# again\n", f"{RIGHT}# and again\n"),
+        wrong_programs=("print(0)\n",),
+    )
+    write_jsonl(folder / "train.jsonl", [to_record(item)])
+    for split in ("validation", "test"):
+        write_jsonl(folder / f"{split}.jsonl", [])
+    run_programs(
+        tmp_path,
+        problems_from="import_problems",
+        programs_per_role=2,
+        inputs_per_program=None,
+        sandbox=SANDBOX,
+    )
+    found = list(read_jsonl(tmp_path / "run_programs" / "rl.jsonl"))
+    assert [(r["id"], r["role"], r["stdout"]) for r in found] == [
+        ("sum/right/0", "right", "3\n"),
+        ("sum/right/1", "right", "4\n"),
+        ("sum/right1/0", "right", "3\n"),
+        ("sum/right1/1", "right", "4\n"),
+        ("sum/wrong/0", "wrong", "0\n"),
+        ("sum/wrong/1", "wrong", "0\n"),
+    ]

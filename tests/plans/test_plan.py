@@ -176,7 +176,7 @@ def test_stages_know_their_models_without_a_run():
         assert stage.model.rope_scaling.factor == 2.0
         assert (stage.model.remat, stage.model.compute_dtype) == ("full", "bfloat16")
     assert rl.optimizer.learning_rate == 1.4e-7 and rl.optimizer.clip_norm == 0.1
-    assert rl.prompts_per_step == 128 // 8
+    assert rl.prompts_per_step == 160 // 8
     assert rl.num_param_copies == 1  # the first params
     *_, ahead = stages_of("experiments/paper/rl_7b.gin", "train_rl.max_staleness=8")
     assert ahead.num_param_copies == 2  # and those that sample
