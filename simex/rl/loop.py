@@ -36,7 +36,7 @@ from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
-from simex.sharding.processes import must_stop_after, num_processes
+from simex.sharding.processes import StopVotes, num_processes
 from simex.tokens.rarity import find_rare_ids
 from simex.train.best import refuse_unknown_metric
 from simex.train.optimizer import OptimizerConfig, make_optimizer
@@ -172,7 +172,7 @@ def run_rl(
                 waiting=begin.waiting,
             ) as stream,
         ):
-            done = begin
+            done, votes = begin, StopVotes()
             try:
                 for step in range(begin.step, config.num_steps):
                     taken = stream.take(step, done.state.params)
@@ -221,7 +221,7 @@ def run_rl(
                         log.write(step, taken, values)
                         saved.save(done, measured, waiting=stream.waiting)
                         log.mark("save")
-                    if must_stop_after(step):
+                    if votes.must_stop():
                         raise Terminated
             except KeyboardInterrupt:
                 saved.save_at_stop(done, waiting=stream.waiting)
