@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from simex.core.interrupts import Terminated, signals_at_end
-from simex.core.metrics import MetricsLog, mean_values
+from simex.core.metrics import MetricsLog, mean_values, refuse_infinite
 from simex.core.progress import progress
 from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
@@ -110,12 +110,14 @@ def run_sft(
                 recorder.record(step, metrics, values)
                 is_best = best.is_beaten_by(values)
                 if done % config.steps_between_saves == 0 or is_last or is_best:
+                    refuse_infinite(step, mean_values(metrics))
                     ranked = best.saved_with(values)
                     save(checkpoints, done, state, batches, recorder, ranked)
             if votes.must_stop():
                 raise Terminated
     except KeyboardInterrupt:
         if checkpoints.latest_step() != done and done:
+            refuse_infinite(done - 1, mean_values(metrics))
             save(checkpoints, done, state, batches, recorder)
         raise
     finally:
