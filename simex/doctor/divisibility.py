@@ -47,16 +47,24 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     mesh = mesh_of(stage)
     if mesh is None:
         return []
-    rows = shards_of(mesh, num_devices)
+    rows, devices = (
+        shards_of(mesh, num_devices, axes=axes) for axes in (BATCH_AXES, MESH_AXES)
+    )
     settings = with_defaults(stage.job, stage.arguments)
     sampler = getattr(settings.get("setup"), "sampler", None)
+    together = getattr(sampler, "tensor", None)  # None: as in training
+    if together and devices % together:
+        why = f"{devices} devices do not divide into groups that decode together"
+        return [f"{stage.name}: SamplerShape.tensor = {together}: {why}"]
     counts = [
         ("batch_rows", settings.get("batch_rows"), rows),
         ("rows", settings.get("rows"), rows),
         (
             "SamplerShape.num_slots",
             getattr(sampler, "num_slots", None),
-            shards_of(mesh, num_devices, axes=DECODE_AXES),
+            devices // together
+            if together
+            else shards_of(mesh, num_devices, axes=DECODE_AXES),
         ),
     ]
     return [
