@@ -9,8 +9,17 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+# Of the blocks of `signals_at_end` that are under way, each with the signals it noted.
+_blocks: list[list[int]] = []
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; what stops for Ctrl-C stops for it."""
+
+
+def is_told_to_stop() -> bool:
+    """Whether a signal came that will take effect at the end of a `signals_at_end`."""
+    return any(_blocks)
 
 
 @contextlib.contextmanager
@@ -29,10 +38,12 @@ def signals_at_end() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
+    _blocks.append(came)
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
         yield
     finally:
+        _blocks.pop()
         for number, handler in before.items():
             signal.signal(number, handler)
     if came:

@@ -33,12 +33,7 @@ class MetricsLog:
         Raises:
           UserError: a value is not finite; training cannot go on from there.
         """
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"{name} must stay finite; it is {value} at train step {step}. "
-                    "Lower the learning rate, or look at the batch of that step."
-                )
+        refuse_infinite(step, values)
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
             file.flush()
@@ -49,6 +44,20 @@ class MetricsLog:
         content = self._path.read_bytes()
         os.truncate(self._path, content.rfind(b"\n") + 1)  # a torn last line
         return list(read_jsonl(self._path))
+
+
+def refuse_infinite(step: int, values: Mapping[str, float]) -> None:
+    """Raises UserError where a value of train step `step` is not finite.
+
+    Checkpoints are written only after it: of a state that came of such values none is
+    worth the room of an earlier one.
+    """
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"{name} must stay finite; it is {value} at train step {step}. "
+                "Lower the learning rate, or look at the batch of that step."
+            )
 
 
 def mean_values(metrics: Mapping[str, tuple]) -> dict[str, float]:

@@ -88,6 +88,12 @@ class Processes(Protocol):
     def wait(self, what: str) -> None:
         """Returns when all have come to `what`."""
 
+    def stop_all(self) -> None:
+        """Has the others stop too."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """While it lasts, this one does what the others do."""
+
     def alone(self) -> AbstractContextManager[None]:
         """While it lasts, this one works without the others."""
 
@@ -99,6 +105,12 @@ class OneProcess:
 
     def wait(self, what: str) -> None:
         """Returns at once."""
+
+    def stop_all(self) -> None:
+        """There are none."""
+
+    def together(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def alone(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -136,9 +148,22 @@ def run_experiment(
       UserError: another run holds the workdir, or a stage before `only` is not done.
     """
     chosen = choose_stages(experiment.stages, only)
-    if not processes.is_first:
-        _follow(experiment, chosen[-1], workdir, processes)
-        return
+    try:
+        if processes.is_first:
+            _lead(experiment, chosen, workdir, processes)
+        else:
+            _follow(experiment, chosen[-1], workdir, processes)
+    except KeyboardInterrupt:
+        processes.stop_all()
+        raise
+
+
+def _lead(
+    experiment: Experiment,
+    chosen: Sequence[Stage],
+    workdir: pathlib.Path,
+    processes: Processes,
+) -> None:
     with hold_workdir(workdir):
         _refuse_foreign_folders(experiment, workdir)
         _refuse_unfinished(plan_stages(experiment, workdir), chosen)
@@ -161,7 +186,8 @@ def _follow(
     for stage in experiment.stages[: experiment.stages.index(last) + 1]:
         processes.wait(f"{stage.name} begins")
         if load_stamp(stamp_path(workdir, stage.name)) is None and _is_for_all(stage):
-            _call_job(stage, workdir)
+            with processes.together():
+                _call_job(stage, workdir)
         processes.wait(f"{stage.name} ends")
 
 
@@ -231,7 +257,7 @@ def _timed_call(
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(lambda: save_stamp(path, worked()))
         processes.wait(f"{stage.name} begins")
-        with contextlib.nullcontext() if _is_for_all(stage) else processes.alone():
+        with processes.together() if _is_for_all(stage) else processes.alone():
             _call_job(stage, workdir)
         on_failure.pop_all()
     done = worked()

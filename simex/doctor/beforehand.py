@@ -1,7 +1,8 @@
 """What is refused before the first stage, where a later one would only stop at it."""
 
+import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simex.core.config import Stage
@@ -9,27 +10,34 @@ from simex.core.errors import UserError
 from simex.core.setting_values import with_defaults
 from simex.doctor.presence import find_missing_stages
 from simex.rl.presets import make_algorithm
+from simex.rl.trainer import refuse_greedy
 
 
 def refuse_impossible(stages: Sequence[Stage], workdir: pathlib.Path) -> None:
     """Raises UserError for a stage that is read and never made, or an impossible change.
 
-    Annotations cannot say which names of stages, or changes of an algorithm, there are.
+    Annotations cannot say which names of stages, or changes of an algorithm, there are,
+    nor which numbers are possible.
     """
     missing = find_missing_stages(stages, workdir)
     if missing:
         raise UserError("\n".join(missing))
     for stage in stages:
-        settings = with_defaults(stage.job, stage.arguments)
+        settings: dict[str, Any] = dict(with_defaults(stage.job, stage.arguments))
         if settings.get("changes"):
-            _refuse_changes(stage.name, settings["algorithm"], settings["changes"])
+            with _named(f"{stage.name}.changes"):
+                make_algorithm(settings["algorithm"], settings["changes"])
+        if "rollouts_per_step" in settings:
+            with _named(f"{stage.name}.temperature"):
+                refuse_greedy(settings["temperature"])
 
 
-def _refuse_changes(name: str, algorithm: Any, changes: Any) -> None:
+@contextlib.contextmanager
+def _named(setting: str) -> Iterator[None]:
     try:
-        make_algorithm(algorithm, changes)
+        yield
     except UserError as error:
-        raise UserError(f"{name}.changes: {error}") from None
+        raise UserError(f"{setting}: {error}") from None
 
 
 def refuse_rollouts_ahead(stages: Sequence[Stage], num_processes: int) -> None:

@@ -47,16 +47,22 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     mesh = mesh_of(stage)
     if mesh is None:
         return []
-    rows = shards_of(mesh, num_devices)
+    rows, devices = (
+        shards_of(mesh, num_devices, axes=axes) for axes in (BATCH_AXES, MESH_AXES)
+    )
     settings = with_defaults(stage.job, stage.arguments)
     sampler = getattr(settings.get("setup"), "sampler", None)
+    together = getattr(sampler, "tensor", None)  # None: as in training
+    if together and devices % together:
+        why = f"{devices} devices do not divide into groups that decode together"
+        return [f"{stage.name}: SamplerShape.tensor = {together}: {why}"]
     counts = [
         ("batch_rows", settings.get("batch_rows"), rows),
         ("rows", settings.get("rows"), rows),
         (
             "SamplerShape.num_slots",
             getattr(sampler, "num_slots", None),
-            _decode_shards(mesh, num_devices, getattr(sampler, "tensor", None)),
+            devices // (together or shards_of(mesh, num_devices, axes=["tensor"])),
         ),
     ]
     return [
@@ -64,12 +70,6 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
         for name, count, shards in counts
         if isinstance(count, int) and count % shards
     ]
-
-
-def _decode_shards(mesh: MeshConfig, num_devices: int, together: int | None) -> int:
-    """How many groups decode rows of their own; see `sharding.mesh.make_decode_mesh`."""
-    every = shards_of(mesh, num_devices, axes=MESH_AXES)
-    return every // (together or shards_of(mesh, num_devices, axes=["tensor"])) or 1
 
 
 def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:

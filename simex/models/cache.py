@@ -11,6 +11,7 @@ is nearly twice as fast on a CPU as a dot over the head width (B=64, S=256, H=64
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -90,6 +91,19 @@ def merge_recent(cache: Cache, recent: Cache, lengths_B: jax.Array) -> Cache:
         cache, recent, width, num_spans=lengths_B.shape[0],
         sources=(rows, zeros), targets=(rows, lengths_B),
     )  # fmt: skip
+
+
+def replace_layers(cache: Cache, change: Callable[[Cache], Cache]) -> Cache:
+    """Each layer, a cache of one, as `change` gives it; the old ones are deleted.
+
+    At no time is there more than one old layer beside the new ones.
+    """
+    changed: list[LayerCache] = []
+    for layer in cache:
+        changed += jax.block_until_ready(change((layer,)))
+        for array in layer:
+            array.delete()
+    return tuple(changed)
 
 
 def copy_spans(

@@ -16,7 +16,7 @@ from simex.models.config import ModelConfig
 from simex.models.matmul import precision_of
 from simex.models.segments import Segments
 from simex.models.softmax_attention import Window, causal_attention
-from simex.models.splash import splash_attention
+from simex.models.splash import MIN_BLOCK, splash_attention
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,14 +108,29 @@ def splash_on_tpu(
     where: RowPart,
     window: Window,
 ) -> jax.Array:
-    """The Pallas kernel for rows that it can divide into blocks, else as on a CPU.
+    """The Pallas kernel for bfloat16 rows that it can divide, else as on a CPU.
 
-    It knows no prefixes; `segments.can_share_prefixes` is False on a TPU.
+    It names no precision for its products, and a TPU rounds the inputs of such to
+    bfloat16: what is to be computed in float32 is not left to it. It knows no prefixes;
+    `segments.can_share_prefixes` is False on a TPU.
     """
-    if q_BTNH.shape[1] % 128 or queries.prefix_BT is not None:
-        return blocked_softmax(
-            config, q_BTNH, k_BSKH, v_BSKH, queries, keys, where, window
-        )
+    multiple = row_multiple(config, "tpu")
+    is_divided = multiple > 1 and q_BTNH.shape[1] % multiple == 0
+    kernel = splash if is_divided and queries.prefix_BT is None else blocked_softmax
+    return kernel(config, q_BTNH, k_BSKH, v_BSKH, queries, keys, where, window)
+
+
+def splash(
+    config: ModelConfig,
+    q_BTNH: jax.Array,
+    k_BSKH: jax.Array,
+    v_BSKH: jax.Array,
+    queries: Segments,
+    keys: Segments,
+    where: RowPart,
+    window: Window,
+) -> jax.Array:
+    """`models.splash` with inputs of the compute type; T is a multiple of 128."""
     dtype = jnp.dtype(config.compute_dtype)
     return splash_attention(
         (q_BTNH * q_BTNH.shape[-1] ** -0.5).astype(dtype),
@@ -128,6 +143,12 @@ def splash_on_tpu(
         window=window,
         windows=tuple(dict.fromkeys(config.windows)),
     )
+
+
+def row_multiple(config: ModelConfig, platform: str) -> int:
+    """Of what the positions of a row should be a multiple, for the best kernel."""
+    is_splash = platform == "tpu" and config.compute_dtype == "bfloat16"
+    return MIN_BLOCK if is_splash else 1
 
 
 KERNELS: dict[str, Kernel] = {

@@ -76,7 +76,8 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array, None, None]:
     q, k, v, segments, window, out, norm = saved
     delta = jnp.sum(grad * out, axis=-1, keepdims=True)
-    grad_q, grad_k, grad_v = [], jnp.zeros_like(k), jnp.zeros_like(v)
+    # Sums over blocks, in float32 whatever the keys and values come in.
+    grad_q, grad_k, grad_v = [], *(jnp.zeros(x.shape, jnp.float32) for x in (k, v))
     for start, stop in _blocks(q.shape[3]):
         rows, seen = (..., slice(start, stop), slice(None)), slice(0, stop)
         scores = _scores(q, k, segments, (start, stop), dtype, window)
@@ -90,6 +91,7 @@ def _backward(
         grad_v = grad_v.at[:, :, seen].add(
             _dot("bkgts,bkgth->bksh", weights, grad[rows], dtype)
         )
+    grad_k, grad_v = grad_k.astype(k.dtype), grad_v.astype(v.dtype)
     return jnp.concatenate(grad_q, axis=3), grad_k, grad_v, None, None
 
 

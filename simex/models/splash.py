@@ -19,7 +19,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 
 from simex.models.softmax_attention import Window
 
-_MAX_BLOCK = 512  # positions; a larger one does not fit the vector memory of v5e
+MIN_BLOCK = 128  # positions
+_MAX_BLOCK = 512  # a larger one does not fit the vector memory of v5e
 # The fused backward kernel leaves a gradient of the queries for each block of keys, to
 # be added up: 28 GiB a layer for 65,536 positions of Qwen2.5-7B. Longer rows take two
 # kernels, which compute the scores once more.
@@ -129,7 +130,7 @@ def _make_kernel(
     )
     block = next(
         size
-        for size in (_MAX_BLOCK, 256, 128)
+        for size in (_MAX_BLOCK, 256, MIN_BLOCK)
         if num_positions // num_parts % size == 0
     )
     is_fused = num_positions // block <= _MAX_FUSED_BLOCKS

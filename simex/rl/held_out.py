@@ -7,7 +7,7 @@ differ by the params alone.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simex.core.errors import UserError
@@ -18,7 +18,8 @@ from simex.rollouts.rollout import Group, has_passed
 from simex.sampling.methods import SamplingMethod
 from simex.train.best import PREFIX
 
-FIGURES = ("reward", "passed", "tokens", "lost_to_infra")
+RANKING = ("reward", "passed")  # the larger, the better
+FIGURES = (*RANKING, "tokens", "lost_to_infra")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,16 @@ class HeldOutItems:
     @property
     def metrics(self) -> list[str]:
         """The names of all that is measured."""
+        return self._names(FIGURES)
+
+    @property
+    def ranking_metrics(self) -> list[str]:
+        """The names of those by which a train step can be the best."""
+        return self._names(RANKING)
+
+    def _names(self, figures: Sequence[str]) -> list[str]:
         places = ["", *(f"{objective.name}/" for objective, _ in self.objectives)]
-        return [f"{PREFIX}{place}{name}" for place in places for name in FIGURES]
+        return [f"{PREFIX}{place}{name}" for place in places for name in figures]
 
     def is_due(self, done: int, last: int) -> bool:
         """Whether to measure after `done` of `last` train steps."""
@@ -108,6 +117,21 @@ def summarise(groups: Sequence[Group]) -> dict[str, tuple[float, float]]:
         lost = asked - len(rollouts)
         metrics[f"{prefix}lost_to_infra"] = (float(lost), float(asked))
     return metrics
+
+
+def rankable(
+    measured: Mapping[str, float], *, max_lost_share: float
+) -> dict[str, float]:
+    """Of an evaluation, what a train step may be ranked by.
+
+    Not the figures of rollouts of which more than the share were lost to faults of
+    ours: those that are left are other ones, often the short and easy.
+    """
+    return {
+        name: value
+        for name, value in measured.items()
+        if measured[f"{name.rpartition('/')[0]}/lost_to_infra"] <= max_lost_share
+    }
 
 
 def _refuse_shared(name: str, trained: Sequence[Any], held: Sequence[Any]) -> None:

@@ -21,7 +21,7 @@ from simex.rl.curriculum import Curriculum
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.device_turns import make_turns, taking_turns
 from simex.rl.first_update import check_first_step
-from simex.rl.held_out import HeldOutItems
+from simex.rl.held_out import HeldOutItems, rankable
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.presets import PRESETS
 from simex.rl.readable_watch import ReadableWatch
@@ -37,7 +37,7 @@ from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
-from simex.sharding.processes import must_stop_after, num_processes
+from simex.sharding.processes import StopVotes, num_processes
 from simex.tokens.rarity import find_rare_ids
 from simex.train.best import refuse_unknown_metric
 from simex.train.optimizer import OptimizerConfig, make_optimizer
@@ -56,7 +56,7 @@ class RlConfig:
     replay: Replay | None = None  # supervised examples in every update
     rows: int = 32  # of a micro-batch
     share_prompts: bool = True  # in its rows, where the model and platform allow it
-    max_lost_share: float = 0.2  # of a step's rollouts, to infra errors
+    max_lost_share: float = 0.2  # of rollouts, to infra errors; of more none is ranked
     max_lost_steps: int = 3  # so many train steps in a row above it stop the run
     max_unreadable_steps: int = 20  # in a row; likewise
     steps_between_saves: int = 5
@@ -110,7 +110,7 @@ def run_rl(
             "Several processes must collect and update in turns, but max_staleness is "
             f"{config.staleness.max_steps}. Set it to 0, or use one process."
         )
-    known = [] if held_out is None else held_out.metrics
+    known = [] if held_out is None else held_out.ranking_metrics
     refuse_unknown_metric(config.keep_best, known, where="keep_best")
     tx = make_optimizer(optimizer, mesh)
     turns = make_turns(mesh, is_shared=config.staleness.num_ahead > 0)
@@ -175,7 +175,7 @@ def run_rl(
                 waiting=begin.waiting,
             ) as stream,
         ):
-            done = begin
+            done, votes = begin, StopVotes()
             try:
                 for step in range(begin.step, config.num_steps):
                     taken = stream.take(step, done.state.params)
@@ -221,9 +221,12 @@ def run_rl(
                             log.mark("validation")
                         values |= first | measure_selection(selection) | measured
                         log.write(step, taken, values)
-                        saved.save(done, measured, waiting=stream.waiting)
+                        ranked_by = rankable(
+                            measured, max_lost_share=config.max_lost_share
+                        )
+                        saved.save(done, ranked_by, waiting=stream.waiting)
                         log.mark("save")
-                    if must_stop_after(step):
+                    if votes.must_stop():
                         raise Terminated
             except KeyboardInterrupt:
                 saved.save_at_stop(done, waiting=stream.waiting)

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from simex.core.errors import UserError
 from simex.core.metrics import mean_values
 from simex.models.config import ModelConfig
 from simex.models.segments import can_share_prefixes
@@ -138,7 +139,11 @@ def make_trainer(
       reference_params: those that KL is measured to; read only where it is.
       share_prompts: compute a prompt once for the turns of a row that answer it, where
         `models.segments.can_share_prefixes`.
+
+    Raises:
+      UserError: a temperature of 0.
     """
+    refuse_greedy(temperature)
 
     def score(params: Any, batch: Mapping[str, Any]) -> jax.Array:
         with placed(mesh):
@@ -168,6 +173,16 @@ def make_trainer(
         ),
         mesh=mesh,
     )
+
+
+def refuse_greedy(temperature: float) -> None:
+    """Raises UserError for a temperature at which there is nothing to learn from."""
+    if not temperature > 0:
+        raise UserError(
+            "RL must sample at a temperature above 0: the rollouts of a prompt are to "
+            f"differ, and logits are divided by it; it is {temperature}. Set it to 1, "
+            "or 0 in validation only."
+        )
 
 
 def make_loss_fn(

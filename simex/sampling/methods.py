@@ -127,13 +127,17 @@ def _pick(weights_BM: jax.Array, target_B: jax.Array) -> tuple[jax.Array, jax.Ar
     """First index whose cumulative weight exceeds the target, and what is left of it.
 
     Rounding may put the target at or above the total: then the last positive weight.
+    It may also put an end above the one before it where the weight is 0, or a start
+    above the target: a weight of 0 is passed over, and nothing is left, never less.
     """
     M = weights_BM.shape[-1]
     ends_BM = jnp.cumsum(weights_BM, axis=-1)
     indices_1M = jnp.arange(M, dtype=jnp.int32)[None]
     last_B = jnp.max(jnp.where(weights_BM > 0, indices_1M, 0), axis=-1)
     past_BM = ends_BM <= target_B[:, None]
-    index_B = jnp.minimum(jnp.sum(past_BM, axis=-1, dtype=jnp.int32), last_B)
+    first_B = jnp.sum(past_BM, axis=-1, dtype=jnp.int32)
+    can_be_BM = (weights_BM > 0) & (indices_1M >= first_B[:, None])
+    index_B = jnp.min(jnp.where(can_be_BM, indices_1M, last_B[:, None]), axis=-1)
     starts_BM = ends_BM - weights_BM
     start_B = jnp.take_along_axis(starts_BM, index_B[:, None], axis=-1)[:, 0]
-    return index_B, target_B - start_B
+    return index_B, jnp.maximum(target_B - start_B, 0.0)

@@ -21,6 +21,7 @@ from simex.models.cache import (
     copy_spans,
     make_cache,
     merge_recent,
+    replace_layers,
     resize_cache,
 )
 from simex.models.config import ModelConfig
@@ -163,8 +164,9 @@ class Programs:
         return unwatched(self._make_cache).eval_shape(num_rows, num_positions)
 
     def resize(self, cache: Cache, slots_B: np.ndarray, num_positions: int) -> Cache:
-        """The named slots of each device, with room for so many positions."""
-        return self._resize(cache, slots_B, num_positions)
+        """The named slots with room for so many positions; the old cache is deleted."""
+        change = lambda layer: self._resize(layer, slots_B, num_positions)
+        return replace_layers(cache, change)
 
 
 def _watched(function: Callable[..., Any], name: str, **settings: Any) -> Any:

@@ -6,6 +6,7 @@ from jax.sharding import Mesh
 
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
+from simex.models.kernels import row_multiple
 from simex.models.transformer import Params
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.programs import COPY_SPAN, make_programs
@@ -13,7 +14,7 @@ from simex.sampling.run import SamplingRun
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats
 from simex.sharding.compiles import num_compiles
 from simex.sharding.decode import own_part
-from simex.sharding.mesh import num_decode_shards
+from simex.sharding.mesh import num_decode_shards, platform_of
 
 
 class Sampler:
@@ -81,7 +82,9 @@ class Sampler:
         self.prefill_rows = prefill_rows
         self.span_multiple = _round_up(span_multiple, COPY_SPAN)
         self.stats = SamplingStats()
-        self.prefill_width = _round_up(max_prompt_len, COPY_SPAN)
+        self.prefill_width = _round_up(
+            max_prompt_len, max(COPY_SPAN, row_multiple(config, platform_of(own)))
+        )
         # A chunk is appended behind the longest row, and a prompt comes in whole spans.
         longest = max(max_total_len + chunk_steps, self.prefill_width)
         self.num_positions = _round_up(longest, COPY_SPAN)

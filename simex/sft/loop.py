@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from simex.core.interrupts import Terminated, signals_at_end
-from simex.core.metrics import MetricsLog, mean_values
+from simex.core.metrics import MetricsLog, mean_values, refuse_infinite
 from simex.core.progress import progress
 from simex.data.parts import BatchParts, Share
 from simex.models.config import ModelConfig
@@ -21,7 +21,7 @@ from simex.sft.held_out import HeldOut, make_measure
 from simex.sft.step import make_sft_step
 from simex.sharding.compiles import num_compiles, watch_compiles
 from simex.sharding.mesh import put_batch
-from simex.sharding.processes import gather, is_first, must_stop_after
+from simex.sharding.processes import StopVotes, gather, is_first
 from simex.train.best import BestSoFar, refuse_unknown_metric
 from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
@@ -97,6 +97,7 @@ def run_sft(
     if found is not None:
         recorder.set_state(found.items["log"])
     steps = range(begin, config.num_steps)
+    votes = StopVotes(lag=1)  # so that steps are still dispatched ahead of the device
     try:
         for step in progress(steps, label=folder.name, unit="step"):
             with signals_at_end():
@@ -109,12 +110,14 @@ def run_sft(
                 recorder.record(step, metrics, values)
                 is_best = best.is_beaten_by(values)
                 if done % config.steps_between_saves == 0 or is_last or is_best:
+                    refuse_infinite(step, mean_values(metrics))
                     ranked = best.saved_with(values)
                     save(checkpoints, done, state, batches, recorder, ranked)
-            if must_stop_after(step):
+            if votes.must_stop():
                 raise Terminated
     except KeyboardInterrupt:
         if checkpoints.latest_step() != done and done:
+            refuse_infinite(done - 1, mean_values(metrics))
             save(checkpoints, done, state, batches, recorder)
         raise
     finally:

@@ -3,19 +3,30 @@
 All processes run the same command on the same files. Each has its own devices; a mesh
 goes over those of all. The first one writes what is written once, and runs alone the
 stages that need no mesh.
+
+SIGTERM or Ctrl-C to any of them stops all. In a stage that all do together it is only
+noted, and they agree after which train step to stop (`StopVotes`); one that left by
+itself would keep the others waiting. Elsewhere it takes effect at once, and the others
+are told by `stop_all`.
 """
 
+import collections
 import contextlib
 import os
 import pickle
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
 from simex.core.errors import UserError
+from simex.core.interrupts import Terminated, is_told_to_stop, signals_at_end
 
 # host:port of the first process, or "auto": as the TPU pod, Slurm or GKE says.
 COORDINATOR = "SIMEX_COORDINATOR"
@@ -24,7 +35,9 @@ PROCESS_ID = "SIMEX_PROCESS_ID"
 
 Item = TypeVar("Item")
 
-_WAIT_MS = 7 * 24 * 3600 * 1000  # a stage of another process may last for days
+# Keys of jax's store of what processes tell each other.
+_HERE, _STOPPED = "simex/here", "simex/stopped"
+_POLL_SECS = 0.5
 
 # Of the whole process: threads of a stage that runs alone are alone too.
 _is_alone = False
@@ -40,6 +53,8 @@ def join_processes(environ: Mapping[str, str] = os.environ) -> None:
     if not address:
         return
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # Its handler of SIGTERM would take the place of `main`'s.
+    jax.config.update("jax_enable_preemption_service", False)
     if address == "auto":
         jax.distributed.initialize()
         return
@@ -86,15 +101,55 @@ def working_alone() -> Iterator[None]:
 
 
 def wait_for_all(what: str) -> None:
-    """Returns when every process has come here; `what` names the place."""
+    """Returns when every process has come here; `what` names the place, once a run.
+
+    Raises Terminated where another was stopped; a signal to this one takes effect too.
+    """
+    # jax's barriers time out, and no signal gets through to Python while one waits.
     if num_processes() == 1:
         return
-    from jax._src import (
-        distributed,
-    )  # jax's own barrier goes over devices and times out
+    client = _client()
+    client.key_value_set(f"{_HERE}/{what}/{process_number()}", "")
+    while len(client.key_value_dir_get(f"{_HERE}/{what}/")) < num_processes():
+        if _is_any_stopped():
+            raise Terminated
+        time.sleep(_POLL_SECS)
 
-    client: Any = distributed.global_state.client
-    client.wait_at_barrier(what, _WAIT_MS)
+
+def stop_all() -> None:
+    """Has the others stop too: this process was told to, and ends."""
+    if num_processes() > 1:
+        _client().key_value_set(f"{_STOPPED}/{process_number()}", "", True)
+
+
+def _is_any_stopped() -> bool:
+    return bool(_client().key_value_dir_get(f"{_STOPPED}/"))
+
+
+def _client() -> Any:
+    from jax._src import distributed  # jax has no public name for it
+
+    return distributed.global_state.client
+
+
+@contextlib.contextmanager
+def _stopping_with_others() -> Iterator[None]:
+    """While this lasts, SIGTERM comes to this process when another was stopped."""
+    has_ended = threading.Event()
+
+    def watch() -> None:
+        while not has_ended.wait(_POLL_SECS):
+            if _is_any_stopped():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=watch, name="stopping with others", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 def gather(value: Any) -> list[Any]:
@@ -104,7 +159,8 @@ def gather(value: Any) -> list[Any]:
     data = np.frombuffer(pickle.dumps(value), np.uint8)
     sizes = multihost_utils.process_allgather(np.array([data.size], np.int32))
     sizes = np.asarray(sizes).reshape(-1)
-    padded = np.zeros(int(sizes.max()), np.uint8)
+    # Each size compiles once, so there are few: powers of two.
+    padded = np.zeros(1 << (int(sizes.max()) - 1).bit_length(), np.uint8)
     padded[: data.size] = data
     rows = np.asarray(multihost_utils.process_allgather(padded))
     rows = rows.reshape(len(sizes), -1)
@@ -126,14 +182,45 @@ def own_share(items: Sequence[Item]) -> Sequence[Item]:
     return items[first : first + size]
 
 
-def must_stop_after(step: int) -> bool:
-    """Whether a process was told to end (SIGTERM), and all are to stop after `step`.
+class StopVotes:
+    """Whether a process was told to end, agreed on by all after every train step.
 
-    jax makes the processes agree on the step. A process alone is interrupted instead.
+    Example:
+        votes = StopVotes(lag=1)
+        for step in steps:
+            ...
+            if votes.must_stop(): raise Terminated  # in all processes at the same step
     """
-    if num_processes() == 1:
-        return False
-    return bool(multihost_utils.reached_preemption_sync_point(step))
+
+    def __init__(self, *, lag: int = 0) -> None:
+        """The answer is that of `lag` calls ago; with 0, the host waits for devices."""
+        self._lag = lag
+        self._asked: collections.deque[jax.Array] = collections.deque()
+
+    def must_stop(self) -> bool:
+        """Asks all; every process must call this as often. Alone it is False: there
+        a signal interrupts by itself.
+        """
+        if num_processes() == 1:
+            return False
+        self._asked.append(_count_all(is_told_to_stop()))
+        if len(self._asked) <= self._lag:
+            return False
+        return bool(np.asarray(self._asked.popleft().addressable_data(0)))
+
+
+def _count_all(told: bool) -> jax.Array:
+    """int32 scalar on every device: a sum over the devices of who was told."""
+    devices = np.array(jax.devices())
+    mesh = jax.sharding.Mesh(devices, ("all",))
+    rows, whole = (
+        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*names))
+        for names in (["all"], [])
+    )
+    own = jax.make_array_from_callback(
+        devices.shape, rows, lambda _: np.array([told], np.int32)
+    )
+    return jax.jit(jnp.sum, out_shardings=whole)(own)
 
 
 class Processes:
@@ -148,6 +235,19 @@ class Processes:
         """As `wait_for_all`."""
         wait_for_all(what)
 
-    def alone(self) -> contextlib.AbstractContextManager[None]:
-        """As `working_alone`, where there are others."""
-        return working_alone() if num_processes() > 1 else contextlib.nullcontext()
+    def stop_all(self) -> None:
+        """As the function of this name."""
+        stop_all()
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Signals wait for a vote or for its end, where there are others."""
+        return signals_at_end() if num_processes() > 1 else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """As `working_alone`; where there are others, it stops when they do."""
+        if num_processes() == 1:
+            yield
+        else:
+            with _stopping_with_others(), working_alone():
+                yield

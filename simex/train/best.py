@@ -9,7 +9,10 @@ PREFIX = "validation/"
 
 
 def is_lower_better(metric: str) -> bool:
-    """Losses are to fall; rewards, pass rates and accuracies are to rise."""
+    """Losses are to fall; rewards, pass rates and accuracies are to rise.
+
+    Whoever measures says which of its figures are one of these (`refuse_unknown_metric`).
+    """
     return metric.rsplit("/", 1)[-1] == "loss"
 
 

@@ -115,13 +115,15 @@ class Checkpoints:
         """As `save`, but goes on in the background; without iterators.
 
         It returns as soon as the arrays are copied, so that they may be donated to the
-        next update. Whoever saves again, reads or closes waits for the step to be whole,
+        next update: to the memory of the host, since a device seldom has room for a
+        second state. Whoever saves again, reads or closes waits for the step to be whole,
         and is told there what went wrong.
         """
         self.wait()
         checkpointables = _to_checkpointables(items)
-        if jax.process_count() > 1:
-            # Orbax has the processes wait for each other: begun in the same order.
+        if jax.process_count() > 1 or not _are_devices_the_host():
+            # Orbax copies to the host before it returns. It also has processes wait for
+            # each other, so all must begin their saves in the same order.
             with self._naming_the_disk(step):
                 saving = self._start(step, checkpointables, metrics)
 
@@ -129,7 +131,7 @@ class Checkpoints:
                 saving.result()
                 self._note(step)
 
-        else:
+        else:  # the host's memory is the device's, and orbax would copy for longer
             checkpointables = copy_arrays(checkpointables)
 
             def finish() -> None:
@@ -270,6 +272,10 @@ class Checkpoints:
             else:
                 items[name] = loaded[name]
         return items
+
+
+def _are_devices_the_host() -> bool:
+    return jax.default_backend() == "cpu"
 
 
 def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ that is a fifth of a train step.
 """
 
 import collections
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -89,43 +88,32 @@ def orthogonalise(stack_NIO: jax.Array, *, dtype: str) -> jax.Array:
 
 def _orthogonalise_tree(matrices: Any, dtype: str, mesh: Mesh | None) -> Any:
     leaves, structure = jax.tree.flatten(matrices)
-    # Stacks (of layers, of experts) are so many matrices.
-    shapes = [leaf.shape for leaf in leaves]
-    counts = [math.prod(shape[:-2]) for shape in shapes]
-    leaves = [
-        matrix
-        for leaf, shape in zip(leaves, shapes)
-        for matrix in ([leaf] if leaf.ndim == 2 else leaf.reshape(-1, *shape[-2:]))
-    ]
     by_shape = collections.defaultdict(list)
     for index, leaf in enumerate(leaves):
-        by_shape[tuple(sorted(leaf.shape))].append(index)
+        by_shape[tuple(sorted(leaf.shape[-2:]))].append(index)
     for shape, indices in by_shape.items():
+        # A leaf is one matrix or a stack (of layers, of experts); never matrix by
+        # matrix, of which a mixture of experts has ten thousands.
+        stacks = [leaves[i].reshape(-1, *leaves[i].shape[-2:]) for i in indices]
         # Wide rather than tall: the Gram matrix is then the smaller one.
-        wide = [leaves[i] if leaves[i].shape == shape else leaves[i].T for i in indices]
-        done = orthogonalise(_stack(wide, mesh), dtype=dtype)
-        scale = _RMS * max(shape) ** 0.5
-        for row, i in enumerate(indices):
-            result = done[row] * scale
-            leaves[i] = result if leaves[i].shape == shape else result.T
-    rest = iter(leaves)
-    return jax.tree.unflatten(
-        structure,
-        [
-            next(rest)
-            if len(shape) == 2
-            else jnp.stack([next(rest) for _ in range(count)]).reshape(shape)
-            for shape, count in zip(shapes, counts)
-        ],
-    )
+        is_wide = [stack.shape[1:] == shape for stack in stacks]
+        wide = [x if w else x.swapaxes(1, 2) for x, w in zip(stacks, is_wide)]
+        done = orthogonalise(_join(wide, mesh), dtype=dtype)
+        scale, start = _RMS * max(shape) ** 0.5, 0
+        for i, own, w in zip(indices, wide, is_wide):
+            result = done[start : start + len(own)] * scale
+            start += len(own)
+            result = result if w else result.swapaxes(1, 2)
+            leaves[i] = result.reshape(leaves[i].shape)
+    return jax.tree.unflatten(structure, leaves)
 
 
-def _stack(matrices: list[jax.Array], mesh: Mesh | None) -> jax.Array:
+def _join(stacks: list[jax.Array], mesh: Mesh | None) -> jax.Array:
     """[N, in, out] divided over devices; N is filled up with zeros to divide."""
-    stack = jnp.stack(matrices)
+    stack = jnp.concatenate(stacks)
     if mesh is None:
         return stack
-    missing = -len(matrices) % num_batch_shards(mesh)
+    missing = -len(stack) % num_batch_shards(mesh)
     stack = jnp.pad(stack, ((0, missing), (0, 0), (0, 0)))
     sharding = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
     return jax.lax.with_sharding_constraint(stack, sharding)

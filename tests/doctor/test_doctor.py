@@ -83,6 +83,27 @@ def test_every_uneven_row_count_of_an_experiment_is_named():
 
 
 @pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        # 8 devices are 8, 4 or 2 replicas, and 12 slots divide by 4 only.
+        ("None", r"num_slots = 12: 12 rows do not divide over 8 devices"),
+        ("2", None),
+        ("1", r"num_slots = 12: 12 rows do not divide over 8 devices"),
+        ("3", r"SamplerShape.tensor = 3: 8 devices do not divide into groups"),
+    ],
+)
+def test_slots_divide_over_the_devices_that_do_not_decode_together(tensor, message):
+    register()
+    settings = ["SamplerShape.num_slots=12", f"SamplerShape.tensor={tensor}"]
+    experiment = load_experiment(SMOKE, settings)
+    if message is None:
+        refuse_uneven(experiment, 8)
+    else:
+        with pytest.raises(UserError, match=message):
+            refuse_uneven(experiment, 8)
+
+
+@pytest.mark.parametrize(
     ("num_cores", "num_devices"), [(1, 1), (2, 2), (6, 4), (8, 8), (10, 8), (24, 8)]
 )
 def test_any_number_of_cores_runs_the_quickstart(num_cores, num_devices):
@@ -231,6 +252,10 @@ def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
         ("export.dtype='bf16'", "one of 'float32', 'bfloat16'"),
         ("DecoderShape.compute_dtype='bf16'", "one of 'float32', 'bfloat16'"),
         ("train_rl.changes={'clip_hihg': 3}", "train_rl.changes: There is no choice"),
+        (
+            "train_rl.temperature=0.0",
+            "train_rl.temperature: RL must sample at a temper",
+        ),
         ("rl/evaluate_solving.solver='train_lr'", "rl/evaluate_solving reads train_lr"),
     ],
 )

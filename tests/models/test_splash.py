@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simex.models import splash
+from simex.models import kernels, splash
 from simex.models.config import ModelConfig
-from simex.models.kernels import RowPart, blocked_softmax, splash_on_tpu
+from simex.models.kernels import RowPart, blocked_softmax
 from simex.models.segments import Segments
 
 T, HEAD_DIM = 384, 128  # three blocks of 128
@@ -74,7 +74,7 @@ def test_splash_attention_is_the_softmax_with_its_gradients(
     monkeypatch.setattr(splash, "_MAX_FUSED_BLOCKS", most_fused)
     config = dataclasses.replace(CONFIG, windows=(window, None) if window else ())
     given = jnp.int32(window) if is_traced else window
-    found = run(splash_on_tpu, config, given, RowPart())
+    found = run(kernels.splash, config, given, RowPart())
     expected = run(blocked_softmax, config, window, RowPart())
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5)
@@ -83,7 +83,28 @@ def test_splash_attention_is_the_softmax_with_its_gradients(
 @pytest.mark.parametrize("window", [None, 100])
 def test_a_part_of_a_row_sees_what_lies_before_it(window):
     part = RowPart(part=2, num_parts=3)
-    found = run(splash_on_tpu, CONFIG, window, part)
+    found = run(kernels.splash, CONFIG, window, part)
     expected = run(blocked_softmax, CONFIG, window, part)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "num_positions", "is_splash"),
+    [("bfloat16", 384, True), ("bfloat16", 160, False), ("float32", 384, False)],
+)
+def test_float32_and_odd_rows_are_not_left_to_the_kernel(
+    monkeypatch, dtype, num_positions, is_splash
+):
+    # Their outputs are told apart by a number.
+    monkeypatch.setattr(kernels, "splash", lambda *_: jnp.ones(1))
+    monkeypatch.setattr(kernels, "blocked_softmax", lambda *_: jnp.zeros(1))
+    config = dataclasses.replace(CONFIG, compute_dtype=dtype)
+    q, k, v, _, segments = inputs()
+    own = segments.part(0, num_positions)
+    q, k, v = (x[:, :num_positions] for x in (q, k, v))
+    out = kernels.splash_on_tpu(config, q, k, v, own, own, RowPart(), None)
+    assert float(out[0]) == is_splash
+    multiple = kernels.row_multiple(config, "tpu")
+    assert is_splash == (multiple == 128 and num_positions % multiple == 0)
+    assert kernels.row_multiple(config, "cpu") == 1

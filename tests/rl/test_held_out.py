@@ -10,7 +10,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.jobs.held_out import HeldOutProblems
-from simex.rl.held_out import HeldOutItems, summarise
+from simex.rl.held_out import HeldOutItems, rankable, summarise
 from simex.rl.metric_table import UNREPEATABLE, unknown_metrics
 from simex.rl.saved_run import Progress, SavedRun
 from simex.rl.stream import Staleness
@@ -208,3 +208,25 @@ def test_several_devices_validate_while_they_collect(tmp_path):
         held_out=held_out(objective, steps_between=1),
     )
     assert all(REWARD in r for r in read_jsonl(tmp_path / "run" / "metrics.jsonl"))
+
+
+def test_a_train_step_is_not_ranked_by_what_few_rollouts_were_left_of():
+    measured = {
+        "validation/reward": 0.5,
+        "validation/lost_to_infra": 0.2,
+        "validation/solve/reward": 1.0,
+        "validation/solve/lost_to_infra": 0.4,
+    }
+    assert rankable(measured, max_lost_share=0.4) == measured
+    assert rankable(measured, max_lost_share=0.2) == {
+        "validation/reward": 0.5,
+        "validation/lost_to_infra": 0.2,
+    }
+    assert rankable({}, max_lost_share=0.2) == {}
+
+
+@pytest.mark.parametrize("name", ["lost_to_infra", "tokens"])
+def test_what_is_not_better_when_larger_ranks_no_train_step(tmp_path, toy, name):
+    settings = SETTINGS | {"held_out": held_out(OBJECTIVE)}
+    with pytest.raises(UserError, match="keep_best must be one of validation/passed"):
+        train(tmp_path, toy, num_steps=1, **settings, keep_best=f"validation/{name}")

@@ -250,3 +250,38 @@ def test_bad_requests_are_refused_by_number() -> None:
 def test_a_stop_has_no_truth_value() -> None:
     with pytest.raises(TypeError):
         bool(Stop.LENGTH)
+
+
+def test_a_cache_grows_layer_by_layer_and_gives_up_the_old_one(monkeypatch) -> None:
+    programs = _sampler(num_devices=1).programs
+    old = programs.make_cache(2, 32)
+    resize, still_there = programs._resize, []
+
+    def look(layers, *arguments):
+        still_there.append([not layer.k_BKHS.is_deleted() for layer in old])
+        return resize(layers, *arguments)
+
+    monkeypatch.setattr(programs, "_resize", look)
+    new = programs.resize(old, np.array([1, 0, 1], np.int32), 64)
+    assert still_there == [[True, True], [False, True]]  # of the two layers
+    assert [layer.v_BKSH.shape for layer in new] == [(3, 1, 64, 8)] * 2
+    assert all(array.is_deleted() for layer in old for array in layer)
+
+
+@pytest.mark.parametrize(
+    ("platform", "dtype", "width"),
+    [("cpu", "bfloat16", 64), ("tpu", "bfloat16", 128), ("tpu", "float32", 64)],
+)
+def test_prompts_are_as_wide_as_the_attention_kernel_likes(
+    monkeypatch, platform, dtype, width
+) -> None:
+    """Prompts of up to 40 tokens: spans of 32, or the blocks of 128 of splash."""
+    monkeypatch.setattr("simex.sampling.sampler.platform_of", lambda mesh: platform)
+    sampler = Sampler(
+        dataclasses.replace(CONFIG, compute_dtype=dtype),
+        make_mesh(MeshConfig(), devices=jax.devices()[:1]),
+        num_slots=16,
+        max_prompt_len=40,
+        max_total_len=MAX_TOTAL,
+    )
+    assert sampler.prefill_width == width

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from simex.core.errors import UserError
 from simex.core.prng import key
 from simex.data.mixture import Mixture
 from simex.data.pipeline import make_batches
@@ -15,6 +16,7 @@ from simex.models.config import ModelConfig
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import make_mesh
 from simex.tokens.train_tokenizer import train_sentencepiece
+from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig
 from simex.train.saved_params import load_params
 
@@ -58,14 +60,14 @@ def split(tokenizer):
     return tokenize_split(examples, tokenizer, seq_len=32)
 
 
-def train(folder, split, model, *, num_steps):
+def train(folder, split, model, *, num_steps, learning_rate=0.02):
     run_sft(
         folder,
         make_batches(split, Mixture(), batch_rows=8, seed=0),
         config=SftConfig(num_steps=num_steps, steps_between_saves=2),
         model=model,
         optimizer=OptimizerConfig(
-            learning_rate=0.02, schedule="linear", num_steps=NUM_STEPS
+            learning_rate=learning_rate, schedule="linear", num_steps=NUM_STEPS
         ),
         mesh=make_mesh(),
         key=key(0, "params"),
@@ -113,3 +115,11 @@ def test_the_loss_falls(tmp_path, split, model):
     first = read_losses(tmp_path)[1]
     train(tmp_path, split, model, num_steps=NUM_STEPS)
     assert read_losses(tmp_path)[5] < first - 0.5
+
+
+def test_a_diverged_state_takes_the_place_of_no_checkpoint(tmp_path, split, model):
+    # Saved every 2 train steps, logged every 10: the save must look by itself.
+    train(tmp_path, split, model, num_steps=2)
+    with pytest.raises(UserError, match="must stay finite; it is nan at train step 3"):
+        train(tmp_path, split, model, num_steps=6, learning_rate=1e30)
+    assert Checkpoints(tmp_path / "checkpoints").latest_step() == 2

@@ -3,13 +3,16 @@
 The environment says with how many others it runs; four devices make the mesh of all.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
 import sys
+import time
 from typing import Any
 
 from simex.core.interrupts import Terminated
+from simex.main import EXIT_TERMINATED
 from simex.models.config import ModelConfig
 from simex.train.optimizer import OptimizerConfig
 
@@ -32,17 +35,38 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     others = int(os.environ.get("SIMEX_NUM_PROCESSES", "1"))
     from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
-    from simex.sharding.processes import join_processes
+    from simex.sharding.processes import Processes, join_processes
 
     configure_cpu_devices(NUM_DEVICES // others)
     join_processes()
     configure_compile_cache(folder.parent / "compiled")
-    jobs = {"sft": train_sft, "rl": train_rl, "ahead": train_ahead}
-    jobs[job](folder, steps)
+    jobs = {"sft": train_sft, "rl": train_rl, "ahead": train_ahead, "nap": nap}
+    try:
+        with Processes().together() if job != "nap" else contextlib.nullcontext():
+            jobs[job](folder, steps)
+    except Terminated:
+        sys.exit(EXIT_TERMINATED)
 
 
 def _terminate(number: int, frame: object) -> None:
     raise Terminated
+
+
+def nap(folder: pathlib.Path, steps: int) -> None:
+    """A run whose only stage is one that the first process does alone."""
+    from simex.core.config import Experiment, Stage
+    from simex.core.stages import run_experiment
+    from simex.sharding.processes import Processes
+
+    def sleep(workdir: pathlib.Path) -> None:
+        (workdir / "asleep").touch()
+        time.sleep(steps)
+
+    stage = Stage(name="sleep", job=sleep, arguments={})
+    experiment = Experiment(
+        name="nap", path=folder, stages=(stage,), cpu_devices=None, settings=()
+    )
+    run_experiment(experiment, folder, processes=Processes())
 
 
 def train_sft(folder: pathlib.Path, steps: int) -> None:

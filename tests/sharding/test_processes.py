@@ -4,15 +4,20 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from simex.main import EXIT_TERMINATED
+from simex.sharding import processes
 from simex.sharding.mesh import MeshConfig, make_mesh
 from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import make_optimizer
@@ -23,8 +28,10 @@ from tests.sharding.one_process import MODEL, OPTIMIZER
 NUM_STEPS = 4
 
 
-def run_processes(num: int, job: str, folder: pathlib.Path, steps: int) -> None:
-    """Runs `one_process` in `num` processes until all have ended well."""
+def start_processes(
+    num: int, job: str, folder: pathlib.Path, steps: int
+) -> list[subprocess.Popen]:
+    """Starts `one_process` in `num` processes that are one run."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -32,7 +39,7 @@ def run_processes(num: int, job: str, folder: pathlib.Path, steps: int) -> None:
     if num > 1:
         settings |= {"SIMEX_COORDINATOR": address, "SIMEX_NUM_PROCESSES": str(num)}
     command = [sys.executable, "-m", "tests.sharding.one_process", job, folder, steps]
-    processes = [
+    return [
         subprocess.Popen(
             list(map(str, command)),
             env=settings | {"SIMEX_PROCESS_ID": str(number)},
@@ -42,9 +49,29 @@ def run_processes(num: int, job: str, folder: pathlib.Path, steps: int) -> None:
         )
         for number in range(num)
     ]
+
+
+def run_processes(
+    num: int,
+    job: str,
+    folder: pathlib.Path,
+    steps: int,
+    *,
+    told: int | None = None,
+    once: Callable[[], bool] = lambda: True,
+) -> None:
+    """Runs `one_process` in `num` processes until all have ended well.
+
+    Or until all were stopped by SIGTERM, which process number `told` gets `once` so far.
+    """
+    processes = start_processes(num, job, folder, steps)
+    if told is not None:
+        while not once() and all(process.poll() is None for process in processes):
+            time.sleep(0.05)
+        processes[told].send_signal(signal.SIGTERM)
     said = [process.communicate(timeout=240)[0] for process in processes]
     for process, text in zip(processes, said):
-        assert process.returncode == 0, text
+        assert process.returncode == (0 if told is None else EXIT_TERMINATED), text
 
 
 def read_metric(folder: pathlib.Path, name: str) -> list[float]:
@@ -166,3 +193,48 @@ def test_two_processes_learn_by_reinforcement_as_one(tmp_path) -> None:
             load_weights(tmp_path / name, lesson),
             load_weights(tmp_path / "alone", lesson),
         )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("job", ["sft", "rl"])
+def test_sigterm_to_one_process_stops_all_after_the_same_train_step(
+    tmp_path, job
+) -> None:
+    folder = tmp_path / "told"
+
+    def has_begun() -> bool:
+        path = folder / "metrics.jsonl"
+        return path.exists() and len(path.read_text().splitlines()) >= 3
+
+    run_processes(2, job, folder, 2000, told=1, once=has_begun)
+    done = len(read_metric(folder, "loss"))
+    assert 3 <= done < 2000
+    assert Checkpoints(folder / "checkpoints").latest_step() == done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_sigterm_to_one_process_stops_a_stage_that_the_first_does_alone(
+    tmp_path, told
+) -> None:
+    folder = tmp_path / "nap"
+    begin = time.monotonic()
+    run_processes(2, "nap", folder, 600, told=told, once=(folder / "asleep").exists)
+    assert time.monotonic() - begin < 120
+
+
+def test_gathered_values_come_in_few_sizes_each_of_which_compiles_once(
+    monkeypatch,
+) -> None:
+    sizes = []
+
+    def both(array):
+        sizes.append(array.size)
+        return np.stack([array, array])
+
+    monkeypatch.setattr(processes, "num_processes", lambda: 2)
+    monkeypatch.setattr(processes.multihost_utils, "process_allgather", both)
+    for length in range(100, 400, 25):
+        assert processes.gather("x" * length) == ["x" * length] * 2
+    # Pickled, a text of so many letters is some bytes more.
+    assert set(sizes) == {1, 128, 256, 512}  # 1: how many bytes there are

@@ -13,7 +13,7 @@ import pytest
 from simex.core.errors import UserError
 from simex.models.config import ModelConfig
 from simex.sharding.mesh import MeshConfig, make_mesh
-from simex.train import orbax_settings
+from simex.train import checkpoint, orbax_settings
 from simex.train.checkpoint import Checkpoints
 from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.saved_params import load_params, save_params
@@ -53,8 +53,14 @@ def _assert_same(a, b) -> None:
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
 
 
-def test_arrays_may_be_given_away_as_soon_as_a_save_has_begun(tmp_path) -> None:
+@pytest.mark.parametrize("on_host", [True, False])
+def test_arrays_may_be_given_away_as_soon_as_a_save_has_begun(
+    tmp_path, monkeypatch, on_host
+) -> None:
     """As the next update does with them; keys are of one device, params of two."""
+    if not on_host:  # then there must not be a second state on the devices
+        monkeypatch.setattr(checkpoint, "_are_devices_the_host", lambda: False)
+        monkeypatch.setattr(checkpoint, "copy_arrays", None)
     state, key = jax.tree.map(jnp.copy, (_state(), jax.random.key(5)))
     expected, words = _state(), jax.random.key_data(key).tolist()
     checkpoints = Checkpoints(tmp_path)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simex.core.errors import UserError
+from simex.train.muon import _orthogonalise_tree
 from simex.train.optimizer import OptimizerConfig, make_optimizer, make_schedule
 
 
@@ -57,3 +58,27 @@ def test_embeddings_and_the_head_are_left_to_adamw() -> None:
 def test_impossible_settings_are_refused(settings, message) -> None:
     with pytest.raises(UserError, match=message):
         OptimizerConfig(**settings)
+
+
+def test_a_stack_of_experts_is_one_batch_and_each_matrix_as_if_alone() -> None:
+    draw = np.random.default_rng(0).normal
+
+    def make(num_layers, num_experts):
+        sizes = {"up": (num_layers, num_experts, 6, 10), "q": (num_layers, 10, 6)}
+        return {name: jnp.array(draw(size=s), jnp.float32) for name, s in sizes.items()}
+
+    stacked = make(2, 3) | {"o": jnp.array(draw(size=(6, 10)), jnp.float32)}
+    alone = {
+        "up": [[stacked["up"][i, j] for j in range(3)] for i in range(2)],
+        "q": [stacked["q"][i] for i in range(2)],
+        "o": stacked["o"],
+    }
+    run = jax.jit(lambda tree: _orthogonalise_tree(tree, "float32", None))
+    found, expected = run(stacked), run(alone)
+    for name, matrices in found.items():
+        np.testing.assert_allclose(matrices, jnp.array(expected[name]), rtol=1e-6)
+    # 2 x 64 experts are no larger a program than 2 x 3.
+    size = lambda tree: len(
+        jax.make_jaxpr(run)(tree).jaxpr.eqns[0].params["jaxpr"].eqns
+    )
+    assert size(make(2, 64)) == size(make(2, 3))
