@@ -34,11 +34,13 @@ class Script:
     answers: list
     prompts: list = dataclasses.field(default_factory=list)
     version: int = 0
+    seed_paths: list = dataclasses.field(default_factory=list)
     verifiers: dict = dataclasses.field(default_factory=dict)
     waits: Waits = dataclasses.field(default_factory=Waits)
 
     def complete(self, queries, *, on_turn=lambda index, turn: None):
         self.prompts += [query.prompt for query in queries]
+        self.seed_paths += [query.seed_path for query in queries]
         turns = [self._turn(query, self.answers.pop(0)) for query in queries]
         for index in reversed(range(len(turns))):
             on_turn(index, turns[index])
