@@ -20,8 +20,10 @@ from simex.data.explained import ShardPlan, make_shard, report_path
 from simex.data.listed_runs import DealtRuns, FileRuns, deal
 from simex.data.runs import CurriculumRuns
 from simex.jobs.explain_programs import explain_programs
+from simex.nlex.rewriters import REWRITERS
 from simex.sandbox.driverless import DriverlessPool
 from simex.sandbox.outcome import RunRequest
+from tests.nlex.lying import lie_about_8
 
 # Each costs the start of three processes; ten were tried too.
 NUM_KILLS = int(os.environ.get("SIMEX_TEST_KILLS", "3"))
@@ -169,6 +171,36 @@ def test_each_run_of_a_file_is_kept_or_dropped_with_its_reason(tmp_path):
     }
     assert report["num_examples"] == 1 and report["licenses"] == {"MIT": 1}
     assert "prints '5'" in report["samples"][0]["target"]
+
+
+def test_what_is_told_wrongly_or_at_length_is_dropped(tmp_path, monkeypatch):
+    monkeypatch.setitem(REWRITERS, "compact", lie_about_8)
+    record = {
+        "id": "f",
+        "program": "def f(n):\n    return n + 1\nprint(f(int(input())))\n",
+        "stdin": "7\n",
+        "license": "MIT",
+    }
+    path = tmp_path / "runs.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    dealt = tmp_path / "dealt"
+    deal(FileRuns(path=str(path)).programs(tmp_path), dealt, shard_size=8)
+    found = []
+    with DriverlessPool(1) as pool:
+        # "call f", "n=7" and "return 9": two of three are true, in 6 + 3 + 8 characters
+        # and two newlines.
+        for min_grounding, max_chars in ((1.0, 19), (0.6, 19), (0.6, 18)):
+            plan = make_plan(
+                tmp_path / f"out{len(found)}",
+                DealtRuns(folder=str(dealt)),
+                style="compact",
+                min_grounding=min_grounding,
+                max_chars=max_chars,
+            )
+            make_shard(plan, "train", 0, pool)
+            report = json.loads(report_path(plan.out, "train", 0).read_text())
+            found.append(report["dropped"])
+    assert found == [{"f": "not grounded"}, {}, {"f": "explanation too long"}]
 
 
 def test_a_record_without_a_program_is_an_error_that_names_it(tmp_path):

@@ -84,6 +84,36 @@ def test_a_validation_split_shares_no_group_with_training(workdir):
         }
 
 
+def test_direct_examples_hold_the_answer_and_nothing_of_the_explanation(workdir):
+    build_dataset(workdir, workdir / "build_dataset")
+    found = {
+        variant: {
+            e.id: e.target
+            for e in load_split(workdir / "build_dataset" / variant, "train")
+        }
+        for variant in ("nlex", "direct")
+    }
+    answer = "<output>1</output>"
+    assert found["nlex"]["a/predict"] == f"<think>It prints 1.</think>{answer}"
+    assert found["direct"]["a/predict"] == f"<think></think>{answer}"
+    assert found["nlex"]["p/solve"] == found["direct"]["p/solve"]
+
+
+def test_only_programs_of_the_wanted_roles_are_explained(workdir):
+    ran = {"problem_id": "p", **explained("a", split="train", group="sum")}
+    failed = {**ran, "id": "e", "role": "wrong", "source": "print(2)", "stdout": "2\n"}
+    write_lines(workdir / "write_explanations/explanations.jsonl", ran, failed)
+    build_dataset(workdir, workdir / "build_dataset", roles=["right"])
+    examples = load_split(workdir / "build_dataset" / "nlex", "train")
+    # Fixing is taught on wrong programs all the same.
+    assert {e.id for e in examples} == {
+        "a/predict",
+        "p/solve",
+        "p/right/submit_or_fix",
+        "p/wrong/submit_or_fix",
+    }
+
+
 def test_without_anything_held_out_there_is_no_such_split(workdir):
     path = workdir / "write_explanations/explanations.jsonl"
     path.write_text(path.read_text().splitlines(keepends=True)[0])

@@ -9,6 +9,8 @@ from simex.core.files import read_jsonl
 from simex.data.builder import load_split
 from simex.jobs.explain_functions import explain_functions
 from simex.jobs.sandbox import SandboxConfig
+from simex.nlex.rewriters import REWRITERS
+from tests.nlex.lying import lie_about_8
 
 DOUBLE = "def double(n):\n    m = n + n\n    return m\n"
 
@@ -81,6 +83,22 @@ def test_of_one_function_only_so_many_calls_are_drawn(tmp_path):
     calls = [call(n) for n in range(5)] + [call(9, source=CALLS[1]["source"])]
     records = run(tmp_path, calls, max_calls_per_source=2)
     assert len(records) == 3 and records[-1]["id"] == "double#9"
+
+
+def test_what_is_told_wrongly_or_at_length_is_dropped_and_counted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(REWRITERS, "compact", lie_about_8)
+    # "call double", "n=3", "3 + 3 m=6" and "return 6": 11 + 3 + 9 + 8, and 3 newlines.
+    records = run(tmp_path, [call(3), call(4), call(12)], max_chars=34)
+    assert len(records[0]["thought"]) == 34
+    assert [record.get("dropped") for record in records] == [
+        None,
+        "not grounded",
+        "explanation too long",
+    ]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["dropped"] == {"not grounded": 1, "explanation too long": 1}
 
 
 def test_an_evaluation_set_is_never_trained_on(tmp_path):

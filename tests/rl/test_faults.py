@@ -105,7 +105,9 @@ def test_faults_change_no_reward_hang_nothing_and_show_in_the_counts(tmp_path, t
 
 
 def test_a_sandbox_that_goes_on_failing_stops_the_run_and_says_so(tmp_path, toy):
-    pool = FaultyPool(lambda number: "fails" if number % 2 else "good")
-    with pytest.raises(UserError, match=r"32 of 64 were.*2 train steps in a row"):
-        run(tmp_path, toy, pool, num_steps=5, max_lost_share=0.2, max_lost_steps=2)
-    assert len(read_metrics(tmp_path)) == 1  # the first such step was still made
+    settings = {"max_lost_share": 0.2, "max_lost_steps": 2, "steps_between_saves": 1}
+    for _ in range(2):  # and again where it is continued: the first step is remembered
+        pool = FaultyPool(lambda number: "fails" if number % 2 else "good")
+        with pytest.raises(UserError, match=r"32 of 64 were.*2 train steps in a row"):
+            run(tmp_path, toy, pool, num_steps=5, **settings)
+        assert len(read_metrics(tmp_path)) == 1  # the first such step was still made

@@ -32,6 +32,7 @@ def pass_rates(folder, lesson, *, seed, num_steps, is_shuffled=False):
     return [record[f"{name}/passed"] for record in read_metrics(folder / "run")]
 
 
+@pytest.mark.long
 def test_copying_is_learned_in_15_steps(tmp_path):
     rates = pass_rates(tmp_path, "copy", seed=0, num_steps=15)
     assert rates[0] < 0.5 and np.mean(rates[-3:]) > 0.75

@@ -4,6 +4,7 @@ The objective asks for a digit and runs no program.
 """
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -11,8 +12,14 @@ import pytest
 
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl
+from simex.data.records import Example
+from simex.data.tokenized import tokenize_split
+from simex.rl import first_update, loop
+from simex.rl.curriculum import Curriculum
 from simex.rl.metric_table import METRICS, UNREPEATABLE, unknown_metrics
+from simex.rl.replay import Replay
 from simex.rl.stream import Staleness
+from tests.rl.lessons import Shuffled
 from tests.rl.toy import (
     ToyObjective,
     load_weights,
@@ -24,13 +31,25 @@ from tests.rl.toy import (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shuffled(ToyObjective):
-    """The same rewards, handed out at random."""
+class NotedCurriculum(Curriculum):
+    """Tells what it knew of the items, each time that it chose."""
 
-    def judge(self, texts, *, pool, seed_path):
-        rewards = super().judge(texts, pool=pool, seed_path=seed_path)
-        order = np.random.default_rng(seed_path).permutation(len(rewards))
-        return [rewards[i] for i in order]
+    known: list = dataclasses.field(default_factory=list)
+
+    def choose(self, rates, *args, **settings):
+        self.known.append(dict(rates))
+        return super().choose(rates, *args, **settings)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NotedReplay(Replay):
+    """Tells the train steps that it was asked for."""
+
+    steps: list = dataclasses.field(default_factory=list)
+
+    def make_batch(self, step):
+        self.steps.append(step)
+        return super().make_batch(step)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +83,8 @@ def assert_same_run(one, other, toy):
 def test_it_learns_and_with_shuffled_rewards_it_does_not(whole, tmp_path, toy):
     rewards = [r["toy/reward"] for r in read_metrics(whole)]
     assert rewards[0] < 0.15 and rewards[-1] > 0.35
-    train(tmp_path, toy, num_steps=12, objective=Shuffled())
+    shuffled = Shuffled(teacher=ToyObjective(), name="toy")
+    train(tmp_path, toy, num_steps=12, objective=shuffled)
     assert read_metrics(tmp_path)[-1]["toy/reward"] < 0.2
 
 
@@ -73,6 +93,44 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(whole, tmp_path, toy):
     for num_steps in (5, 12):
         train(tmp_path, toy, num_steps=num_steps)
     assert_same_run(whole, tmp_path, toy)
+
+
+def test_so_does_one_with_replay_a_curriculum_and_a_reference(
+    tmp_path, toy, monkeypatch
+):
+    examples = [
+        Example(id=i, task="solve", prompt=i, target=i, group="g", source="s")
+        for i in "abc"
+    ]
+    split = tokenize_split(examples, toy.tokenizer, seq_len=toy.model.max_positions)
+    replay = NotedReplay(split=split, rows=16, weight=0.5, seed=0)
+    curriculum, checked = NotedCurriculum(), []
+
+    def check_first_step(*args, step):
+        checked.append(step)
+        return first_update.check_first_step(*args, step=step)
+
+    monkeypatch.setattr(loop, "check_first_step", check_first_step)
+    settings = {
+        "num_steps": 3,
+        "changes": {"kl": "k3", "kl_weight": 0.1},
+        "curriculum": curriculum,
+        "replay": replay,
+    }
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(whole, toy, **settings)
+    # In its third train step: what it saved after the second is the newest.
+    shutil.copytree(whole, killed)
+    shutil.rmtree(killed / "checkpoints" / "3")
+    train(killed, toy, **settings)
+    assert_same_run(whole, killed, toy)
+    assert replay.steps == [0, 1, 2, 2]
+    assert [len(rates) for rates in curriculum.known] == [0, 3, 3, 3]
+    assert curriculum.known[2] == curriculum.known[3] != curriculum.known[1]
+    # In each process, with the params that sampled what they are measured on.
+    assert checked == [0, 2]
+    records = read_metrics(whole)
+    assert [r["policy/reference_kl"] > 1e-6 for r in records] == [False, True, True]
 
 
 @pytest.mark.long

@@ -80,6 +80,18 @@ def test_the_soft_punishment_grows_over_the_buffer():
     assert found == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
+def test_the_soft_punishment_is_taken_from_the_reward():
+    # Of 100 tokens at most and a buffer of 20, 90 cost a half: 0.5 and 1, mean 0.75.
+    rollouts = [rollout(1.0, turn([2], [5] * length)) for length in (90, 10)]
+    found = select_from(
+        group(*rollouts),
+        overlong="shape",
+        overlong_max_tokens=100,
+        overlong_buffer_tokens=20,
+    )
+    assert [one.advantages for one in found.chosen] == [(-0.25,), (0.25,)]
+
+
 def test_gibberish_is_a_rare_token_that_was_hardly_likely():
     """Rare: here from id 200 of 300. Unlikely: a logprob under -log(300) - 2 = -7.70."""
     edge = -math.log(V) - 2

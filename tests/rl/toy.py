@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 import json
+from unittest import mock
 
 import jax
 
 from simex.models.config import ModelConfig
 from simex.models.transformer import init_params
+from simex.rl import loop
 from simex.rl.loop import RlConfig, run_rl
 from simex.rl.presets import make_algorithm
+from simex.rl.trainer import make_trainer
 from simex.rollouts.policy import Policy, Query
 from simex.rollouts.rollout import Group, Rollout
 from simex.sampling.methods import SamplingMethod
@@ -31,6 +34,8 @@ class Toy:
     params: object
     sampler: Sampler
     mesh: object
+    trainers: dict = dataclasses.field(default_factory=dict)
+    """Those of earlier runs, by what was asked for: they are compiled."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,24 +142,40 @@ def train(
     objective = ToyObjective() if objective is None else objective
     config = {"rows": 16, "steps_between_saves": 2} | settings
     changes = {"normaliser_tokens": 3.0, "gibberish": "keep"} | (changes or {})
-    run_rl(
-        folder,
-        [(objective, objective.load_items(folder))],
-        make_policy=functools.partial(_make_policy, toy, max_new_tokens),
-        pool=pool or IdlePool(),
-        config=RlConfig(
-            num_steps=num_steps,
-            rollouts_per_step=rollouts_per_step,
-            algorithm=make_algorithm(algorithm, changes),
-            **config,
-        ),
-        model=toy.model,
-        optimizer=OptimizerConfig(name="adamw", learning_rate=learning_rate),
-        mesh=toy.mesh,
-        params=toy.params if params is None else params,
-        seed=seed,
-        held_out=held_out,
-    )
+    optimizer = OptimizerConfig(name="adamw", learning_rate=learning_rate)
+    make_once = functools.partial(_make_trainer_once, toy, optimizer)
+    with mock.patch.object(loop, "make_trainer", make_once):
+        run_rl(
+            folder,
+            [(objective, objective.load_items(folder))],
+            make_policy=functools.partial(_make_policy, toy, max_new_tokens),
+            pool=pool or IdlePool(),
+            config=RlConfig(
+                num_steps=num_steps,
+                rollouts_per_step=rollouts_per_step,
+                algorithm=make_algorithm(algorithm, changes),
+                **config,
+            ),
+            model=toy.model,
+            optimizer=optimizer,
+            mesh=toy.mesh,
+            params=toy.params if params is None else params,
+            seed=seed,
+            held_out=held_out,
+        )
+
+
+def _make_trainer_once(
+    toy, optimizer, model, algorithm, tx, mesh, *, reference_params, **settings
+):
+    """Compiling costs a run more than all else: runs alike share what is compiled."""
+    key = (optimizer, algorithm, id(reference_params), *settings.items())
+    if key not in toy.trainers:
+        trainer = make_trainer(
+            model, algorithm, tx, mesh, reference_params=reference_params, **settings
+        )
+        toy.trainers[key] = trainer, reference_params  # which must keep its id
+    return toy.trainers[key][0]
 
 
 def _make_policy(toy, max_new_tokens, params):

@@ -76,20 +76,6 @@ def test_a_fault_of_ours_is_no_failure_and_no_reward(pool, monkeypatch):
     assert [r.reward for r in groups[0].rollouts] == [None, None]
 
 
-def test_samples_of_a_group_have_seeds_of_their_own(pool):
-    asked = []
-
-    class Remember(Script):
-        def complete(self, queries, **kwargs):
-            asked.extend(query.seed_path for query in queries)
-            return super().complete(queries, **kwargs)
-
-    objective = FixObjective(weight=1.0, group_size=4)
-    policy = Remember([program(WRONG)] * 4 + [SUBMIT] * 8)
-    objective.collect(policy, [PROBLEM, OTHER], pool=pool, seed_path=(0, 0, 0))
-    assert len(asked) == len(set(asked)) == 12
-
-
 def test_a_group_of_one_is_one_rollout(pool):  # as validation asks
     groups, _ = collect(pool, [program(RIGHT)] * 2, group_size=1)
     assert [r.reward for r in groups[0].rollouts] == [1.0]

@@ -107,6 +107,16 @@ def test_with_gains_a_fix_answers_for_what_it_changed_alone(pool, answers, gains
     assert [turn.reward for turn in group.rollouts[0].turns] == gains
 
 
+def test_gains_have_the_scale_of_the_reward(pool):
+    objective = SolveObjective(
+        weight=1.0, group_size=1, reward_scale=0.5, credit=CreditConfig(rule="gain")
+    )
+    policy = Script([answer(WRONG), answer(RIGHT)])
+    (group,) = objective.collect(policy, [PROBLEM], pool=pool, seed_path=(0,))
+    # From -0.5 to 0.5.
+    assert [turn.reward for turn in group.rollouts[0].turns] == [-0.5, 1.0]
+
+
 @pytest.mark.parametrize(
     ("answers", "gains"),
     [(["no program"], [-1.0]), ([answer(RIGHT), "no program"], [1.0, -2.0])],

@@ -80,6 +80,11 @@ def test_executed_feedback_asks_for_no_prediction(pool):
     assert rollout.reward == 1.0 and rollout.parts["fixed"] == 1.0
 
 
+def test_executed_feedback_says_how_a_program_failed(pool):
+    _, policy = collect(pool, [program("1 / 0"), SUBMIT])
+    assert policy.prompts[1].count("## Output for the attempt\nruntime_error\n") == 2
+
+
 def test_every_turn_is_a_prompt_of_its_own_with_only_what_it_needs(pool):
     answers = [program(WRONG), predict("0"), predict("0"), program(RIGHT)]
     _, policy = collect(pool, answers, feedback=PREDICTING)

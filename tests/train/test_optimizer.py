@@ -46,6 +46,39 @@ def test_embeddings_and_the_head_are_left_to_adamw() -> None:
         np.testing.assert_allclose(leaf, -jnp.sign(matrix), rtol=1e-3)
 
 
+def test_gradients_are_clipped_by_their_norm_over_all_params() -> None:
+    """AdamW's two moments of a gradient g of norm 1, then one of -100 g, clipped to -g.
+
+    m = 0.9 * 0.1 g - 0.1 g = -0.01 g, over 1 - 0.9^2; v = (0.95 * 0.05 + 0.05) g^2, over
+    1 - 0.95^2: 1 g^2. So the second update is 0.01 / 0.19 of the learning rate.
+    """
+    tx = make_optimizer(OptimizerConfig(name="adamw", learning_rate=1.0, clip_norm=1.0))
+    params = {"a": jnp.ones(1), "b": jnp.ones(1)}
+    state = tx.init(params)
+    for a, b in ((0.6, 0.8), (-60.0, -80.0)):
+        grads = {"a": jnp.array([a]), "b": jnp.array([b])}
+        updates, state = jax.jit(tx.update)(grads, state, params)
+    for leaf in jax.tree.leaves(updates):
+        np.testing.assert_allclose(leaf, 0.01 / 0.19, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_weight_decay_shrinks_kernels_and_nothing_else(name) -> None:
+    config = OptimizerConfig(name=name, learning_rate=0.1, weight_decay=0.5)
+    tx, matrix = make_optimizer(config), jnp.ones((2, 3))
+    params = {
+        "up": {"kernel": matrix},
+        "head": {"kernel": matrix},
+        "embedder": {"embedding": matrix},
+        "norm": {"scale": jnp.ones(3)},
+    }
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = jax.jit(lambda p: tx.update(zeros, tx.init(p), p))(params)
+    # Without a gradient only the decay moves anything: by 0.1 * 0.5 of the kernel.
+    np.testing.assert_allclose(updates.pop("up")["kernel"], -0.05, rtol=1e-6)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(updates))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
