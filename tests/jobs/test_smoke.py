@@ -67,11 +67,12 @@ def read_metrics(path):
 
 
 def test_the_loss_falls(workdir):
+    """On held-out examples, after 4 and after 8 updates: 6.13 and 5.81 were measured."""
     records = read_metrics(workdir / "nlex/train_sft/metrics.jsonl")
-    losses = [r["loss"] for r in records if "loss" in r]  # others are of validation
-    assert any("validation/loss" in r for r in records)
-    uniform = math.log(768)
-    assert losses[-1] < uniform
+    losses = {r["step"]: r["validation/loss"] for r in records}
+    assert list(losses) == [3, 7]
+    uniform = math.log(768)  # 6.64
+    assert uniform > losses[3] > losses[7] + 0.1
 
 
 def test_every_train_step_stands_once_in_the_log_although_the_run_was_killed(workdir):
@@ -79,10 +80,16 @@ def test_every_train_step_stands_once_in_the_log_although_the_run_was_killed(wor
     assert steps == [0, 1]
 
 
-def test_rewards_are_finite_and_nothing_was_lost(workdir):
+def test_rewards_in_the_log_are_those_of_the_rollouts_and_nothing_was_lost(workdir):
     for record in read_metrics(workdir / "train_rl/metrics.jsonl"):
+        path = workdir / f"train_rl/rollouts/step_{record['step']:05d}.jsonl"
+        groups = read_metrics(path)
+        # 32 rollouts in groups of 8 are all recorded; half are of each objective.
         for name in ("predict_output", "solve"):
-            assert math.isfinite(record[f"{name}/reward"])
+            own = [group for group in groups if group["objective"] == name]
+            rewards = [r["reward"] for group in own for r in group["rollouts"]]
+            assert len(rewards) == 16
+            assert record[f"{name}/reward"] == pytest.approx(sum(rewards) / 16)
             assert record[f"{name}/lost_to_infra"] == 0
 
 

@@ -1,6 +1,5 @@
 """Nobody waits in silence, and nobody waits for ever."""
 
-import threading
 import time
 from concurrent.futures import Future
 
@@ -8,29 +7,45 @@ import pytest
 
 from simex.core.errors import InfraError
 from simex.rl import deadline
+from simex.rl import watchdog as watchdog_
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.watchdog import Watchdog
 
 
-def test_a_long_wait_is_named_and_a_short_one_is_not():
-    lines, heard = [], threading.Event()
+class Clock:
+    """Moved by the test; it counts how often somebody looks at it."""
 
-    def say(line):
-        lines.append(line)
-        heard.set()
+    def __init__(self):
+        self.now, self.looks = 0.0, 0
 
-    with Watchdog(stall_secs=0.05, say=say) as watchdog:
+    def monotonic(self):
+        self.looks += 1
+        return self.now
+
+    def move(self, secs):
+        """Returns when the time has been looked at, and what was due was said."""
+        self.now += secs
+        wanted, patience = self.looks + 2, time.monotonic() + 20
+        while self.looks < wanted:
+            assert time.monotonic() < patience, "nobody watches"
+            time.sleep(0.001)
+
+
+def test_a_long_wait_is_named_and_a_short_one_is_not(monkeypatch):
+    """Longer than 0.04 s is long; named again at twice that, 0.08 s."""
+    clock, lines = Clock(), []
+    monkeypatch.setattr(watchdog_, "time", clock)
+    both = ["train step 3", "8 rollouts of solve"]
+    with Watchdog(stall_secs=0.04, say=lines.append) as watchdog:
         with watchdog.awaiting("a moment"):
-            pass
-        with (
-            watchdog.awaiting("train step 3"),
-            watchdog.awaiting("8 rollouts of solve"),
-        ):
-            assert heard.wait(20)
-            while len(lines) < 2:
-                time.sleep(0.01)
-    assert not any("a moment" in line for line in lines)
-    assert any("8 rollouts of solve" in line for line in lines)
+            clock.move(0.03)
+        with watchdog.awaiting(both[0]), watchdog.awaiting(both[1]):
+            # After 0.05, 0.07 and 0.09 s.
+            for secs, expected in ((0.05, both), (0.02, both), (0.02, both * 2)):
+                clock.move(secs)
+                assert [line.partition(": ")[2] for line in lines] == expected
+        clock.move(1.0)
+    assert len(lines) == 4
 
 
 class Pool:

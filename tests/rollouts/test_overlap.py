@@ -3,11 +3,13 @@
 import dataclasses
 import threading
 import time
+import types
 
 import pytest
 
 from simex.core.errors import UserError
 from simex.rollouts import attempt as attempt_
+from simex.rollouts import beside as beside_
 from simex.rollouts.attempt import Attempt, judge_attempts, start_attempts
 from simex.rollouts.beside import Beside, Waits
 from simex.rollouts.policy import Policy, Query
@@ -124,21 +126,34 @@ def test_what_another_process_sampled_and_judged_is_known_here(pool, monkeypatch
     assert not any(a.is_to_be_judged for a in attempts)
 
 
-def test_only_the_wait_behind_the_last_row_counts():
+def test_only_the_wait_behind_the_last_row_counts(monkeypatch):
+    """By a clock that moves while a program is judged, by 3 s, and never else."""
+    now, is_read, is_judged = [0.0], threading.Event(), threading.Event()
+
+    def read_clock():
+        seen = now[0]
+        is_read.set()
+        return seen
+
     def work(items):
         for item in items:
-            time.sleep(0.3)
+            assert is_read.wait(PATIENCE_SECS)
+            now[0] += 3.0
+            is_judged.set()
             yield item
 
+    monkeypatch.setattr(beside_, "time", types.SimpleNamespace(monotonic=read_clock))
     hidden, seen = Waits(), Waits()
     with Beside(work, waits=hidden) as beside:
+        is_read.set()  # it is judged while rows decode
         beside.put(1)
-        time.sleep(1.0)  # rows decode
+        assert is_judged.wait(PATIENCE_SECS)
         assert beside.results() == [1]
+    is_read.clear()  # it is judged when the last row has ended
     with Beside(work, waits=seen) as beside:
         beside.put(1)
         assert beside.results() == [1]
-    assert hidden.judge_secs < 0.25 <= seen.judge_secs
+    assert (hidden.judge_secs, seen.judge_secs) == (0.0, 3.0)
 
 
 def test_after_an_error_what_has_not_begun_is_given_up():
