@@ -67,7 +67,7 @@ def small(batch):
 
 
 def params_after(replayed, weight):
-    trainer, tx = trainer_of("dr_grpo", 8, 1, T, replayed is not None)
+    trainer, tx = trainer_of("dr_grpo", 8, 1, T)
     state = make_train_state(
         MODEL, tx, trainer.mesh, key=jax.random.key(0), params=start_params()
     )
@@ -85,7 +85,7 @@ def params_after(replayed, weight):
 
 def test_an_update_adds_the_weighted_mean_gradient_of_the_supervised_loss(split):
     batch = small(make_replay(split).make_batch(0))
-    without, _ = params_after(None, 0.0)
+    without, _ = params_after(batch, 0.0)  # one compiled update for both
     with_replay, values = params_after(batch, 0.5)
     # The same examples alone, by the step of SFT, at a learning rate of a half.
     trainer, _ = trainer_of("dr_grpo", 8, 1)
@@ -105,6 +105,7 @@ def test_an_update_adds_the_weighted_mean_gradient_of_the_supervised_loss(split)
     for a, b, c, d in zip(
         *map(jax.tree.leaves, (with_replay, without, state.params, before)), strict=True
     ):
+        assert (b != d).any()  # the rollouts move all params, too
         np.testing.assert_allclose(a - b, np.asarray(c) - d, rtol=1e-3, atol=1e-6)
     total, weight = metrics["loss"]
     np.testing.assert_allclose(values["replay/loss"], total / weight, rtol=1e-5)

@@ -15,10 +15,11 @@ from simex.train.checkpoint import Checkpoints
 
 NUM_KILLS = 20
 NUM_STEPS = {"sft": 60, "rl": 30, "ahead": 30}
+FEW_STEPS = 20  # after the first one there are seconds enough to be stopped in
 
 
-def start(job: str, folder: pathlib.Path) -> subprocess.Popen:
-    words = ["tests.sharding.one_process", job, str(folder), str(NUM_STEPS[job])]
+def start(job: str, folder: pathlib.Path, steps: int) -> subprocess.Popen:
+    words = ["tests.sharding.one_process", job, str(folder), str(steps)]
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         stdout=subprocess.DEVNULL,
@@ -60,13 +61,13 @@ def whole(tmp_path_factory) -> pathlib.Path:
     return tmp_path_factory.mktemp("whole")
 
 
-def run_whole(job: str, whole: pathlib.Path) -> pathlib.Path:
-    if not (whole / job).exists():
-        finish(start(job, whole / job))
-    return whole / job
+def run_whole(job: str, whole: pathlib.Path, steps: int) -> pathlib.Path:
+    folder = whole / f"{job}_{steps}"
+    finish(start(job, folder, steps))
+    return folder
 
 
-def load_arrays(job: str, folder: pathlib.Path) -> list[np.ndarray]:
+def load_arrays(job: str, folder: pathlib.Path, steps: int) -> list[np.ndarray]:
     """Params and optimizer state after the last step."""
     import jax
 
@@ -82,14 +83,13 @@ def load_arrays(job: str, folder: pathlib.Path) -> list[np.ndarray]:
         toy = make_toy(folder)
         model = toy.model
     abstract = abstract_train_state(model, make_optimizer(optimizer, mesh), mesh)
-    found = Checkpoints(folder / "checkpoints").load(
-        NUM_STEPS[job], {"state": abstract}
-    )
+    found = Checkpoints(folder / "checkpoints").load(steps, {"state": abstract})
     return [np.asarray(leaf) for leaf in jax.tree.leaves(found["state"])]
 
 
-def assert_same(job: str, one: pathlib.Path, other: pathlib.Path) -> None:
-    for a, b in zip(load_arrays(job, one), load_arrays(job, other), strict=True):
+def assert_same(job: str, steps: int, one: pathlib.Path, other: pathlib.Path) -> None:
+    loaded = [load_arrays(job, folder, steps) for folder in (one, other)]
+    for a, b in zip(*loaded, strict=True):
         np.testing.assert_array_equal(a, b)
     assert read_measured(one) == read_measured(other)
     ranks = [Checkpoints(folder / "checkpoints").best() for folder in (one, other)]
@@ -111,16 +111,16 @@ def read_measured(folder: pathlib.Path) -> list[dict[str, float]]:
 @pytest.mark.slow
 def test_sigterm_saves_the_step_that_was_done(whole) -> None:
     folder = whole / "terminated"
-    process = start("sft", folder)
+    process = start("sft", folder, FEW_STEPS)
     wait_for_progress(process, folder)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
     assert process.returncode != 0
     done = num_lines(folder)
-    assert 0 < done < NUM_STEPS["sft"]
+    assert 0 < done < FEW_STEPS
     assert Checkpoints(folder / "checkpoints").latest_step() == done
-    finish(start("sft", folder))
-    assert_same("sft", folder, run_whole("sft", whole))
+    finish(start("sft", folder, FEW_STEPS))
+    assert_same("sft", FEW_STEPS, folder, run_whole("sft", whole, FEW_STEPS))
 
 
 @pytest.mark.long
@@ -128,16 +128,17 @@ def test_sigterm_saves_the_step_that_was_done(whole) -> None:
 def test_kills_at_random_moments_change_nothing(job, whole) -> None:
     draw = random.Random(0)
     folder, num_kills, deadline = whole / f"killed_{job}", 0, time.time() + 1500
+    steps = NUM_STEPS[job]
     while num_kills < NUM_KILLS and time.time() < deadline:
-        process = start(job, folder)
+        process = start(job, folder, steps)
         wait_for_progress(process, folder)
         wait_for_lines(process, folder, draw.randint(0, 4))  # a save is every two steps
         time.sleep(draw.uniform(0, 0.3))
         process.kill()
         process.communicate()
         num_kills += process.returncode == -signal.SIGKILL
-        if num_lines(folder) >= NUM_STEPS[job]:
+        if num_lines(folder) >= steps:
             break
-    finish(start(job, folder))
+    finish(start(job, folder, steps))
     assert num_kills >= 3
-    assert_same(job, folder, run_whole(job, whole))
+    assert_same(job, steps, folder, run_whole(job, whole, steps))
