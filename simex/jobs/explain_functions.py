@@ -89,8 +89,6 @@ def explain_functions(
         continue_jsonl(stage_dir / "calls.jsonl", records_from)
     told = list(read_jsonl(stage_dir / "calls.jsonl"))
     kept = [record for record in told if "thought" in record]
-    examples = itertools.chain.from_iterable(map(_make_examples, kept))
-    build_dataset({"train": examples}, stage_dir / "examples")
     report = {
         "read": len(records),
         "left_out": reasons | {"not drawn": len(usable) - len(calls)},
@@ -99,6 +97,9 @@ def explain_functions(
     }
     with write_atomically(stage_dir / "report.json") as file:
         json.dump(report, file, indent=1)
+    # After the report, which says why where nothing was kept.
+    examples = itertools.chain.from_iterable(map(_make_examples, kept))
+    build_dataset({"train": examples}, stage_dir / "examples")
 
 
 def _draw_calls(
