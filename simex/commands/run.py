@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from simex.commands.experiment import add_experiment
 from simex.core.config import Experiment, Stage, choose_stages, load_experiment
 from simex.core.owner import default_workdir
+from simex.core.processes import Processes
 from simex.core.progress import format_secs
-from simex.core.stages import Plan, Processes, plan_stages, run_experiment
+from simex.core.stages import Plan, plan_stages, run_experiment
 from simex.core.system import num_usable_cores
 
 HELP = "run an experiment, or go on where it stopped"

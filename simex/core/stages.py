@@ -20,8 +20,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import gin
 
@@ -29,6 +28,7 @@ from simex.core.config import Experiment, Stage, choose_stages
 from simex.core.errors import UserError
 from simex.core.files import write_atomically
 from simex.core.owner import save_owner
+from simex.core.processes import OneProcess, Processes
 from simex.core.progress import format_secs
 from simex.core.stamps import (
     StageState,
@@ -76,44 +76,6 @@ def on_all_processes(job: Job) -> Job:
     """
     job.runs_on_all_processes = True  # type: ignore[attr-defined]
     return job
-
-
-class Processes(Protocol):
-    """The processes that run an experiment together, in one workdir."""
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this one keeps the stamps and does what one does alone."""
-
-    def wait(self, what: str) -> None:
-        """Returns when all have come to `what`."""
-
-    def stop_all(self) -> None:
-        """Has the others stop too."""
-
-    def together(self) -> AbstractContextManager[None]:
-        """While it lasts, this one does what the others do."""
-
-    def alone(self) -> AbstractContextManager[None]:
-        """While it lasts, this one works without the others."""
-
-
-class OneProcess:
-    """No others."""
-
-    is_first = True
-
-    def wait(self, what: str) -> None:
-        """Returns at once."""
-
-    def stop_all(self) -> None:
-        """There are none."""
-
-    def together(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    def alone(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
 
 
 def plan_stages(experiment: Experiment, workdir: pathlib.Path) -> list[Plan]:

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simex.core.errors import UserError
+from simex.core.metrics import mean_values
 from simex.core.prng import host_rng
+from simex.rl.saved_run import Progress
+from simex.rl.watchdog import Watchdog
 from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.rollout import Group, has_passed
@@ -117,6 +120,20 @@ def summarise(groups: Sequence[Group]) -> dict[str, tuple[float, float]]:
         lost = asked - len(rollouts)
         metrics[f"{prefix}lost_to_infra"] = (float(lost), float(asked))
     return metrics
+
+
+def validate(
+    held_out: HeldOutItems,
+    policy: Policy,
+    done: Progress,
+    pool: Any,
+    *,
+    watchdog: Watchdog,
+) -> dict[str, float]:
+    """Figures of what is never trained on; the policy's sampler takes its turns itself."""
+    now = dataclasses.replace(policy, params=done.state.params, version=done.step)
+    with watchdog.awaiting(f"the validation after train step {done.step - 1}"):
+        return mean_values(held_out.measure(now, pool))
 
 
 def rankable(

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 
 from simex.core.errors import UserError
 from simex.core.interrupts import Terminated, signals_at_end
-from simex.core.metrics import mean_values
 from simex.core.prng import key
 from simex.models.config import ModelConfig
 from simex.rl.algorithm import Algorithm
@@ -21,7 +20,7 @@ from simex.rl.curriculum import Curriculum
 from simex.rl.deadline import PoolWithDeadline
 from simex.rl.device_turns import make_turns, taking_turns
 from simex.rl.first_update import check_first_step
-from simex.rl.held_out import HeldOutItems, rankable
+from simex.rl.held_out import HeldOutItems, rankable, validate
 from simex.rl.infra_watch import InfraWatch
 from simex.rl.presets import PRESETS
 from simex.rl.readable_watch import ReadableWatch
@@ -258,20 +257,6 @@ def update(
     # Nothing of the update may still run when another thread gets the devices.
     jax.block_until_ready(state.params)
     return state, values
-
-
-def validate(
-    held_out: HeldOutItems,
-    policy: Policy,
-    done: Progress,
-    pool: Any,
-    *,
-    watchdog: Watchdog,
-) -> dict[str, float]:
-    """Figures of what is never trained on; the policy's sampler takes its turns itself."""
-    now = dataclasses.replace(policy, params=done.state.params, version=done.step)
-    with watchdog.awaiting(f"the validation after train step {done.step - 1}"):
-        return mean_values(held_out.measure(now, pool))
 
 
 def open_run_log(
