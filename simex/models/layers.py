@@ -8,7 +8,7 @@ from simex.models.attention import Attend
 from simex.models.cache import LayerCache
 from simex.models.config import ModelConfig
 from simex.models.experts import Experts
-from simex.models.matmul import matmul
+from simex.models.matmul import kept_dtype, matmul
 from simex.models.rope import apply_rope
 from simex.models.softmax_attention import Window
 from simex.models.swiglu import swiglu
@@ -28,6 +28,7 @@ class RMSNorm(nn.Module):
         """Normalises the last axis; same shape."""
         init = nn.with_logical_partitioning(nn.initializers.ones, (self.axis_name,))
         scale = self.param("scale", init, (x.shape[-1],))
+        x = x.astype(jnp.float32)
         mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
         scale = jnp.expand_dims(scale, range(x.ndim - 1))
         return x * jax.lax.rsqrt(mean_square + self.epsilon) * scale
@@ -41,6 +42,7 @@ class Projection(nn.Module):
     compute_dtype: str
     use_bias: bool = False
     gain: float = 1.0
+    is_kept: bool = False  # in `kept_dtype` instead of float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -51,11 +53,18 @@ class Projection(nn.Module):
             nn.with_logical_partitioning(init, self.axes),
             (x.shape[-1], self.features),
         )
-        y = matmul(x, kernel_IO, compute_dtype=self.compute_dtype, axes=self.axes)
+        out_dtype = kept_dtype(self.compute_dtype) if self.is_kept else "float32"
+        y = matmul(
+            x,
+            kernel_IO,
+            compute_dtype=self.compute_dtype,
+            axes=self.axes,
+            out_dtype=out_dtype,
+        )
         if self.use_bias:
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[1:])
             bias = self.param("bias", zeros, (self.features,))
-            y += jnp.expand_dims(bias, range(y.ndim - 1))
+            y = (y + jnp.expand_dims(bias, range(y.ndim - 1))).astype(out_dtype)
         return y
 
 
@@ -99,6 +108,7 @@ class Attention(nn.Module):
             ("embed", axis),
             self.config.compute_dtype,
             use_bias=self.config.qkv_bias,
+            is_kept=True,
             name=name,
         )(x)
         flat = constrain(flat, "batch", "positions", axis)
@@ -115,8 +125,8 @@ class FeedForward(nn.Module):
         """[B, T, D] -> [B, T, D]."""
         config = self.config
         inwards = (config.d_ff, ("embed", "mlp"), config.compute_dtype, config.mlp_bias)
-        gate = Projection(*inwards, name="gate")(x_BTD)
-        up = Projection(*inwards, name="up")(x_BTD)
+        gate = Projection(*inwards, is_kept=True, name="gate")(x_BTD)
+        up = Projection(*inwards, is_kept=True, name="up")(x_BTD)
         inner = constrain(swiglu(gate, up), "batch", "positions", "mlp")
         return Projection(
             config.d_model,

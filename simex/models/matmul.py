@@ -1,12 +1,14 @@
 """Matrix products with a chosen input type, float32 sums and kernels in parts."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from simex.sharding.activations import KernelPlacement, place_kernel
+from simex.sharding.activations import KernelPlacement, current_mesh, place_kernel
 from simex.sharding.layouts import row_major
+from simex.sharding.mesh import platform_of
 
 
 def matmul(
@@ -15,8 +17,9 @@ def matmul(
     *,
     compute_dtype: str,
     axes: tuple[str, str] | None = None,
+    out_dtype: str = "float32",
 ) -> jax.Array:
-    """x[..., I] @ kernel[I, O] -> float32 [..., O].
+    """x[..., I] @ kernel[I, O] -> [..., O] of `out_dtype`.
 
     With "bfloat16" both inputs are rounded and products are summed in float32, in the
     forward pass and in both gradients.
@@ -27,7 +30,18 @@ def matmul(
     Rajbhandari et al. 2020, arXiv 1910.02054).
     """
     placement = None if axes is None else place_kernel(axes, kernel_IO.shape)
-    return _placed_matmul(x, kernel_IO, compute_dtype, placement)
+    return _placed_matmul(x, kernel_IO, compute_dtype, placement, out_dtype)
+
+
+def kept_dtype(compute_dtype: str) -> str:
+    """The type of what one product gives and the next one reads, after a function.
+
+    A GPU spends more time on reading and writing such arrays in float32 than in
+    bfloat16, to which they are rounded for the next product in any case. A CPU does not.
+    """
+    mesh = current_mesh()
+    is_gpu = mesh is not None and platform_of(mesh) == "gpu"
+    return compute_dtype if is_gpu else "float32"
 
 
 def precision_of(dtype: jax.typing.DTypeLike) -> jax.lax.Precision:
@@ -36,52 +50,66 @@ def precision_of(dtype: jax.typing.DTypeLike) -> jax.lax.Precision:
     return jax.lax.Precision.HIGHEST if is_float32 else jax.lax.Precision.DEFAULT
 
 
-def _contract(x: jax.Array, y: jax.Array, axis_of_x: int, axis_of_y: int) -> jax.Array:
+def _contract(
+    x: jax.Array, y: jax.Array, axis_of_x: int, axis_of_y: int, out: Any = jnp.float32
+) -> jax.Array:
     return jax.lax.dot_general(
         x,
         y,
         (((axis_of_x,), (axis_of_y,)), ((), ())),
         precision=precision_of(x.dtype),
-        preferred_element_type=jnp.float32,
+        preferred_element_type=out,
     )
 
 
-def _dot(x: jax.Array, kernel_IO: jax.Array) -> jax.Array:
-    return _contract(x, kernel_IO, x.ndim - 1, 0)
+def _dot(x: jax.Array, kernel_IO: jax.Array, out: Any = jnp.float32) -> jax.Array:
+    return _contract(x, kernel_IO, x.ndim - 1, 0, out)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _placed_matmul(
-    x: jax.Array, kernel_IO: jax.Array, dtype: str, placement: KernelPlacement | None
+    x: jax.Array,
+    kernel_IO: jax.Array,
+    dtype: str,
+    placement: KernelPlacement | None,
+    out_dtype: str,
 ) -> jax.Array:
-    return _dot(x.astype(dtype), _gathered(kernel_IO, dtype, placement))
+    return _dot(x.astype(dtype), _gathered(kernel_IO, dtype, placement), out_dtype)
 
 
 def _placed_forward(
-    x: jax.Array, kernel_IO: jax.Array, dtype: str, placement: KernelPlacement | None
+    x: jax.Array,
+    kernel_IO: jax.Array,
+    dtype: str,
+    placement: KernelPlacement | None,
+    out_dtype: str,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
     # Rounded once: this is what the backward pass reads, and half of what it would keep.
     rounded = x.astype(dtype)
-    y = _dot(rounded, _gathered(kernel_IO, dtype, placement))
+    y = _dot(rounded, _gathered(kernel_IO, dtype, placement), out_dtype)
     return y, (rounded, kernel_IO, jnp.zeros((0,), x.dtype))
 
 
 def _placed_backward(
     dtype: str,
     placement: KernelPlacement | None,
+    out_dtype: str,
     saved: tuple[jax.Array, jax.Array, jax.Array],
     grad: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
+    del out_dtype
     x, kernel_IO, like_x = saved
     grad = grad.astype(dtype)
-    grad_x = _contract(grad, _gathered(kernel_IO, dtype, placement), grad.ndim - 1, 1)
+    grad_x = _contract(
+        grad, _gathered(kernel_IO, dtype, placement), grad.ndim - 1, 1, like_x.dtype
+    )
     x_MI, grad_MO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
     grad_kernel = jax.lax.platform_dependent(
         x_MI, grad_MO, cpu=_kernel_gradient_on_cpu, default=_kernel_gradient
     )
     if placement is not None:
         grad_kernel = jax.lax.with_sharding_constraint(grad_kernel, placement.stored)
-    return grad_x.astype(like_x.dtype), grad_kernel.astype(kernel_IO.dtype)
+    return grad_x, grad_kernel.astype(kernel_IO.dtype)
 
 
 def _gathered(

@@ -122,7 +122,11 @@ class Programs:
         self.decode_chunk: Callable[..., tuple[Cache, Chunk]] = _watched(
             shard(
                 functools.partial(
-                    _decode_chunk, config, chunk_steps=chunk_steps, stop_ids=stop_ids
+                    _decode_chunk,
+                    config,
+                    mesh,
+                    chunk_steps=chunk_steps,
+                    stop_ids=stop_ids,
                 ),
                 in_specs=(whole, row, row),
                 out_specs=(row, PartitionSpec(None, DECODE_AXES)),
@@ -251,6 +255,7 @@ def _insert(
 
 def _decode_chunk(
     config: ModelConfig,
+    mesh: Mesh,
     params: Params,
     cache: Cache,
     rows: Rows,
@@ -267,15 +272,16 @@ def _decode_chunk(
 
     def step(carry: Any, column: jax.Array) -> tuple[Any, Chunk]:
         tokens_B, remaining_B, recent = carry
-        hidden_BD, recent = decode(
-            config,
-            params,
-            tokens_B=tokens_B,
-            prefix=cache,
-            lengths_B=rows.lengths,
-            recent=recent,
-            column=column,
-        )
+        with placed(mesh):
+            hidden_BD, recent = decode(
+                config,
+                params,
+                tokens_B=tokens_B,
+                prefix=cache,
+                lengths_B=rows.lengths,
+                recent=recent,
+                column=column,
+            )
         choice = choose_tokens(
             logits(config, output, hidden_BD),
             position_uniforms(rows.keys, rows.lengths + column + 1),

@@ -1,6 +1,7 @@
 """Train step and decoding on one GPU, as shares of what the same GPU reaches.
 
     python -m tests.benchmarks.gpu [--rounds 5] [--rows 4] [--models qwen wide]
+        [--layers scanned] [--prompt-lens 1024 4096]
 
 Needs jax with CUDA, which launch/local does not install.
 
@@ -9,9 +10,13 @@ Needs jax with CUDA, which launch/local does not install.
 * train: one AdamW update of a random decoder of about 0.5B params on rows of 4,096
   tokens, bfloat16 products: its share of the peak. FLOPs are those of the products of
   forward and backward pass, with each position seeing what it must.
-* decode: 64 rows behind prompts of 1,024 tokens: the bytes that a step has to read
-  (kernels and output layer in bfloat16, keys and values of all rows) as a share of the
-  copy bandwidth.
+* decode: 64 rows behind prompts of 1,024 and of 4,096 tokens: the bytes that a step has
+  to read (kernels and output layer in bfloat16, keys and values of all rows) as a share
+  of the copy bandwidth.
+
+Layers are scanned in training, or with `--layers single` one by one, which is faster and
+compiles longer; first params are drawn scanned, since drawing 24 layers one by one takes
+a GPU's compiler more than a minute. Decoding always takes layers one by one.
 """
 
 import argparse
@@ -26,6 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from simex.models.config import ModelConfig
+from simex.models.layout import unstack_layers
+from simex.models.transformer import Params, init_params
 from simex.sampling.methods import SamplingMethod
 from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest
@@ -35,7 +42,8 @@ from simex.train.optimizer import OptimizerConfig, make_optimizer
 from simex.train.state import make_train_state
 
 SEQ_LEN = 4096
-BATCH, PROMPT_LEN, NUM_NEW = 64, 1024, 256
+BATCH, NUM_NEW = 64, 256
+MAX_POSITIONS = 8192
 
 MODELS = {
     # The shape of Qwen2.5-0.5B: narrow, with a vocabulary of 151,936.
@@ -47,7 +55,7 @@ MODELS = {
         num_kv_heads=2,
         head_dim=64,
         d_ff=4864,
-        max_positions=SEQ_LEN,
+        max_positions=MAX_POSITIONS,
         qk_norm=False,
         qkv_bias=True,
         compute_dtype="bfloat16",
@@ -61,7 +69,7 @@ MODELS = {
         num_kv_heads=4,
         head_dim=128,
         d_ff=6144,
-        max_positions=SEQ_LEN,
+        max_positions=MAX_POSITIONS,
         compute_dtype="bfloat16",
     ),
 }
@@ -74,6 +82,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--remat", default="none")
+    parser.add_argument("--layers", choices=["scanned", "single"], default="scanned")
+    parser.add_argument("--prompt-lens", type=int, nargs="*", default=[1024, 4096])
     parser.add_argument("--chunk-steps", type=int, default=32)
     parser.add_argument("--tiny", action="store_true", help="to try it on a CPU")
     words = parser.parse_args()
@@ -84,7 +94,9 @@ def main() -> None:
     copy = measure_copy(2**20 if words.tiny else 2**32, words.rounds)
     print(f"peak bfloat16: {peak / 1e12:.0f} TFLOP/s; copy: {copy / 1e9:.0f} GB/s")
     for name in words.models:
-        config = dataclasses.replace(MODELS[name], remat=words.remat)
+        config = dataclasses.replace(
+            MODELS[name], remat=words.remat, scan_layers=words.layers == "scanned"
+        )
         if words.tiny:
             config = dataclasses.replace(
                 config, num_layers=2, vocab_size=512, d_model=64, d_ff=64
@@ -99,16 +111,20 @@ def main() -> None:
             f"{flops / secs / 1e12:.0f} TFLOP/s, {flops / secs / peak:.1%} of the peak",
             flush=True,
         )
-        config = dataclasses.replace(config, remat="none")
-        figures = measure_decode(config, words.rounds, words.chunk_steps)
-        print(
-            f"  decode, batch {BATCH} behind {PROMPT_LEN} tokens: "
-            f"{1e3 * figures['step']:.2f} ms a step, {BATCH / figures['step']:.0f} "
-            f"tokens/s, {figures['bytes'] / 1e9:.2f} GB a step, "
-            f"{figures['bytes'] / figures['step'] / copy:.1%} of the copy bandwidth; "
-            f"whole call {figures['call']:.2f} s",
-            flush=True,
-        )
+        config = dataclasses.replace(config, remat="none", scan_layers=True)
+        for prompt_len in words.prompt_lens:
+            figures = measure_decode(
+                config, words.rounds, words.chunk_steps, prompt_len
+            )
+            print(
+                f"  decode, batch {BATCH} behind {prompt_len} tokens: "
+                f"{1e3 * figures['step']:.2f} ms a step, "
+                f"{BATCH / figures['step']:.0f} tokens/s, "
+                f"{figures['bytes'] / 1e9:.2f} GB a step, "
+                f"{figures['bytes'] / figures['step'] / copy:.1%} of the copy "
+                f"bandwidth; whole call {figures['call']:.2f} s",
+                flush=True,
+            )
 
 
 def timed(run: Callable[[], Any], rounds: int) -> float:
@@ -146,8 +162,6 @@ def measure_copy(num_bytes: int, rounds: int) -> float:
 
 def count_params(config: ModelConfig) -> int:
     """Of the decoder."""
-    from simex.models.transformer import init_params
-
     shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
@@ -157,11 +171,20 @@ def train_flops(config: ModelConfig, rows: int) -> float:
     return 3 * config.matmul_flops_per_token((SEQ_LEN + 1) // 2) * rows * SEQ_LEN
 
 
+def draw_params(config: ModelConfig) -> Params:
+    """Random ones, in the layout that the config asks for."""
+    scanned = dataclasses.replace(config, scan_layers=True)
+    params = init_params(scanned, jax.random.key(0))
+    return params if config.scan_layers else unstack_layers(config, params)
+
+
 def measure_train(config: ModelConfig, *, rows: int, rounds: int) -> float:
     """Seconds of an update."""
     mesh = make_mesh()
     tx = make_optimizer(OptimizerConfig(name="adamw", learning_rate=1e-4), mesh)
-    state = make_train_state(config, tx, mesh, key=jax.random.key(0))
+    params = draw_params(config)
+    state = make_train_state(config, tx, mesh, key=jax.random.key(0), params=params)
+    del params
     step = make_sft_step(config, tx, mesh)
     rng = np.random.default_rng(0)
     tokens = rng.integers(32, config.vocab_size, (rows, SEQ_LEN)).astype(np.int32)
@@ -184,24 +207,22 @@ def measure_train(config: ModelConfig, *, rows: int, rounds: int) -> float:
 
 
 def measure_decode(
-    config: ModelConfig, rounds: int, chunk_steps: int
+    config: ModelConfig, rounds: int, chunk_steps: int, prompt_len: int
 ) -> dict[str, float]:
     """Seconds of a decode step, by the difference of a long call and a short one."""
-    from simex.models.transformer import init_params
-
     sampler = Sampler(
         config,
         make_mesh(),
         num_slots=BATCH,
-        max_prompt_len=PROMPT_LEN,
-        max_total_len=PROMPT_LEN + NUM_NEW,
+        max_prompt_len=prompt_len,
+        max_total_len=prompt_len + NUM_NEW,
         chunk_steps=chunk_steps,
-        span_multiple=PROMPT_LEN + NUM_NEW,
+        span_multiple=prompt_len + NUM_NEW + chunk_steps,  # one size, one compile
         cache_dtype="bfloat16",
     )
-    params = init_params(config, jax.random.key(0))
+    params = draw_params(config)
     rng = np.random.default_rng(0)
-    prompts = rng.integers(32, config.vocab_size, (BATCH // 8, PROMPT_LEN))
+    prompts = rng.integers(32, config.vocab_size, (BATCH // 8, prompt_len))
 
     def call(num_new: int) -> float:
         requests = [
@@ -221,7 +242,7 @@ def measure_decode(
     weights = config.matmul_flops_per_token(0) // 2 * element
     cache = (
         (2 * BATCH * config.num_layers * config.num_kv_heads * config.head_dim)
-        * (PROMPT_LEN + NUM_NEW * 3 // 4)
+        * (prompt_len + NUM_NEW * 3 // 4)
         * element
     )
     return {

@@ -1,11 +1,19 @@
 """Products whose inputs are rounded and whose sums are not, with both gradients."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simex.models.matmul import matmul
+from simex.models.config import ModelConfig
+from simex.models.matmul import kept_dtype, matmul
+from simex.models.swiglu import swiglu
+from simex.models.transformer import init_params
+from simex.sharding.activations import placed
+from simex.sharding.mesh import make_mesh
+from simex.train.logprobs import token_logprobs
 
 
 def _rounded(x: jax.Array, dtype: str) -> np.ndarray:
@@ -47,3 +55,92 @@ def test_the_gradient_of_a_turned_kernel_is_turned_back() -> None:
             return jax.vjp(product, kernel_VD)[1](grad)[0]
 
         np.testing.assert_array_equal(run(jnp.ones((24, 8))), np.full((24, 8), 4.0))
+
+
+def test_what_a_gpu_keeps_between_products_is_rounded(monkeypatch) -> None:
+    # Pretends that the mesh is a GPU's; the products themselves run on the CPU.
+    mesh = make_mesh(devices=jax.devices()[:1])
+    assert kept_dtype("bfloat16") == "float32"
+    with placed(mesh):
+        assert kept_dtype("bfloat16") == "float32"
+        monkeypatch.setattr("simex.models.matmul.platform_of", lambda mesh: "gpu")
+        assert kept_dtype("bfloat16") == "bfloat16"
+        assert kept_dtype("float32") == "float32"
+
+
+def test_a_rounded_product_has_the_same_sums_and_gradients_of_its_inputs_types() -> (
+    None
+):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 40, 8)).astype("bfloat16")
+    kernel = jax.random.normal(keys[1], (8, 24))
+    grad = jax.random.normal(keys[2], (2, 40, 24)).astype("bfloat16")
+
+    def product(x, kernel, out_dtype):
+        return matmul(x, kernel, compute_dtype="bfloat16", out_dtype=out_dtype)
+
+    y, pull = jax.vjp(lambda x, k: product(x, k, "bfloat16"), x, kernel)
+    wide, pull_wide = jax.vjp(lambda x, k: product(x, k, "float32"), x, kernel)
+    assert y.dtype == "bfloat16" and wide.dtype == "float32"
+    # Half a step of bfloat16, which has 8 significant bits: 2^-9 of the value.
+    np.testing.assert_allclose(y.astype("float32"), wide, rtol=2**-8, atol=1e-6)
+    grad_x, grad_kernel = pull(grad)
+    wide_x, wide_kernel = pull_wide(grad.astype("float32"))
+    assert grad_x.dtype == "bfloat16" and grad_kernel.dtype == "float32"
+    np.testing.assert_array_equal(grad_x, wide_x)
+    np.testing.assert_array_equal(grad_kernel, wide_kernel)
+
+
+def test_swiglu_of_rounded_inputs_is_computed_in_float32() -> None:
+    gate, up, grad = (
+        jax.random.normal(key, (64,)).astype("bfloat16")
+        for key in jax.random.split(jax.random.key(1), 3)
+    )
+    y, pull = jax.vjp(swiglu, gate, up)
+    wide = [x.astype("float32") for x in (gate, up)]
+    expected, pull_wide = jax.vjp(swiglu, *wide)
+    np.testing.assert_array_equal(y, expected.astype("bfloat16"))
+    for got, want in zip(pull(grad), pull_wide(grad.astype("float32")), strict=True):
+        np.testing.assert_array_equal(got, want.astype("bfloat16"))
+
+
+@pytest.mark.parametrize("qk_norm", [True, False])
+def test_a_model_that_keeps_bfloat16_is_near_one_that_keeps_float32(
+    monkeypatch, qk_norm
+) -> None:
+    config = ModelConfig(
+        vocab_size=64,
+        d_model=32,
+        num_layers=2,
+        num_query_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        d_ff=48,
+        qk_norm=qk_norm,
+        qkv_bias=True,
+        compute_dtype="bfloat16",
+    )
+    params = init_params(config, jax.random.key(0))
+    tokens = jax.random.randint(jax.random.key(1), (2, 16), 0, config.vocab_size)
+    batch = {
+        "tokens": tokens,
+        "segment_ids": jnp.ones_like(tokens),
+        "positions": jnp.tile(jnp.arange(16), (2, 1)),
+    }
+
+    def grads():
+        def loss(params):
+            with placed(make_mesh(devices=jax.devices()[:1])):
+                return token_logprobs(config, params, batch)[0].sum()
+
+        return jax.jit(jax.value_and_grad(loss))(params)
+
+    loss, wide = grads()
+    monkeypatch.setattr("simex.models.matmul.platform_of", lambda mesh: "gpu")
+    rounded_loss, rounded = grads()
+    assert rounded_loss != loss  # something was rounded
+    assert rounded_loss == pytest.approx(float(loss), rel=1e-3)
+    for path, want in jax.tree_util.tree_leaves_with_path(wide):
+        got = functools.reduce(lambda tree, part: tree[part.key], path, rounded)
+        assert got.dtype == jnp.float32
+        assert np.linalg.norm(got - want) <= 0.05 * np.linalg.norm(want), path
