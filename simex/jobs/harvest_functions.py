@@ -15,7 +15,7 @@ from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
 from simex.core.progress import progress
 from simex.jobs.fuzzed_inputs import add_fuzzed, count_coverage, fuzz_all
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.sources.functions import (
     FunctionCase,
@@ -58,7 +58,8 @@ def harvest_functions(
     A line of functions.jsonl is one call: id, group, entry, module, license, origin,
     program, call, stdout, split ("train" or "test", by group), num_chars, num_lines.
     Functions come in the order of their length. report.json counts what was kept and,
-    by reason, what was dropped.
+    by reason, what was dropped; sandbox.json names the jail and the Python, which is one
+    for all of them.
 
     First all candidate calls of a function run in one probe program. The chosen calls
     then run again, twice, each as the program that is kept, under two hash seeds; all
@@ -94,6 +95,7 @@ def harvest_functions(
     )
     candidates = found.functions[: max_functions * NUM_CANDIDATES_PER_FUNCTION]
     with sandbox.open_pool() as pool:
+        note_sandbox(folder, pool)
         probed = folder / "probed.jsonl"
         continue_jsonl(
             probed,

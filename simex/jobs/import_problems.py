@@ -17,7 +17,7 @@ from simex.core.files import read_jsonl, write_atomically
 from simex.core.progress import progress
 from simex.jobs.imported_records import make_report, write_kept
 from simex.jobs.own_tests import run_own_tests
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.filters.behaviour import Fate, TestRun, fate_of, why_failing
 from simex.problems.filters.contamination import ContaminationIndex
 from simex.problems.filters.duplicates import ExactDuplicates, NearDuplicates
@@ -57,7 +57,8 @@ def import_problems(
     * report.json: what was read, kept and dropped, by reason, with examples.
 
     On the way read.jsonl holds a line for each record of the inputs and checked.jsonl
-    one for each that was run; both are continued by a second call.
+    one for each that was run; both are continued by a second call. sandbox.json names the
+    jail and the Python, which is one for all of them.
 
     Args:
       workdir: of the run.
@@ -90,6 +91,7 @@ def import_problems(
             stack.enter_context(sandbox.open_pool()),
             stack.enter_context(sandbox.open_pool(other_hash_seed=True)),
         )
+        note_sandbox(folder, pools[0])
         continue_jsonl(checked, lambda start: _check_all(pools, read, unique[start:]))
     write_kept(
         folder,

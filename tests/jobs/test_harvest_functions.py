@@ -9,6 +9,7 @@ from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.jobs.harvest_functions import harvest_functions
 from simex.jobs.sandbox import SandboxConfig
+from simex.sandbox.interpreter import find_interpreter
 
 COUNTING = '''\
 def double(n):
@@ -155,6 +156,16 @@ def test_a_value_in_the_order_of_a_set_of_texts_is_dropped(tmp_path):
     assert json.loads((written / "report.json").read_text())["cases_dropped"] == {
         reason: 1
     }
+
+
+def test_calls_have_one_python(workdir, folder, tmp_path):
+    note = json.loads((workdir / "sandbox.json").read_text())
+    assert note["python"] == find_interpreter().version
+    begun = tmp_path / "harvest_functions"
+    begun.mkdir()
+    (begun / "sandbox.json").write_text(json.dumps({**note, "python": "3.1.4"}))
+    with pytest.raises(UserError, match=r"under Python 3\.1\.4"):
+        harvest_functions(tmp_path, str(folder), sandbox=SANDBOX)
 
 
 def test_a_finished_job_does_nothing(workdir, tmp_path):

@@ -17,6 +17,7 @@ from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.wiring import register
 from simex.problems.filters.sift import FilterSettings
 from simex.problems.records import from_record
+from simex.sandbox.interpreter import find_interpreter
 
 SANDBOX = SandboxConfig(num_workers=1)
 EXPERIMENT = pathlib.Path(__file__).parents[2] / "experiments" / "data" / "import.gin"
@@ -196,6 +197,17 @@ def test_reading_goes_on_at_the_next_record(folder, files, tmp_path):
     (begun / "checked.jsonl").write_bytes((folder / "checked.jsonl").read_bytes())
     import_problems(tmp_path, **files, sandbox=SANDBOX)
     assert (begun / "read.jsonl").read_text() == "".join(lines)
+
+
+def test_an_import_has_one_python(folder, files, tmp_path):
+    note = json.loads((folder / "sandbox.json").read_text())
+    assert note["python"] == find_interpreter().version
+    begun = tmp_path / "import_problems"
+    begun.mkdir()
+    (begun / "read.jsonl").write_bytes((folder / "read.jsonl").read_bytes())
+    (begun / "sandbox.json").write_text(json.dumps({**note, "python": "3.1.4"}))
+    with pytest.raises(UserError, match=r"under Python 3\.1\.4"):
+        import_problems(tmp_path, **files, sandbox=SANDBOX)
 
 
 def test_an_import_of_nothing_and_impossible_settings_are_refused(files, tmp_path):
