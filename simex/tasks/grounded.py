@@ -56,8 +56,8 @@ class GroundedScore:
     facts are told and nothing false is."""
 
     fault: tuple[int, int] | None
-    """Characters [start, end) of the completion: its first false statement, or the
-    answer where only that is wrong. None: nothing that is said is false."""
+    """Characters [start, end) of the completion: its first false statement, or, where the
+    outcome counts, the answer if only that is wrong. None: nothing that counts is false."""
 
 
 def score_prediction(
@@ -85,7 +85,7 @@ def score_prediction(
             thought[: first.start], truth, style=config.style
         ).completeness
         fault = (begin + first.start, begin + first.end)
-    elif not is_right and end >= 0:
+    elif not is_right and end >= 0 and config.outcome_weight > 0:
         fault = (end, len(completion))
     parts = {
         "sound": sound,

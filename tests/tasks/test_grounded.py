@@ -103,6 +103,9 @@ def test_where_only_the_answer_is_wrong_the_answer_is_the_fault(truth):
     assert found.fault is not None
     assert completion[slice(*found.fault)] == "</think><output>4</output>"
     assert found.reward == 0.0
+    # Where the answer counts for nothing, nothing that counts is false.
+    _, found = score(TOLD, truth, is_right=False, outcome_weight=0.0)
+    assert found.fault is None and found.reward == 1.0
 
 
 def test_weights_choose_between_output_and_explanation(truth):
