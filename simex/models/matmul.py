@@ -36,8 +36,8 @@ def matmul(
 def kept_dtype(compute_dtype: str) -> str:
     """The type of what one product gives and the next one reads, after a function.
 
-    A GPU spends more time on reading and writing such arrays in float32 than in
-    bfloat16, to which they are rounded for the next product in any case. A CPU does not.
+    On a GPU the compute type: one more rounding, for half of what is read and written.
+    Functions between products, norms and the residual are float32 in any case.
     """
     mesh = current_mesh()
     is_gpu = mesh is not None and platform_of(mesh) == "gpu"
