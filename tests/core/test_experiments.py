@@ -35,3 +35,17 @@ def test_objectives_compose_with_an_experiment_as_their_head_says(path, tmp_path
     lines = ['include "quickstart.gin"', f'include "objectives/{path.name}"', *said]
     (tmp_path / "mine.gin").write_text("\n".join(lines) + "\n")
     load_experiment(tmp_path / "mine.gin")
+
+
+@pytest.mark.parametrize(
+    "path", ["quickstart.gin", "laptop.gin", "study/rows.gin", "study/rl_rows.gin"]
+)
+def test_what_a_report_compares_is_evaluated_in_one_precision(path):
+    register()
+    stages = load_experiment(EXPERIMENTS / path).stages
+    types = {
+        stage.name: stage.settings["setup.decoder.compute_dtype"]
+        for stage in stages
+        if stage.name.split("/")[-1].startswith("evaluate_")
+    }
+    assert types and set(types.values()) == {"'float32'"}, types
