@@ -58,7 +58,11 @@ _CHANGING_READS = {
 }
 _STORE_OPCODES = _opcodes("STORE_")
 _FOR_ITER = _opcodes("FOR_ITER")
-_LEAVING = _opcodes("RETURN_VALUE YIELD_VALUE")
+RETURNS, YIELDS = 1, 2
+_LEAVING = {
+    opcode.opmap["RETURN_VALUE"]: RETURNS,
+    opcode.opmap["YIELD_VALUE"]: YIELDS,
+}
 _BINARY_OP = opcode.opmap["BINARY_OP"]
 
 
@@ -80,8 +84,8 @@ class CodeFacts:
         self.is_module = code.co_name == _MODULE
         self.is_resumable = bool(code.co_flags & _FLAG_RESUMABLE)
         self.calling, self.changing = _sort_lines(code, names)
-        # By byte offset: whether a frame that ends there returns or yields.
-        self.leaving = bytes(number in _LEAVING for number in code.co_code)
+        # By byte offset: how a frame that ends there leaves; 0: by an exception.
+        self.leaving = bytes(_LEAVING.get(number, 0) for number in code.co_code)
         self.middles: dict[int, str] = {}  # depth -> a piece of an event's text
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simex.traces import recorder, values
-from simex.traces.codes import CodeFacts, collect_facts
+from simex.traces.codes import YIELDS, CodeFacts, collect_facts
 
 _settrace, _gettrace, _get_thread = sys.settrace, sys.gettrace, threading.get_ident
 _LINE, _RETURN, _EXCEPTION = recorder.LINE, recorder.RETURN, recorder.EXCEPTION
@@ -93,9 +93,12 @@ class SettraceTracer:
             elif event == "return":
                 # An exception that was raised anew after a `finally` is no event. One
                 # that its own line handles is followed by other instructions of it; a
-                # generator that somebody throws one into raises where it yielded.
+                # generator that somebody throws one into raises where it yielded, and
+                # is told to be there again when the line of a `with` raises it anew.
                 offset = frame.f_lasti
-                if offset in (-1, entered.raised_at) or not leaving[offset]:
+                how = leaving[offset] if offset >= 0 else 0
+                is_elsewhere = how == YIELDS and frame.f_lineno != entered.line
+                if not how or offset == entered.raised_at or is_elsewhere:
                     ours.unwind(entered)
                 else:
                     value = _quote(_render_value(arg))

@@ -242,6 +242,26 @@ def test_a_frame_left_by_an_exception_after_finally_does_not_return(pool):
     assert printed(result) == [(5, "f", "f\n")]
 
 
+def test_a_generator_that_leaves_a_with_by_an_exception_does_not_return(pool):
+    source = (
+        "class C:\n    def __enter__(self):\n        return 1\n"
+        "    def __exit__(self, *a):\n        return False\n"
+        "def g():\n    with C():\n        x = [\n            (yield 1),\n"
+        "            (yield)]\n"
+        "a = g()\nnext(a)\nnext(a)\ntry:\n    a.throw(ValueError('a'))\n"
+        "except ValueError:\n    pass\n"
+        "b = g()\nnext(b)\nb.close()\n"
+    )
+    result = trace(pool, source)
+    returns = [
+        (e.line, e.value)
+        for e in result.events
+        if e.kind is EventKind.RETURN and e.function == "g"
+    ]
+    # What yields: a twice, the second time nothing, and b once.
+    assert returns == [(9, "1"), (10, "None"), (9, "1")]
+
+
 def test_records_keep_all_of_a_trace(pool):
     result = trace(
         pool, "n = 0\ndef f():\n    global n\n    n = 1\n    print(n)\nf()\n"

@@ -81,6 +81,16 @@ PROGRAMS = {
         "        except KeyError:\n            y = 2\n"
         "i = g()\nnext(i)\nprint(i.throw(KeyError('k')))\n"
     ),
+    "thrown into a with": (
+        "class C:\n    def __enter__(self):\n        return 1\n"
+        "    def __exit__(self, *a):\n        return a[0] is KeyError\n"
+        "def g():\n    with C():\n        x = [\n            (yield 1),\n"
+        "            (yield)]\n    print(2)\n"
+        "for how in (ValueError('a'), KeyError('k')):\n"
+        "    i = g()\n    next(i)\n    next(i)\n    try:\n        i.throw(how)\n"
+        "    except (ValueError, StopIteration) as e:\n        print(type(e))\n"
+        "i = g()\nnext(i)\ni.close()\nprint(list(g()))\n"
+    ),
 }
 
 
