@@ -114,8 +114,12 @@ def _make_completion(turn: Turn) -> Completion | CompletionFailure:
         reason = "the prompt is longer than the model takes"
         return CompletionFailure(reason=reason, is_of_prompt=True)
     if turn.stop is Stop.LENGTH:
-        reason = "the answer does not end"
-        return CompletionFailure(reason=reason, is_of_prompt=True)
+        return CompletionFailure(
+            reason="the answer does not end",
+            is_of_prompt=True,
+            num_prompt_tokens=len(turn.prompt_ids),
+            num_completion_tokens=len(turn.completion_ids),
+        )
     return Completion(
         text=turn.text,
         num_prompt_tokens=len(turn.prompt_ids),

@@ -153,11 +153,14 @@ def test_a_model_that_the_run_trained_tells_with_its_own_setup(workdir, tmp_path
     teller = CheckpointTeller(model="nlex/train_sft", setup=setup, batch_size=4)
     completer = teller.make_completer(workdir)
     (result,) = completer.complete_all(["tell this"])
-    assert result == CompletionFailure(
-        reason="the answer does not end", is_of_prompt=True
-    )
     policy = teller._make_policy(workdir)
     (turn,) = policy.complete([teller._make_query("tell this")])
+    assert result == CompletionFailure(
+        reason="the answer does not end",
+        is_of_prompt=True,
+        num_prompt_tokens=len(turn.prompt_ids),
+        num_completion_tokens=3,
+    )
     assert turn.completion_ids == (word,) * 3  # Setup.max_new_tokens
     write_explanations(
         workdir, workdir / "write_explanations", style="llm", checkpoint=teller

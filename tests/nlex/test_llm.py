@@ -12,6 +12,7 @@ from simex.core.errors import UserError
 from simex.jobs.write_explanations import Rules, explain_with_model
 from simex.nlex.completion import BatchCompleter, Completion, CompletionFailure
 from simex.nlex.completion.cache import CachedCompleter
+from simex.nlex.completion.cost import find_cost
 from simex.nlex.completion.endpoint import Endpoint, EndpointCompleter
 from simex.nlex.explanation import Explanation
 from simex.nlex.grounding import check_grounding
@@ -189,6 +190,38 @@ def test_the_cache_asks_only_for_what_it_does_not_know(server, tmp_path):
     other = CachedCompleter(make_completer(server), path, salt="other model")
     list(other.complete_all(["a"]))
     assert len(server.requests) > len(asked)
+
+
+def test_an_answer_that_was_cut_is_counted_and_not_paid_twice(server, tmp_path):
+    choice = {"message": {"content": "x is"}, "finish_reason": "length"}
+    usage = {"prompt_tokens": 7, "completion_tokens": 4096}
+    cut = json.dumps({"choices": [choice], "usage": usage}).encode()
+    server.script = [(400, {}), cut]
+    path = tmp_path / "cache.jsonl"
+    endpoint = Endpoint(
+        url=server.url,
+        model="m",
+        price_per_million_prompt_tokens=1e5,
+        price_per_million_completion_tokens=1e6,
+    )
+    for num_hits in (0, 2):
+        cache = CachedCompleter(make_completer(server), path, salt="m")
+        refused, unended, whole = cache.complete_all(["a", "b", "c"])
+        assert unended == CompletionFailure(
+            reason="the answer does not end",
+            is_of_prompt=True,
+            num_prompt_tokens=7,
+            num_completion_tokens=4096,
+        )
+        assert isinstance(whole, Completion) and whole.text == "said c"
+        cost = find_cost(cache, endpoint)
+        assert cost.num_hits == num_hits
+        if not num_hits:  # a prompt that was refused cost nothing
+            assert isinstance(refused, CompletionFailure)
+            # 7 and 7 tokens of prompts at 0.1, 4096 and 3 of answers at 1
+            assert cost.price == pytest.approx(1.4 + 4099)
+    # "a" was asked again, and answered: 7 more at 0.1 and 3 at 1.
+    assert len(server.requests) == 4 and cost.price == pytest.approx(2.1 + 4102)
 
 
 def test_a_checkpoint_completes_by_batches():

@@ -22,6 +22,8 @@ class CompletionFailure:
     reason: str
     num_attempts: int = 1
     is_of_prompt: bool = False  # the fault of this prompt; others may fare better
+    num_prompt_tokens: int = 0  # of an answer that came, is paid, and is of no use
+    num_completion_tokens: int = 0
 
 
 class Completer(Protocol):

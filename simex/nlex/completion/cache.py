@@ -1,7 +1,8 @@
 """Completions on disk: what was paid for once is not asked for again.
 
 One JSON object a line, appended as answers come. A stopped job that starts again finds
-there what it had; a torn last line is dropped.
+there what it had; a torn last line is dropped. An answer that was cut is paid for like
+any other, so its line holds the reason in place of a text.
 """
 
 import collections
@@ -10,13 +11,14 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from simex.nlex.completion import Completer, Completion, CompletionFailure
 
+_Result = Completion | CompletionFailure
+
 
 class CachedCompleter:
-    """A completer that remembers; failures are not remembered."""
+    """A completer that remembers answers; failures that cost no tokens it asks anew."""
 
     def __init__(self, inner: Completer, path: pathlib.Path, *, salt: str):
         """Wraps `inner`.
@@ -34,11 +36,9 @@ class CachedCompleter:
         self.num_prompt_tokens = self.num_completion_tokens = 0
         self._read()
 
-    def complete_all(
-        self, prompts: Iterable[str]
-    ) -> Iterator[Completion | CompletionFailure]:
+    def complete_all(self, prompts: Iterable[str]) -> Iterator[_Result]:
         """As `Completer.complete_all`."""
-        pending: collections.deque[tuple[str, Completion | None]] = collections.deque()
+        pending: collections.deque[tuple[str, _Result | None]] = collections.deque()
 
         def unknown() -> Iterator[str]:
             for prompt in prompts:
@@ -52,19 +52,19 @@ class CachedCompleter:
             for result in self._inner.complete_all(unknown()):
                 yield from self._pop_known(pending)
                 key, _ = pending.popleft()
-                if isinstance(result, Completion):
+                if isinstance(result, Completion) or result.num_completion_tokens:
                     self._places[key] = file.tell()
                     line = {"key": key, **vars(result)}
                     file.write(json.dumps(line).encode() + b"\n")
                     file.flush()
-                    self._count(line)
+                    self._count(result)
                 yield result
             yield from self._pop_known(pending)
             os.fsync(file.fileno())
 
     def _pop_known(
-        self, pending: collections.deque[tuple[str, Completion | None]]
-    ) -> Iterator[Completion]:
+        self, pending: collections.deque[tuple[str, _Result | None]]
+    ) -> Iterator[_Result]:
         while pending and pending[0][1] is not None:
             known = pending.popleft()[1]
             self.num_hits += 1
@@ -73,18 +73,16 @@ class CachedCompleter:
     def _key(self, prompt: str) -> str:
         return hashlib.sha256(f"{self._salt}\0{prompt}".encode()).hexdigest()
 
-    def _load(self, key: str) -> Completion | None:
+    def _load(self, key: str) -> _Result | None:
         if key not in self._places:
             return None
         with open(self._path, "rb") as file:
             file.seek(self._places[key])
-            record = json.loads(file.readline())
-        del record["key"]
-        return Completion(**record)
+            return _parse_line(file.readline())[1]
 
-    def _count(self, line: dict[str, Any]) -> None:
-        self.num_prompt_tokens += line["num_prompt_tokens"]
-        self.num_completion_tokens += line["num_completion_tokens"]
+    def _count(self, result: _Result) -> None:
+        self.num_prompt_tokens += result.num_prompt_tokens
+        self.num_completion_tokens += result.num_completion_tokens
 
     def _read(self) -> None:
         """Finds the lines of the file, and cuts off a torn last one."""
@@ -96,13 +94,18 @@ class CachedCompleter:
                 if not data.endswith(b"\n"):
                     break
                 try:
-                    line = json.loads(data)
-                    key = line["key"]
-                    Completion(**{k: v for k, v in line.items() if k != "key"})
-                    self._count(line)
+                    key, result = _parse_line(data)
+                    self._count(result)
                 except (ValueError, LookupError, TypeError, AttributeError):
                     pass  # a damaged line is asked for again
                 else:
                     self._places[key] = position
                 position += len(data)
         os.truncate(self._path, position)
+
+
+def _parse_line(data: bytes) -> tuple[str, _Result]:
+    """The key and what came. Raises one of the errors that `_read` names."""
+    line = json.loads(data)
+    key = line.pop("key")
+    return key, CompletionFailure(**line) if "reason" in line else Completion(**line)

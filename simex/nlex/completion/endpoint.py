@@ -246,16 +246,23 @@ def _parse_answer(data: bytes) -> Completion | CompletionFailure:
         text = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise _Retry("garbage") from None
-    if choice.get("finish_reason") == "length":
-        return CompletionFailure(reason="the answer does not end", is_of_prompt=True)
-    if not isinstance(text, str) or not text.strip():
-        raise _Retry("an empty answer")
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
+    num_prompt_tokens = _count(counts.get("prompt_tokens"))
+    num_completion_tokens = _count(counts.get("completion_tokens"))
+    if choice.get("finish_reason") == "length":
+        return CompletionFailure(
+            reason="the answer does not end",
+            is_of_prompt=True,
+            num_prompt_tokens=num_prompt_tokens,
+            num_completion_tokens=num_completion_tokens,
+        )
+    if not isinstance(text, str) or not text.strip():
+        raise _Retry("an empty answer")
     return Completion(
         text=text,
-        num_prompt_tokens=_count(counts.get("prompt_tokens")),
-        num_completion_tokens=_count(counts.get("completion_tokens")),
+        num_prompt_tokens=num_prompt_tokens,
+        num_completion_tokens=num_completion_tokens,
     )
 
 
