@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from simex.nlex.align import align
 from simex.nlex.evaluate import Unknowable, canonical, evaluate, names_in
 from simex.nlex.reading import phrases
 from simex.nlex.statement import Statement, StatementKind
@@ -72,10 +73,14 @@ def judge_claims(
             following = partners[index]
     judged: list[Judged] = []
     judge = _Judge(truth)
+    turns = _find_true_turns(statements, truth)
     previous = -1
     for index, statement in enumerate(statements):
         if partners[index] >= 0:
             previous = partners[index]
+            judged.append(Judged(statement=statement, is_true=True))
+            continue
+        if index in turns:
             judged.append(Judged(statement=statement, is_true=True))
             continue
         reason = judge.find_fault(statement, previous, last_slots[index])
@@ -83,6 +88,18 @@ def judge_claims(
             reason += " (but elsewhere)"
         judged.append(Judged(statement=statement, is_true=not reason, reason=reason))
     return judged
+
+
+def _find_true_turns(statements: Sequence[Statement], truth: Truth) -> set[int]:
+    """Which headings "Iteration 3:" come in an order in which loops turned.
+
+    Some turns may be left out. Where in the run a heading stands is not asked: turns
+    that are alike have partners that could as well be those of another.
+    """
+    told = [i for i, s in enumerate(statements) if s.kind is StatementKind.TURN]
+    masks = [truth.mask_of_turn(statements[i].value) for i in told]
+    partners = align(masks, len(truth.turns))
+    return {i for i, partner in zip(told, partners, strict=True) if partner >= 0}
 
 
 class _Judge:

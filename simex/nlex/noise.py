@@ -152,8 +152,10 @@ def _is_corruptible(statement: Statement) -> bool:
         return True
     if statement.kind is StatementKind.LINE and statement.name.startswith(_CODE):
         return False
-    if statement.kind in (StatementKind.CALL, StatementKind.ITERATION):
-        return statement.kind is StatementKind.ITERATION and bool(statement.name)
+    if statement.kind in (StatementKind.CALL, StatementKind.TURN):
+        return False
+    if statement.kind is StatementKind.ITERATION:
+        return bool(statement.name)
     return statement.value_start >= 0 and bool(statement.value)
 
 

@@ -19,6 +19,7 @@ class StatementKind(enum.Enum):
     PRINT = "print"
     LOOP = "loop"  # a loop runs so many times
     ITERATION = "iteration"  # there is an iteration of this number
+    TURN = "turn"  # what follows is told of the iteration of this number
     LINE = "line"  # a line of a raw trace
 
 

@@ -87,6 +87,20 @@ class Truth:
         """Every loop that the run entered."""
         return collect_loops(self.trace)
 
+    @functools.cached_property
+    def turns(self) -> Sequence[str]:
+        """The numbers of all iterations of all loops, in the order of their begin."""
+        begun = [
+            (start, str(number))
+            for loop in self.loops
+            for number, start in enumerate(loop.starts, start=1)
+        ]
+        return [number for _, number in sorted(begun, key=lambda turn: turn[0])]
+
+    def mask_of_turn(self, number: str) -> int:
+        """Which of `turns` have this number, as a set of their indices."""
+        return self._turn_masks.get(number, 0)
+
     def mask_of_error(self, name: str) -> int:
         """The slots at which an exception of class `name` is raised."""
         mask = 0
@@ -167,6 +181,13 @@ class Truth:
         masks: dict[int, int] = defaultdict(int)
         for index, (fact, _) in enumerate(self.slots):
             masks[fact.line] |= 1 << index
+        return masks
+
+    @functools.cached_property
+    def _turn_masks(self) -> dict[str, int]:
+        masks: dict[str, int] = defaultdict(int)
+        for index, number in enumerate(self.turns):
+            masks[number] |= 1 << index
         return masks
 
     @functools.cached_property

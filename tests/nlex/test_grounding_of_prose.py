@@ -1,8 +1,11 @@
 """Free prose about one run, as a person would write it: true and false statements."""
 
+import re
+
 import pytest
 
 from simex.nlex.grounding import check_text
+from simex.nlex.rewriters import REWRITERS
 from simex.nlex.truth import Truth
 
 SOURCE = """\
@@ -119,11 +122,56 @@ def test_prose_about_nothing_in_the_trace_is_not_blamed(truth, text):
         "x becomes '\\d" + "(" * 2000,
         "return \ncall \nraise ",
         "\ud800 t=4",
+        # `int` refuses so many digits.
+        "Iteration {0}: On line {0}, t is {0}.\nIteration {0}:".format("1" * 5000),
+        "The loop on line {0} runs {0} times. Line {0} raises E".format("1" * 5000),
+        "After iteration {0}, t is 3. After {0} iterations".format("1" * 5000),
     ],
 )
 def test_any_text_is_judged_without_an_error(truth, style, text):
     grounding = check_text(text, truth, style=style)
     assert 0 <= grounding.score <= 1 and 0 <= grounding.completeness <= 1
+
+
+TURNS = """\
+n = 0
+for a in [1, 2]:
+    for b in [3, 4, 5]:
+        n += b
+for c in range(12):
+    n -= 1
+try:
+    n // 0
+except ZeroDivisionError:
+    n = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "lie", "num_false"),
+    [
+        ("Line 8 raises", "Line 9 raises", 1),
+        ("Line 8 raises", "It raises", 0),  # no line is named
+        ("Iteration 12:", "Iteration 13:", 1),
+        ("Iteration 3: On line 3, b", "Iteration 4: On line 3, b", 2),  # in both
+        ("Iteration 2: On line 2, a", "Iteration 1: On line 2, a", 1),
+        ("Iteration 3: On line 5, c becomes 2.", "Not all is told.", 0),
+        # The text says 2, 2 3 4, 3, 2 3 4, 2 3 4 13. Of the turns, 1, 1 2 3, 2, 1 2 3,
+        # 1 to 12, it has at most 2, 3, 2, 3, 2 3 4 in this order: 7 of 12.
+        (r"Iteration (\d+):", lambda m: f"Iteration {int(m[1]) + 1}:", 5),
+    ],
+)
+def test_lines_that_raise_and_headings_of_turns_are_checked(
+    trace_of, told, lie, num_false
+):
+    trace = trace_of(TURNS)
+    text = REWRITERS["prose"](trace).text
+    assert check_text(text, Truth(trace), style="prose").false_statements == ()
+    changed, num_changed = re.subn(told, lie, text)
+    assert num_changed
+    found = check_text(changed, Truth(trace), style="prose").false_statements
+    assert len(found) == num_false
+    assert {j.statement.kind.value for j in found} <= {"raise", "turn"}
 
 
 EMPTY = "It prints an empty string."

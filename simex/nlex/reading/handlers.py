@@ -151,6 +151,17 @@ def read_loop(reading: Reading, match: re.Match[str]) -> Found:
     )
 
 
+def read_turn(reading: Reading, match: re.Match[str]) -> Found:
+    yield Statement(
+        kind=StatementKind.TURN,
+        name="",
+        value=match["number"],
+        start=match.start(),
+        end=match.end("number"),
+        value_start=match.start("number"),
+    )
+
+
 def read_iteration(reading: Reading, match: re.Match[str]) -> Found:
     ordinal = phrases.ORDINALS.get(match["ordinal"] or "", 0)
     yield Statement(
@@ -241,4 +252,5 @@ def read_raise(reading: Reading, match: re.Match[str]) -> Found:
             start=match.start(),
             end=max(start + len(value), match.end()),
             value_start=start,
+            line=int(match["line"] or 0),
         )

@@ -20,9 +20,10 @@ _WORKED_OUT = (
     r"|[A-Za-z_]\w*(?:\[[^\[\]\n]*\]|\([^()\n]*\))+)"
 )
 LITERAL = rf"(?:{_NUMBER}|{_QUOTED}|\[[^\[\]\n]*\]|\([^()\n]*\)|\{{[^{{}}\n]*\}}|True|False|None)"
-_LINE = r"(?:\s+on\s+line\s+(?P<line>\d+))?"
+_INDEX = r"\d{1,9}"  # of a line or a turn; `int` refuses thousands of digits
+_LINE = rf"(?:\s+on\s+line\s+(?P<line>{_INDEX}))?"
 _WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-_COUNT = rf"(?P<count>\d+|{_WORDS})"
+_COUNT = rf"(?P<count>{_INDEX}|{_WORDS})"
 NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split("|"))}
 _ORDERS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth"
 ORDINALS = {word: number for number, word in enumerate(_ORDERS.split("|"), start=1)}
@@ -81,7 +82,7 @@ EQUATION = re.compile(
 )
 # Our own sentence first: its expression may hold "False and", or anything else.
 OWN_CONDITION = re.compile(
-    r"\b[Cc]ondition (?P<expr>[^\n]{1,400}?) on line (?P<line>\d+) "
+    rf"\b[Cc]ondition (?P<expr>[^\n]{{1,400}}?) on line (?P<line>{_INDEX}) "
     r"(?:(?P<no>does not hold)|(?P<yes>holds))\b"
 )
 CONDITION = re.compile(
@@ -104,14 +105,17 @@ BRANCH = re.compile(
 LOOP = re.compile(
     rf"\b(?:loop|it|body|cycle)?{_LINE}\s*(?:runs|iterates|executes|repeats|turns|ran|is\s+executed)\s+"
     rf"(?:exactly\s+|for\s+)?(?:a\s+total\s+of\s+)?(?:{_COUNT}\s+(?:times?|iterations?)|(?P<once>once|twice))\b"
-    r"|\b[Aa]fter\s+(?:all\s+)?(?P<after>\d+|two|three|four|five|six|seven|eight|nine|ten)\s+iterations\b"
+    rf"|\b[Aa]fter\s+(?:all\s+)?(?P<after>{_INDEX}|two|three|four|five|six|seven|eight|nine|ten)\s+iterations\b"
 )
 AFTER_ITERATION = re.compile(
-    r"\b[Aa]fter\s+iteration\s+(?P<number>\d+)(?:\s+of\s+the\s+loop\s+on\s+line\s+(?P<line>\d+))?,\s+"
+    rf"\b[Aa]fter\s+iteration\s+(?P<number>{_INDEX})"
+    rf"(?:\s+of\s+the\s+loop\s+on\s+line\s+(?P<line>{_INDEX}))?,\s+"
 )
 AND_STATE = re.compile(rf",?\s*(?:and\s+)?{NAME}\s+is\s+")
+# As a heading it opens what is told of this turn; elsewhere it may look ahead or back.
+TURN = re.compile(rf"^Iteration (?P<number>{_INDEX}):", re.MULTILINE)
 ITERATION = re.compile(
-    r"\b[Ii]teration\s+(?P<number>\d+)\b"
+    rf"\b[Ii]teration\s+(?P<number>{_INDEX})\b"
     rf"|\b(?P<ordinal>{'|'.join(ORDINALS)})\s+(?:iteration|pass|turn)\b"
 )
 PRINT = re.compile(
@@ -129,6 +133,7 @@ CALL = re.compile(
     r"|(?P<c>[A-Za-z_]\w*)(?:\([^()\n]*\))?\s+is\s+(?:called|invoked|entered))\b"
 )
 RAISE = re.compile(
+    rf"(?:\b[Ll]ine\s+(?P<line>{_INDEX})\s+)?"
     r"\b(?:[Rr]aises?|[Rr]aising|[Tt]hrows?)\s+(?:an?\s+)?(?P<error>[A-Za-z_]\w*)"
     r"|\b(?P<passive>[A-Z]\w*(?:Error|Exception|Iteration|Interrupt))\s+(?:is|was)\s+(?:raised|thrown)"
 )

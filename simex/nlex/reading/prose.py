@@ -56,6 +56,7 @@ _HANDLERS: tuple[tuple[re.Pattern[str], _Handler, tuple[str, ...]], ...] = (
     (phrases.EQUALS_SIGN, handlers.read_state, ("=", "←")),
     (phrases.STATE, handlers.read_state, (" ",)),
     (phrases.CALL, handlers.read_call, ("call", "nvoke", "nter")),
+    (phrases.TURN, handlers.read_turn, ("Iteration ",)),
     (phrases.ITERATION, handlers.read_iteration, ("teration", "pass", "turn")),
 )
 
