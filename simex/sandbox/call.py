@@ -4,7 +4,9 @@ Runs inside the box, in the child that will end with the program: standard libra
 only. The child knows the function's name and the arguments, never what is expected.
 The value leaves by a memory file of its own, in the text form of `sandbox.wire`, so
 nothing that is printed can be taken for it. A program could write there itself, and
-would gain nothing: it can as well return what it would write.
+would gain nothing: it can as well return what it would write. That holds where the
+function is the program's own. Where ours looks at a program and tells what it found
+(`evals.scoring.rules`), the program can answer in its stead.
 """
 
 import builtins

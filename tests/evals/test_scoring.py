@@ -122,22 +122,27 @@ def test_a_call_that_cannot_be_made_outside_is_wrong_and_ends_no_scoring(
         assert results["items"]["sample_1"][rule] == [False] * 4 + [True]
 
 
-def test_human_eval_goes_on_from_the_prompt_and_a_forger_passes_only_officially(
+def test_human_eval_goes_on_from_the_prompt_and_forgers_pass_only_officially(
     tmp_path,
 ) -> None:
+    writer = (
+        "import os\nfor fd in range(3, 64):\n    try:\n        os.write(fd, b't\\n')\n"
+        "    except OSError:\n        pass\nos._exit(0)\n"
+    )
     forger = "class Any:\n    __eq__ = lambda *_: True\nadd = lambda a, b: Any()\n"
     lines = [
         {"task_id": "HumanEval/0", "completion": "    return a + b\n"},
         {"task_id": "HumanEval/0", "completion": "    return a - b\n"},
         {"task_id": "HumanEval/0", "solution": forger},
+        {"task_id": "HumanEval/0", "solution": writer},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     results = _score(tmp_path, "humaneval", [HUMAN], text, "--k", "1,2,5")
-    # pass@2 with c = 2 of n = 3: 1 - C(1, 2) / C(3, 2) = 1; with c = 1: 1 - 1/3.
-    assert results["items"]["HumanEval/0"]["official"] == [True, False, True]
-    assert results["items"]["HumanEval/0"]["strict"] == [True, False, False]
+    # pass@2 with c = 3 of n = 4: 1 - C(1, 2) / C(4, 2) = 1; with c = 1: 1 - 3/6.
+    assert results["items"]["HumanEval/0"]["official"] == [True, False, True, True]
+    assert results["items"]["HumanEval/0"]["strict"] == [True, False, False, False]
     assert _value(results, "official", "pass@2") == pytest.approx(1.0)
-    assert _value(results, "strict", "pass@2") == pytest.approx(2 / 3)
+    assert _value(results, "strict", "pass@2") == pytest.approx(1 / 2)
     assert "pass@5" not in results["scores"]["official"]
 
 

@@ -5,9 +5,11 @@ the count, or a judgement.
 
 A rule of asserts runs the tests inside the program's own process, as those benchmarks
 do, so a program that tampers with them may pass it: one whose results say that they
-equal everything. A program that ends the process before the tests are through fails.
-The strict rule compares what the calls return outside; it exists where every test of
-the item is a call.
+equal everything, or one that writes "True" itself to the file by which `check` hands
+its result out, and then ends the process. One that merely ends the process before the
+tests are through fails. No secret would change that: whatever this process knows, the
+program can find. The strict rule compares what the calls return outside; it exists
+where every test of the item is a call.
 """
 
 import dataclasses
@@ -44,9 +46,9 @@ def runs_through(source: str, limits: Limits) -> JudgeItem:
 
     It is executed as openai/human-eval, evalplus and facebookresearch/cruxeval execute
     it: in a namespace of its own, where `__name__` is not "__main__", with `exit` and
-    `quit` set to None. Whatever ends it before its end fails, `sys.exit(0)` as well. Two
-    things are ours: standard input is empty where it raises OSError there, and there are
-    no installed packages.
+    `quit` set to None. Whatever ends it before its end fails, `sys.exit(0)` as well,
+    unless it forges the result (the head of this file). Two things are ours: standard
+    input is empty where it raises OSError there, and there are no installed packages.
 
     Example: of ``assert 1`` yes, of ``raise SystemExit`` no.
     """
@@ -54,7 +56,10 @@ def runs_through(source: str, limits: Limits) -> JudgeItem:
 
 
 def returns_true(source: str, limits: Limits) -> JudgeItem:
-    """Does the function `check` of `source`, called without arguments, return True?"""
+    """Does the function `check` of `source`, called without arguments, return True?
+
+    What `check` itself executes can forge that (the head of this file).
+    """
     test = CallCase(
         function="check",
         arguments=(),
