@@ -33,6 +33,9 @@ class FileRuns:
     """Runs from a JSON-lines file: id, program and stdin; group, split, license.
 
     A record without the first three is an error that names it; nothing is passed over.
+    That a program prints the same each time is not looked at here: `verify` of
+    `explain_programs` finds those that do not, but for those that print in the order
+    of a set, which only `import_problems` and `harvest_functions` drop.
     """
 
     path: str

@@ -57,7 +57,9 @@ def explain_programs(
       max_events: longer runs are dropped.
       max_trace_bytes: runs with a longer record are dropped.
       cpu_secs: of one run.
-      verify: run everything untraced too and require the same stdout.
+      verify: run everything untraced too and require the same stdout. Both runs hash by
+        one seed, so a program that prints in the order of a set is not found; those of
+        `FileRuns`, which no other stage has run, must not do that.
       tokenizer: path of a sentencepiece model, to write ids too.
       made_by: "processes" of this machine, or "ray": a cluster that runs already.
       num_processes: None: one for each usable core.
