@@ -49,3 +49,12 @@ def test_what_a_report_compares_is_evaluated_in_one_precision(path):
         if stage.name.split("/")[-1].startswith("evaluate_")
     }
     assert types and set(types.values()) == {"'float32'"}, types
+
+
+def test_each_seed_of_the_quickstart_splits_real_functions_in_its_own_way():
+    register()
+    path = EXPERIMENTS / "quickstart.gin"
+    for seed in ("0", "1"):
+        stages = load_experiment(path, [f"SEED={seed}"]).stages
+        seeds = {stage.name: stage.settings.get("seed") for stage in stages}
+        assert seeds["harvest_functions"] == seeds["make_problems"] == seed
