@@ -120,8 +120,12 @@ class SolveObjective:
 def load_problems(
     workdir: pathlib.Path, split: str, *, stage: str, most: int | None = None
 ) -> list[Problem]:
-    """The first problems of a split that `stage` left, as `load_solvable` has them."""
-    return load_solvable(problems_path(workdir, stage, split), most=most)
+    """The first problems of a split that `stage` left, as `load_solvable` has them.
+
+    Only those with a hidden test: a reward must not be had by copying from the prompt.
+    """
+    path = problems_path(workdir, stage, split)
+    return load_solvable(path, most=most, must_hide=True)
 
 
 def render_verdicts(attempt: Attempt) -> str:
