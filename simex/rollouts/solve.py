@@ -9,7 +9,7 @@ from simex.core.errors import InfraError
 from simex.core.names import unknown_name
 from simex.problems.problem import Problem
 from simex.problems.solvable import load_solvable
-from simex.problems.splits import problems_path
+from simex.problems.splits import problems_path, refuse_file
 from simex.rollouts.attempt import Attempt
 from simex.rollouts.credit import PROGRAM_TASKS, CreditConfig, give_credit
 from simex.rollouts.feedback import Feedback
@@ -41,7 +41,8 @@ class SolveObjective:
     name: str = "solve"
 
     def __post_init__(self) -> None:
-        """Raises UserError for an unknown `fix_when`."""
+        """Raises UserError for an unknown `fix_when`, or a file in place of a stage."""
+        refuse_file(self.problems_from, setting="SolveObjective.problems_from")
         known = typing.get_args(FixWhen)
         if self.fix_when not in known:
             raise unknown_name("SolveObjective.fix_when", self.fix_when, known)

@@ -297,6 +297,15 @@ def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
             "train_rl.temperature: RL must sample at a temper",
         ),
         ("rl/evaluate_solving.solver='train_lr'", "rl/evaluate_solving reads train_lr"),
+        # Files that are there, as evaluate_solving.problems_from names one.
+        (
+            "SolveObjective.problems_from='make_problems/rl.jsonl'",
+            "SolveObjective.problems_from must be a stage",
+        ),
+        (
+            "run_programs.problems_from='make_problems/rl.jsonl'",
+            "run_programs.problems_from must be a stage",
+        ),
     ],
 )
 def test_a_dry_run_refuses_a_value_that_cannot_be(setting, message, tmp_path, capsys):

@@ -80,6 +80,12 @@ def test_objectives_of_solving_take_the_first_problems_to_solve(objective, tmp_p
 
 
 @pytest.mark.parametrize("objective", [SolveObjective, FixObjective])
+def test_an_objective_wants_the_stage_and_not_a_file_of_it(objective):
+    with pytest.raises(UserError, match=r"must be a stage.*got the file 'a/rl.jsonl'"):
+        objective(weight=1.0, problems_from="a/rl.jsonl")
+
+
+@pytest.mark.parametrize("objective", [SolveObjective, FixObjective])
 def test_rl_takes_no_problem_whose_tests_all_stand_in_the_prompt(
     objective, tmp_path, capsys
 ):
