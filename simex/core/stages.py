@@ -118,6 +118,10 @@ def run_experiment(
     except KeyboardInterrupt:
         processes.stop_all()
         raise
+    except BaseException:
+        if processes.is_first:  # the others wait for none but this one
+            processes.tell_failure()
+        raise
 
 
 def _lead(
