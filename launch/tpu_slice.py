@@ -154,8 +154,10 @@ class Slice:
                 pack(archive)
             for node in self.nodes:
                 self.retried("scp", str(archive), f"{node}:", "--worker=all")
-        # What an earlier checkout left there would be taken for a part of this one.
-        clear = "find simex -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +"
+        # What an earlier checkout left there would be taken for a part of this one. Not
+        # the environment, nor the file that a command which uses it holds a lock on.
+        kept = "! -name .venv ! -name .venv.in_use"
+        clear = f"find simex -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} +"
         unpack = f"mkdir -p simex && {clear} && tar -xzf simex.tar.gz -C simex && "
         self.on_workers(unpack + words)
 

@@ -1,6 +1,7 @@
 """`simex run`: an experiment file, stage by stage."""
 
 import argparse
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -43,15 +44,17 @@ def command(arguments: argparse.Namespace) -> int:
     workdir = arguments.workdir or default_workdir(experiment)
     chosen = choose_stages(experiment.stages, arguments.only)
     _refuse_impossible(experiment, workdir)
+    plans = plan_stages(experiment, workdir)
+    todo = [plan.stage for plan in plans if plan.stage in chosen and not plan.is_done]
+    ahead = dataclasses.replace(experiment, stages=tuple(todo))
     if arguments.dry_run:
-        _refuse_uneven_rows(experiment, _choose_cpu_devices(experiment))
-        plans = plan_stages(experiment, workdir)
+        _refuse_uneven_rows(ahead, _choose_cpu_devices(experiment))
         print(render_plan(experiment, plans, workdir))
         return 0
     _prepare_devices(experiment, workdir)
     # Both before the first stage, not before the one that would stop at it.
-    _refuse_uneven_rows(experiment)
-    _refuse_rollouts_ahead(chosen)
+    _refuse_uneven_rows(ahead)
+    _refuse_rollouts_ahead(todo)
     run_experiment(experiment, workdir, only=arguments.only, processes=_processes())
     return 0
 
@@ -91,6 +94,7 @@ def _refuse_impossible(experiment: Experiment, workdir: pathlib.Path) -> None:
 
 
 def _choose_cpu_devices(experiment: Experiment) -> int:
+    # For all stages, done or not: one that goes on keeps its number of devices.
     from simex.doctor.divisibility import even_devices  # imports jax
 
     return experiment.cpu_devices or even_devices(experiment, num_usable_cores())
@@ -102,8 +106,11 @@ def _refuse_uneven_rows(experiment: Experiment, num_devices: int | None = None) 
 
     from simex.doctor.divisibility import mesh_of, refuse_uneven
 
-    if any(mesh_of(stage) for stage in experiment.stages):
-        refuse_uneven(experiment, num_devices or jax.device_count())
+    if num_devices:
+        refuse_uneven(experiment, num_devices)
+    elif any(mesh_of(stage) for stage in experiment.stages):
+        local = jax.local_device_count()
+        refuse_uneven(experiment, jax.device_count(), num_local=local)
 
 
 def _refuse_rollouts_ahead(stages: Sequence[Stage]) -> None:

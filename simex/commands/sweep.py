@@ -5,7 +5,8 @@ by the values that change; a stage that two runs have with equal settings is mad
 run that is done is passed over and one that was stopped goes on, so the same command
 continues a sweep. At the end, and after every run, one table of all results is written:
 results.md, .csv, .json and .html. A folder holds one sweep: further values of the same
-settings may join it, other settings need a --workdir of their own.
+settings may join it, other settings need a --workdir of their own. Those are refused in a
+folder of this machine; in a bucket it is for you to see to.
 
 On this machine:
   simex sweep experiments/quickstart.gin --grid 'train_rl.learning_rate=1e-5,3e-5'
@@ -94,6 +95,8 @@ def command(arguments: argparse.Namespace) -> int:
         print(render_runs(runs, root))
         return 0
     if arguments.launcher == "xm" and not arguments.table:
+        if not str(root).startswith("gs:"):
+            save_owner(root, experiments[0], swept=points[0].keys)
         return xm.launch(runs, arguments.overrides, words=arguments.xm)
     with hold_workdir(root):
         save_owner(root, experiments[0], swept=points[0].keys)

@@ -18,6 +18,9 @@ class Processes(Protocol):
     def stop_all(self) -> None:
         """Has the others stop too."""
 
+    def tell_failure(self) -> None:
+        """Has those that wait for this one fail too: it does not come."""
+
     def together(self) -> AbstractContextManager[None]:
         """While it lasts, this one does what the others do."""
 
@@ -35,6 +38,9 @@ class OneProcess:
 
     def stop_all(self) -> None:
         """There are none."""
+
+    def tell_failure(self) -> None:
+        """There is nobody to tell."""
 
     def together(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

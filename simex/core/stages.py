@@ -118,6 +118,10 @@ def run_experiment(
     except KeyboardInterrupt:
         processes.stop_all()
         raise
+    except BaseException:
+        if processes.is_first:  # the others wait for none but this one
+            processes.tell_failure()
+        raise
 
 
 def _lead(
@@ -147,13 +151,14 @@ def _follow(
     """Joins in the stages that all processes do; waits for the first at all others."""
     for stage in experiment.stages[: experiment.stages.index(last) + 1]:
         processes.wait(f"{stage.name} begins")
-        if load_stamp(stamp_path(workdir, stage.name)) is None and _is_for_all(stage):
+        if load_stamp(stamp_path(workdir, stage.name)) is None and is_for_all(stage):
             with processes.together():
                 _call_job(stage, workdir)
         processes.wait(f"{stage.name} ends")
 
 
-def _is_for_all(stage: Stage) -> bool:
+def is_for_all(stage: Stage) -> bool:
+    """Whether all processes do the stage together, and not the first one alone."""
     return getattr(stage.job, "runs_on_all_processes", False)
 
 
@@ -219,7 +224,7 @@ def _timed_call(
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(lambda: save_stamp(path, worked()))
         processes.wait(f"{stage.name} begins")
-        with processes.together() if _is_for_all(stage) else processes.alone():
+        with processes.together() if is_for_all(stage) else processes.alone():
             _call_job(stage, workdir)
         on_failure.pop_all()
     done = worked()

@@ -9,6 +9,8 @@ from simex.core.config import Stage
 from simex.core.errors import UserError
 from simex.core.setting_values import with_defaults
 from simex.doctor.presence import find_missing_stages
+from simex.jobs.run_programs import run_programs
+from simex.problems.splits import refuse_file
 from simex.rl.presets import make_algorithm
 from simex.rl.trainer import refuse_greedy
 
@@ -17,13 +19,16 @@ def refuse_impossible(stages: Sequence[Stage], workdir: pathlib.Path) -> None:
     """Raises UserError for a stage that is read and never made, or an impossible change.
 
     Annotations cannot say which names of stages, or changes of an algorithm, there are,
-    nor which numbers are possible.
+    nor which numbers are possible, nor that a text is to name no file.
     """
     missing = find_missing_stages(stages, workdir)
     if missing:
         raise UserError("\n".join(missing))
     for stage in stages:
         settings: dict[str, Any] = dict(with_defaults(stage.job, stage.arguments))
+        if getattr(stage.job, "__name__", "") == run_programs.__name__:
+            name = f"{stage.name}.problems_from"
+            refuse_file(settings["problems_from"], setting=name)
         if settings.get("changes"):
             with _named(f"{stage.name}.changes"):
                 make_algorithm(settings["algorithm"], settings["changes"])

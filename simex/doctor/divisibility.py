@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from simex.core.config import Experiment, Stage
 from simex.core.errors import UserError
 from simex.core.setting_values import with_defaults
+from simex.core.stages import is_for_all
+from simex.jobs.export import export
+from simex.jobs.train_sft import train_sft
 from simex.sharding.mesh import BATCH_AXES, MESH_AXES, MeshConfig
+
+# Jobs that take a whole `Setup` and never sample: the slots in it say nothing of them.
+_NEVER_SAMPLE = (train_sft.__name__, export.__name__)
 
 
 def mesh_of(stage: Stage) -> MeshConfig | None:
@@ -51,7 +57,8 @@ def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
         shards_of(mesh, num_devices, axes=axes) for axes in (BATCH_AXES, MESH_AXES)
     )
     settings = with_defaults(stage.job, stage.arguments)
-    sampler = getattr(settings.get("setup"), "sampler", None)
+    samples = getattr(stage.job, "__name__", "") not in _NEVER_SAMPLE
+    sampler = getattr(settings.get("setup"), "sampler", None) if samples else None
     together = getattr(sampler, "tensor", None)  # None: as in training
     if together and devices % together:
         why = f"{devices} devices do not divide into groups that decode together"
@@ -98,20 +105,30 @@ def even_devices(experiment: Experiment, num_cores: int) -> int:
     return num_cores
 
 
-def refuse_uneven(experiment: Experiment, num_devices: int) -> None:
+def refuse_uneven(
+    experiment: Experiment, num_devices: int, *, num_local: int | None = None
+) -> None:
     """Raises UserError with every row count that does not divide.
 
     A mesh that these devices cannot make is meant for other ones: a laptop may look at
     an experiment for a pod. `doctor` says so, and so does a run.
+
+    Args:
+      experiment: whose stages are looked at.
+      num_devices: of all processes, for stages that all do together.
+      num_local: of the first process, for stages that it does alone; None: as many.
     """
-    if found := _find_uneven(experiment, num_devices):
+    if found := _find_uneven(experiment, num_devices, num_local):
         raise UserError("\n".join(found))
 
 
-def _find_uneven(experiment: Experiment, num_devices: int) -> list[str]:
+def _find_uneven(
+    experiment: Experiment, num_devices: int, num_local: int | None = None
+) -> list[str]:
     found: list[str] = []
     for stage in experiment.stages:
+        count = num_devices if is_for_all(stage) else num_local or num_devices
         mesh = mesh_of(stage)
-        if mesh is not None and can_make(mesh, num_devices):
-            found += uneven_rows(stage, num_devices)
+        if mesh is not None and can_make(mesh, count):
+            found += uneven_rows(stage, count)
     return found

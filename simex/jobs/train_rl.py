@@ -121,10 +121,12 @@ def train_rl(
       share_prompts: an update computes a prompt once for the samples of a row that
         answer it. Only on CPUs and GPUs, and not with windows or dynamic RoPE.
       steps_between_saves: how much work an interruption may cost.
-      max_lost_share: of a step's rollouts, to faults of the sandbox; three such steps
-        in a row stop the run.
-      max_unreadable_steps: so many train steps in a row without one completion that
-        can be read, in any objective, stop the run; the first is said on stderr.
+      max_lost_share: of a step's rollouts, to faults of the sandbox; three steps in a
+        row with more stop the run. Of a validation that lost more nothing is ranked,
+        and its step cannot be the best.
+      max_unreadable_steps: so many train steps in a row in which no rollout of any
+        objective ends in a readable answer, and none teaches anything else, stop the
+        run; the first without such an answer is said on stderr.
       answer_deadline_secs: without any answer of the sandbox; longer is such a fault.
       stall_secs: a longer wait is named on stderr.
       tensorboard: write tensorboard/ beside metrics.jsonl.

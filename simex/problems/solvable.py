@@ -29,7 +29,12 @@ def why_unsolvable(problem: Problem) -> str | None:
 
 
 def load_solvable(
-    path: pathlib.Path, *, most: int | None = None, since: str = "", until: str = ""
+    path: pathlib.Path,
+    *,
+    most: int | None = None,
+    since: str = "",
+    until: str = "",
+    must_hide: bool = False,
 ) -> list[Problem]:
     """The first problems of a file of records that can be solved; all by default.
 
@@ -41,6 +46,8 @@ def load_solvable(
         since: the first date of problems that are dated, as LiveCodeBench's are, written
             2024-08-01; "": of any.
         until: the last date.
+        must_hide: a problem needs a hidden test too. One whose tests all stand in the
+            prompt is passed by printing what they expect.
 
     Raises:
         UserError: none can be solved, a date is none, or a problem has no date.
@@ -54,6 +61,8 @@ def load_solvable(
         for record in read_jsonl(path):
             problem = from_record(record).problem
             reason = why_unsolvable(problem)
+            if reason is None and must_hide and not problem.hidden_tests:
+                reason = "no hidden test"
             if reason is None and not _is_between(problem, since, until):
                 reason = "another date"
             if reason is None:
@@ -64,10 +73,16 @@ def load_solvable(
     problems = list(itertools.islice(solvable(), most))
     counts = ", ".join(f"{n} with {reason}" for reason, n in sorted(left_out.items()))
     if not problems:
+        hidden, advice = "", ""
+        if must_hide:
+            hidden = " and a hidden one"
+            advice = (
+                " Mark some tests private, so that not all are shown in the prompt."
+            )
         raise UserError(
-            f"{path} must hold a problem with a public test on stdin, no tests that are "
-            f"calls and one right answer, of the dates that are asked for; it holds none. "
-            f"Left out: {counts or 'nothing'}."
+            f"{path} must hold a problem with a public test{hidden} on stdin, no tests "
+            "that are calls and one right answer, of the dates that are asked for; it "
+            f"holds none. Left out: {counts or 'nothing'}.{advice}"
         )
     if counts:
         line = f"{path}: problems to solve: {len(problems)}; left out: {counts}"

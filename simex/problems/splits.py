@@ -2,6 +2,8 @@
 
 import pathlib
 
+from simex.core.errors import UserError
+
 
 def problems_path(workdir: pathlib.Path, stage: str, split: str) -> pathlib.Path:
     """The file of records of a split: "rl", "validation" or "test".
@@ -13,3 +15,15 @@ def problems_path(workdir: pathlib.Path, stage: str, split: str) -> pathlib.Path
     if split == "rl" and not path.exists():
         return path.with_name("train.jsonl")
     return path
+
+
+def refuse_file(stage: str, *, setting: str) -> None:
+    """Raises UserError for a file of problems where the stage that left it is asked for.
+
+    Settings that read one split alone name its file; who reads several names the stage.
+    """
+    if stage.endswith(".jsonl"):
+        raise UserError(
+            f"{setting} must be a stage, whose file of each split is read; got the file "
+            f'{stage!r}. Name the stage alone, such as "import_problems".'
+        )

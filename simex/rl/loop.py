@@ -102,7 +102,7 @@ def run_rl(
 
     Raises:
       UserError: trainer and sampler disagree, an objective cannot teach anything, no
-        completion can be read, or the sandbox goes on failing.
+        answer can be read, or the sandbox goes on failing.
     """
     if num_processes() > 1 and config.staleness.num_ahead:
         raise UserError(
@@ -181,10 +181,10 @@ def run_rl(
                     log.mark("wait")
                     groups = taken.batch.groups
                     infra.check(groups)
-                    readable.check(groups)
                     selection = select(
                         groups, algorithm=config.algorithm, is_rare_V=is_rare_V
                     )
+                    readable.check(groups, teaches=bool(selection.chosen))
                     awaiting = watchdog.awaiting(f"the update of train step {step}")
                     with signals_at_end():
                         first, state = {}, done.state

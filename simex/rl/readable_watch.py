@@ -1,7 +1,8 @@
-"""Says when no completion can be read, and stops a run that learns nothing for it.
+"""Says when no answer can be read, and stops a run that learns nothing for it.
 
 A policy that was never shown how an answer is written gets the lowest reward whatever it
-says: every group is flat, and no train step changes a weight.
+says: every group is flat, and no train step changes a weight. Where turns before the last
+have rewards, or a refused answer still earns by how it went, such steps may teach.
 """
 
 import collections
@@ -19,7 +20,7 @@ _ADVICE = (
 
 
 class ReadableWatch:
-    """Counts train steps in a row in which no objective got one readable completion.
+    """Counts train steps in a row without a readable answer that taught nothing either.
 
     The count begins anew when a run is continued.
     """
@@ -34,13 +35,18 @@ class ReadableWatch:
         self._num_steps = 0  # in a row, until now
         self._told: set[str] = set()
 
-    def check(self, groups: Sequence[Group]) -> None:
+    def check(self, groups: Sequence[Group], *, teaches: bool) -> None:
         """Looks at the rollouts of a train step; warns of an objective once.
 
         Rollouts without a reward say nothing; one without a part "refused" was read.
 
+        Args:
+          groups: of the step.
+          teaches: whether any of them has a part in the update.
+
         Raises:
-          UserError: of this step and enough before it nothing could be read.
+          UserError: in this step and enough before it no rollout of any objective ended
+            in a readable answer, and none taught anything.
         """
         rollouts: dict[str, list[Rollout]] = {}
         for group in groups:
@@ -52,19 +58,20 @@ class ReadableWatch:
         }
         for name in unread.keys() - self._told:
             print(
-                f"train_rl: none of {len(rollouts[name])} completions of {name} can be "
-                f"read ({unread[name]}); such a step teaches nothing. {_ADVICE}.",
+                f"train_rl: none of {len(rollouts[name])} rollouts of {name} ended in a "
+                f"readable answer ({unread[name]}). {_ADVICE}.",
                 file=sys.stderr,
                 flush=True,
             )
         self._told |= unread.keys()
-        is_bad = bool(unread) and len(unread) == sum(map(bool, rollouts.values()))
-        self._num_steps = self._num_steps + 1 if is_bad else 0
+        is_unread = bool(unread) and len(unread) == sum(map(bool, rollouts.values()))
+        self._num_steps = self._num_steps + 1 if is_unread and not teaches else 0
         if self._num_steps >= self._max_steps:
             found = "; ".join(f"{name}: {why}" for name, why in unread.items())
             raise UserError(
-                "Some completion must be readable for RL to learn; none was in "
-                f"{self._num_steps} train steps in a row ({found}). {_ADVICE}; "
+                "Some rollout must end in a readable answer, or teach something else, "
+                f"for RL to learn; none did in {self._num_steps} train steps in a row "
+                f"({found}). {_ADVICE}; "
                 "train_rl.max_unreadable_steps allows more steps."
             )
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from simex.core.errors import InfraError, UserError
 from simex.problems.problem import Problem, Visibility
+from simex.problems.splits import refuse_file
 from simex.rollouts.attempt import Attempt, fix_attempts, start_attempts
 from simex.rollouts.policy import Policy
 from simex.rollouts.program import read_outcomes
@@ -41,7 +42,8 @@ class FixObjective:
     name: str = "fix"
 
     def __post_init__(self) -> None:
-        """Raises UserError without attempts."""
+        """Raises UserError without attempts, or for a file in place of a stage."""
+        refuse_file(self.problems_from, setting="FixObjective.problems_from")
         if self.attempts < 1:
             raise UserError(
                 f"FixObjective.attempts must be at least 1; got {self.attempts}."

@@ -9,7 +9,7 @@ from simex.core.errors import InfraError
 from simex.core.names import unknown_name
 from simex.problems.problem import Problem
 from simex.problems.solvable import load_solvable
-from simex.problems.splits import problems_path
+from simex.problems.splits import problems_path, refuse_file
 from simex.rollouts.attempt import Attempt
 from simex.rollouts.credit import PROGRAM_TASKS, CreditConfig, give_credit
 from simex.rollouts.feedback import Feedback
@@ -41,7 +41,8 @@ class SolveObjective:
     name: str = "solve"
 
     def __post_init__(self) -> None:
-        """Raises UserError for an unknown `fix_when`."""
+        """Raises UserError for an unknown `fix_when`, or a file in place of a stage."""
+        refuse_file(self.problems_from, setting="SolveObjective.problems_from")
         known = typing.get_args(FixWhen)
         if self.fix_when not in known:
             raise unknown_name("SolveObjective.fix_when", self.fix_when, known)
@@ -120,8 +121,12 @@ class SolveObjective:
 def load_problems(
     workdir: pathlib.Path, split: str, *, stage: str, most: int | None = None
 ) -> list[Problem]:
-    """The first problems of a split that `stage` left, as `load_solvable` has them."""
-    return load_solvable(problems_path(workdir, stage, split), most=most)
+    """The first problems of a split that `stage` left, as `load_solvable` has them.
+
+    Only those with a hidden test: a reward must not be had by copying from the prompt.
+    """
+    path = problems_path(workdir, stage, split)
+    return load_solvable(path, most=most, must_hide=True)
 
 
 def render_verdicts(attempt: Attempt) -> str:

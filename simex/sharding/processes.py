@@ -7,7 +7,8 @@ stages that need no mesh.
 SIGTERM or Ctrl-C to any of them stops all. In a stage that all do together it is only
 noted, and they agree after which train step to stop (`StopVotes`); one that left by
 itself would keep the others waiting. Elsewhere it takes effect at once, and the others
-are told by `stop_all`.
+are told by `stop_all`. Where the first process fails, those that wait for it fail too:
+left waiting, jax would abort them minutes later.
 """
 
 import collections
@@ -36,7 +37,7 @@ PROCESS_ID = "SIMEX_PROCESS_ID"
 Item = TypeVar("Item")
 
 # Keys of jax's store of what processes tell each other.
-_HERE, _STOPPED = "simex/here", "simex/stopped"
+_HERE, _STOPPED, _FAILED = "simex/here", "simex/stopped", "simex/failed"
 _POLL_SECS = 0.5
 
 # Of the whole process: threads of a stage that runs alone are alone too.
@@ -103,7 +104,8 @@ def working_alone() -> Iterator[None]:
 def wait_for_all(what: str) -> None:
     """Returns when every process has come here; `what` names the place, once a run.
 
-    Raises Terminated where another was stopped; a signal to this one takes effect too.
+    Raises Terminated where another was stopped, and UserError where the first failed; a
+    signal to this one takes effect too.
     """
     # jax's barriers time out, and no signal gets through to Python while one waits.
     if num_processes() == 1:
@@ -113,6 +115,11 @@ def wait_for_all(what: str) -> None:
     while len(client.key_value_dir_get(f"{_HERE}/{what}/")) < num_processes():
         if _is_any_stopped():
             raise Terminated
+        if client.key_value_dir_get(f"{_FAILED}/"):
+            raise UserError(
+                "All processes of a run must come to its end; the first one failed. Its "
+                "own output says of what; start all of them again when that is mended."
+            )
         time.sleep(_POLL_SECS)
 
 
@@ -120,6 +127,12 @@ def stop_all() -> None:
     """Has the others stop too: this process was told to, and ends."""
     if num_processes() > 1:
         _client().key_value_set(f"{_STOPPED}/{process_number()}", "", True)
+
+
+def tell_failure() -> None:
+    """Has those that wait for this process fail too; for the first one, which they do."""
+    if num_processes() > 1:
+        _client().key_value_set(f"{_FAILED}/{process_number()}", "", True)
 
 
 def _is_any_stopped() -> bool:
@@ -238,6 +251,10 @@ class Processes:
     def stop_all(self) -> None:
         """As the function of this name."""
         stop_all()
+
+    def tell_failure(self) -> None:
+        """As the function of this name."""
+        tell_failure()
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """Signals wait for a vote or for its end, where there are others."""

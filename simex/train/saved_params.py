@@ -74,8 +74,9 @@ def load_params(
         if step is None:
             raise UserError(
                 f"No checkpoint in {directory} was ranked by a validation metric, so "
-                "none is the best. Train with validation and its keep_best, or take the "
-                "newest."
+                "none is the best. Train with validation and its keep_best (where each "
+                "validation lost too many rollouts to faults of the sandbox, mend that), "
+                "or take the newest."
             )
         return checkpoints.load(step, {name: abstract})[name]
     except DAMAGE as error:

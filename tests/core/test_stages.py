@@ -11,6 +11,7 @@ from simex.core import stages
 from simex.core.config import load_experiment
 from simex.core.errors import UserError
 from simex.core.owner import default_workdir
+from simex.core.processes import OneProcess
 from simex.core.stages import Todo, plan_stages, run_experiment
 from simex.core.stamps import (
     load_stamp,
@@ -135,6 +136,47 @@ def test_a_stopped_stage_goes_on_with_what_it_had(run, monkeypatch):
     assert load_stamp(stamp_path(WORKDIR, "count_sheep")) is None
     assert run("again/build.speed=2.0")[0] == "count_sheep: goes on after 0.0 s"
     assert SHEEP.read_text() == "merino\n" * 3
+
+
+class Listening(OneProcess):
+    """Notes what the others would be told."""
+
+    def __init__(self, *, is_first: bool = True) -> None:
+        self.is_first, self.told = is_first, []
+
+    def stop_all(self) -> None:
+        self.told.append("stop")
+
+    def tell_failure(self) -> None:
+        self.told.append("failure")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(KeyboardInterrupt, "stop"), (UserError, "failure"), (MemoryError, "failure")],
+)
+def test_the_others_are_told_that_the_first_process_does_not_come(
+    write_gin, monkeypatch, error, told
+):
+    def fail(stage, workdir):
+        raise error("of a stage")
+
+    monkeypatch.setattr(stages, "_call_job", fail)
+    experiment, first = load_experiment(write_gin(FARM)), Listening()
+    with pytest.raises(error, match="of a stage"):
+        run_experiment(experiment, WORKDIR, processes=first)
+    assert first.told == [told]
+
+
+def test_nobody_waits_for_a_process_that_is_not_the_first(write_gin, monkeypatch):
+    def fail(what):
+        raise UserError(what)
+
+    follower = Listening(is_first=False)
+    monkeypatch.setattr(follower, "wait", fail)
+    with pytest.raises(UserError, match="count_sheep begins"):
+        run_experiment(load_experiment(write_gin(FARM)), WORKDIR, processes=follower)
+    assert follower.told == []
 
 
 def test_a_stopped_stage_whose_settings_changed_starts_anew(run, monkeypatch):

@@ -1,5 +1,6 @@
 """The check list, and the words for rows that do not divide."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -12,6 +13,7 @@ from simex.commands import run
 from simex.core.config import Stage, load_experiment
 from simex.core.errors import UserError
 from simex.core.shared_stages import num_shared
+from simex.core.stages import Plan, Todo
 from simex.data.listed_runs import FileRuns
 from simex.doctor import checks as checks_module
 from simex.doctor.beforehand import refuse_rollouts_ahead
@@ -153,6 +155,44 @@ def test_a_dry_run_refuses_rows_that_do_not_divide(tmp_path, capsys):
     )
 
 
+def test_a_stage_that_is_not_to_run_needs_no_even_rows(tmp_path, monkeypatch):
+    words = ["run", SMOKE, "--dry-run", "--workdir", str(tmp_path)]
+    uneven = ["--set", "run.cpu_devices=5"]  # 8 rows, 64 slots: all uneven
+    assert main([*words, *uneven]) == 2
+    assert main([*words, *uneven, "--only", "make_problems,train_tokenizer"]) == 0
+    monkeypatch.setattr(
+        run,
+        "plan_stages",
+        lambda experiment, workdir: [
+            Plan(stage=stage, todo=Todo.NOTHING) for stage in experiment.stages
+        ],
+    )
+    assert main([*words, *uneven]) == 0
+
+
+def test_a_stage_that_one_process_does_alone_divides_over_its_devices():
+    register()
+    experiment = load_experiment(SMOKE.replace("smoke.gin", "data/own_programs.gin"))
+    # 64 slots: sixteen on each of a host's 4 chips, half a slot on each of 128.
+    refuse_uneven(experiment, 128, num_local=4)
+    with pytest.raises(UserError, match="num_slots = 64: 64 rows .* over 128 devices"):
+        refuse_uneven(experiment, 128)
+    together = load_experiment(SMOKE)  # 8 rows of all processes
+    with pytest.raises(UserError, match="batch_rows = 8: 8 rows .* over 16 devices"):
+        refuse_uneven(together, 16, num_local=4)
+
+
+def test_slots_do_not_bind_a_stage_that_never_samples():
+    register()
+    whole = load_experiment(QUICKSTART, ["train_sft.batch_rows=24"])
+    stages = [s for s in whole.stages if s.job.__name__ in ("train_sft", "export")]
+    assert len(stages) == 3
+    training = dataclasses.replace(whole, stages=tuple(stages))
+    assert even_devices(training, 12) == 12  # 24 rows; 64 slots would allow 8
+    refuse_uneven(training, 12)
+    assert even_devices(whole, 12) == 8  # train_rl and evaluations sample
+
+
 def test_rollouts_ahead_in_several_processes_are_refused_before_the_first_stage(
     tmp_path, capsys, monkeypatch
 ):
@@ -257,6 +297,15 @@ def test_the_papers_rl_can_run_in_many_processes_and_in_bfloat16(name):
             "train_rl.temperature: RL must sample at a temper",
         ),
         ("rl/evaluate_solving.solver='train_lr'", "rl/evaluate_solving reads train_lr"),
+        # Files that are there, as evaluate_solving.problems_from names one.
+        (
+            "SolveObjective.problems_from='make_problems/rl.jsonl'",
+            "SolveObjective.problems_from must be a stage",
+        ),
+        (
+            "run_programs.problems_from='make_problems/rl.jsonl'",
+            "run_programs.problems_from must be a stage",
+        ),
     ],
 )
 def test_a_dry_run_refuses_a_value_that_cannot_be(setting, message, tmp_path, capsys):

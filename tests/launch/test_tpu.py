@@ -183,6 +183,18 @@ def test_what_git_ignores_stays_here(cloud):
     assert (cloud / "state").read_text() == "ACTIVE"  # kept
 
 
+def test_an_installation_keeps_the_environment_and_the_lock_of_who_uses_it(cloud):
+    there = cloud / "first-worker-0" / "simex"
+    for name in (".venv/whole", ".venv.in_use", "old.py"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_text("before")
+    lock = (there / ".venv.in_use").stat().st_ino
+    assert tpu(*RUN, "--keep").returncode == 0
+    assert (there / ".venv/whole").read_text() == "before"
+    assert (there / ".venv.in_use").stat().st_ino == lock
+    assert not (there / "old.py").exists()
+
+
 @pytest.mark.slow
 def test_after_a_preemption_a_new_slice_goes_on_from_the_checkpoint(cloud):
     (cloud / "events").write_text("3 preempt\n")

@@ -79,6 +79,30 @@ def test_objectives_of_solving_take_the_first_problems_to_solve(objective, tmp_p
     assert loaded == [PROBLEM]
 
 
+@pytest.mark.parametrize("objective", [SolveObjective, FixObjective])
+def test_an_objective_wants_the_stage_and_not_a_file_of_it(objective):
+    with pytest.raises(UserError, match=r"must be a stage.*got the file 'a/rl.jsonl'"):
+        objective(weight=1.0, problems_from="a/rl.jsonl")
+
+
+@pytest.mark.parametrize("objective", [SolveObjective, FixObjective])
+def test_rl_takes_no_problem_whose_tests_all_stand_in_the_prompt(
+    objective, tmp_path, capsys
+):
+    (public, _) = PROBLEM.tests  # print(3) passes every test of this one
+    shown = dataclasses.replace(PROBLEM, id="shown", tests=(public,))
+    path = write(tmp_path / "import_problems" / "train.jsonl", [shown, PROBLEM])
+    rl = objective(weight=1.0, problems_from="import_problems")
+    assert rl.load_items(tmp_path) == [PROBLEM]
+    assert "problems to solve: 1; left out: 1 with no hidden test" in (
+        capsys.readouterr().err
+    )
+    assert load_solvable(path) == [shown, PROBLEM]  # who only evaluates may ask it
+    write(path, [shown])
+    with pytest.raises(UserError, match="and a hidden one.*Mark some tests private"):
+        rl.load_items(tmp_path)
+
+
 def test_no_call_among_the_tests_is_lost_on_the_way_to_the_judge():
     with pytest.raises(ValueError, match="1 of its tests are calls"):
         JudgeItem.of(other("both"), RIGHT)

@@ -1,6 +1,7 @@
 """A policy whose answers nobody can read learns nothing, and is told so."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -21,15 +22,18 @@ READ = FAILED.rollouts[0]  # wrong, but it could be read
 def test_an_objective_that_cannot_be_read_is_named_once_with_the_reason(capsys):
     watch = ReadableWatch(9)
     watch.check(
-        [group(UNREAD, UNREAD), group(UNREAD, LOST), group(READ, objective="b")]
+        [group(UNREAD, UNREAD), group(UNREAD, LOST), group(READ, objective="b")],
+        teaches=False,
     )
     said = capsys.readouterr().err
-    # Of four completions one was lost to a fault of ours.
-    assert "none of 3 completions of solve can be read (no_end_of_thought 3)" in said
+    # Of four rollouts one was lost to a fault of ours.
+    assert (
+        "none of 3 rollouts of solve ended in a readable answer (no_end_of_thought 3)"
+    ) in said
     assert "of b" not in said
-    watch.check([group(UNREAD), group(UNREAD, objective="b")])
+    watch.check([group(UNREAD), group(UNREAD, objective="b")], teaches=False)
     said = capsys.readouterr().err
-    assert "completions of b" in said and "completions of solve" not in said
+    assert "rollouts of b" in said and "rollouts of solve" not in said
 
 
 def test_so_many_steps_in_a_row_of_which_nothing_can_be_read_stop_the_run(capsys):
@@ -44,14 +48,25 @@ def test_so_many_steps_in_a_row_of_which_nothing_can_be_read_stop_the_run(capsys
         unread,
         unread,
     ):
-        watch.check(groups)
+        watch.check(groups, teaches=False)
     with pytest.raises(UserError, match=r"3 train steps in a row.*solve: no_end_of"):
-        watch.check(unread)
+        watch.check(unread, teaches=False)
+
+
+def test_a_step_that_taught_something_else_is_not_counted():
+    watch = ReadableWatch(2)
+    for teaches in (False, True, False, True):  # never two in a row that did not
+        watch.check([group(UNREAD)], teaches=teaches)
+    watch.check([group(UNREAD)], teaches=False)
+    with pytest.raises(UserError, match="none did in 2 train steps in a row"):
+        watch.check([group(UNREAD)], teaches=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unreadable(ToyObjective):
-    """Refuses whatever is said."""
+    """Refuses whatever is said; the rewards are `rewards`, by turns."""
+
+    rewards: tuple[float, ...] = (-1.0,)
 
     def collect(self, policy, items, *, pool, seed_path):
         found = super().collect(policy, items, pool=pool, seed_path=seed_path)
@@ -60,16 +75,23 @@ class Unreadable(ToyObjective):
             dataclasses.replace(
                 group,
                 rollouts=tuple(
-                    dataclasses.replace(refused, turns=r.turns) for r in group.rollouts
+                    dataclasses.replace(refused, turns=r.turns, reward=reward)
+                    for r, reward in zip(
+                        group.rollouts, itertools.cycle(self.rewards), strict=False
+                    )
                 ),
             )
             for group in found
         ]
 
 
-def test_the_loop_stops_before_it_burns_all_its_steps(tmp_path):
-    toy = make_toy(tmp_path / "toy")
-    with pytest.raises(UserError, match="none was in 2 train steps in a row"):
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"))
+
+
+def test_the_loop_stops_before_it_burns_all_its_steps(tmp_path, toy):
+    with pytest.raises(UserError, match="none did in 2 train steps in a row"):
         train(
             tmp_path,
             toy,
@@ -79,3 +101,11 @@ def test_the_loop_stops_before_it_burns_all_its_steps(tmp_path):
         )
     (made,) = read_metrics(tmp_path)
     assert made["toy/refused"] == 1.0 and made["batch/trained_share"] == 0.0
+
+
+def test_the_loop_goes_on_where_refused_answers_are_graded(tmp_path, toy):
+    # As grounding grades a refused prediction by its statements: no group is flat.
+    graded = Unreadable(rewards=(-1.0, -0.5))
+    train(tmp_path, toy, num_steps=1, objective=graded, max_unreadable_steps=1)
+    (made,) = read_metrics(tmp_path)
+    assert made["toy/refused"] == 1.0 and made["batch/trained_share"] == 1.0

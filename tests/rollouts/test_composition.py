@@ -116,6 +116,16 @@ def test_an_included_file_composes_both_objectives_as_the_paper_does(experiment)
     assert solve.max_fixes == 1 and tuple(solve.feedback.sources) == ("executed",)
 
 
+@pytest.mark.parametrize(
+    ("mix", "share"), [("joint", 0.15), ("self_rlef", 0.25), (None, 0.5)]
+)
+def test_grounding_leaves_the_mix_of_objectives_as_it_was(experiment, mix, share):
+    lines = [f'include "objectives/{mix}.gin"'] if mix else []
+    predict, solve = experiment(*lines, 'include "objectives/grounded.gin"')
+    assert (predict.weight, solve.weight) == (share, 1 - share)
+    assert predict.grounding is not None
+
+
 def test_feedback_and_credit_are_settings_of_an_experiment(experiment):
     _, solve = experiment(
         'include "objectives/self_rlef.gin"',

@@ -9,8 +9,10 @@ import pathlib
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+from simex.core.errors import UserError
 from simex.core.interrupts import Terminated
 from simex.main import EXIT_TERMINATED
 from simex.models.config import ModelConfig
@@ -40,9 +42,11 @@ def main() -> None:
     configure_cpu_devices(NUM_DEVICES // others)
     join_processes()
     configure_compile_cache(folder.parent / "compiled")
-    jobs = {"sft": train_sft, "rl": train_rl, "ahead": train_ahead, "nap": nap}
+    jobs = {"sft": train_sft, "rl": train_rl, "ahead": train_ahead}
+    alone = {"nap": nap, "fail": fail}
+    jobs |= alone
     try:
-        with Processes().together() if job != "nap" else contextlib.nullcontext():
+        with Processes().together() if job not in alone else contextlib.nullcontext():
             jobs[job](folder, steps)
     except Terminated:
         sys.exit(EXIT_TERMINATED)
@@ -54,17 +58,32 @@ def _terminate(number: int, frame: object) -> None:
 
 def nap(folder: pathlib.Path, steps: int) -> None:
     """A run whose only stage is one that the first process does alone."""
-    from simex.core.config import Experiment, Stage
-    from simex.core.stages import run_experiment
-    from simex.sharding.processes import Processes
 
     def sleep(workdir: pathlib.Path) -> None:
         (workdir / "asleep").touch()
         time.sleep(steps)
 
-    stage = Stage(name="sleep", job=sleep, arguments={})
+    run_alone(folder, sleep)
+
+
+def fail(folder: pathlib.Path, steps: int) -> None:
+    """As `nap`, of a stage that fails."""
+
+    def refuse(workdir: pathlib.Path) -> None:
+        raise UserError("no such file")
+
+    run_alone(folder, refuse)
+
+
+def run_alone(folder: pathlib.Path, job: Callable[..., None]) -> None:
+    """A run of one stage that the first process does alone."""
+    from simex.core.config import Experiment, Stage
+    from simex.core.stages import run_experiment
+    from simex.sharding.processes import Processes
+
+    stage = Stage(name="alone", job=job, arguments={})
     experiment = Experiment(
-        name="nap", path=folder, stages=(stage,), cpu_devices=None, settings=()
+        name="alone", path=folder, stages=(stage,), cpu_devices=None, settings=()
     )
     run_experiment(experiment, folder, processes=Processes())
 

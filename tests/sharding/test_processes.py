@@ -223,6 +223,18 @@ def test_sigterm_to_one_process_stops_a_stage_that_the_first_does_alone(
     assert time.monotonic() - begin < 120
 
 
+@pytest.mark.slow
+def test_where_the_first_process_fails_those_that_wait_for_it_say_so(tmp_path) -> None:
+    begin = time.monotonic()
+    processes = start_processes(2, "fail", tmp_path / "failed", 0)
+    first, second = (process.communicate(timeout=240)[0] for process in processes)
+    assert "UserError: no such file" in first
+    assert "UserError: All processes of a run must come to its end" in second
+    # jax aborts who is left waiting, by a signal, after 300 s.
+    assert [process.returncode for process in processes] == [1, 1]
+    assert time.monotonic() - begin < 120
+
+
 def test_gathered_values_come_in_few_sizes_each_of_which_compiles_once(
     monkeypatch,
 ) -> None:

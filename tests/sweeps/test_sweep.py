@@ -142,8 +142,25 @@ def test_xmanager_gets_every_run_in_its_bucket_and_none_for_a_table(sweep, monke
         "gs://bucket/field/rate=0.1",
         "gs://bucket/field/rate=0.2",
     ]
+    assert not pathlib.Path("gs:").exists()
     assert sweep(*grid, "--table")[0] == 0
     assert len(launched) == 1 and (ROOT / "results.md").exists()
+
+
+def test_a_folder_of_this_machine_holds_one_sweep_whoever_launches_it(
+    sweep, monkeypatch
+):
+    launched = []
+    monkeypatch.setattr(
+        "simex.sweeps.xm.launch",
+        lambda runs, overrides, *, words: launched.append(runs) or 0,
+    )
+    by_xm = ["--launcher", "xm", "--workdir", "many"]
+    assert sweep("--grid", "reap.rate=0.1,0.2", *by_xm)[0] == 0
+    other = ["--grid", "late/reap.rate=0.1", "--set", "run.stages=[@late/reap]"]
+    code, _, err = sweep(*other, "--set", "late/reap.crop='oat'", *by_xm)
+    assert code == 2 and "many must hold one sweep; it holds one over reap.rate" in err
+    assert len(launched) == 1
 
 
 def test_a_sweep_over_other_settings_needs_a_folder_of_its_own(sweep):
