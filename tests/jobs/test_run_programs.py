@@ -87,6 +87,13 @@ def test_of_the_right_samples_of_a_problem_only_the_first_so_many_are_kept(tmp_p
     )
     found = [r["id"] for r in read_jsonl(stage / "items.jsonl")]
     assert found == ["sum/0/0/0", "sum/0/1/0", "sum/0/2/0", "sum/0/3/0"]
+    assert json.loads((stage / "report.json").read_text()) == {
+        "right": 3,
+        "samples beyond max_per_problem": 1,
+        "samples beyond max_right_per_problem": 1,
+        "samples without a program": 1,
+        "wrong": 1,
+    }
 
 
 def test_several_programs_of_a_role_run_on_every_public_test(tmp_path):
