@@ -105,6 +105,15 @@ def seconds_by_stage(workdir: pathlib.Path) -> dict[str, float]:
     return {name: stamp.seconds for name, stamp in stamps.items() if stamp}
 
 
+def has_stage(workdir: pathlib.Path, name: str) -> bool:
+    """Whether files of the stage `name` belong to the run.
+
+    A workdir that was copied from another experiment's has more files than stages.
+    """
+    owner = load_owner(workdir)
+    return owner is None or name in owner.stages
+
+
 def _names_of_stamps(workdir: pathlib.Path) -> list[str]:
     """Of a workdir that does not know its experiment: in the order they were written."""
     folder = workdir / ".stages"

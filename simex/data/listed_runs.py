@@ -15,6 +15,7 @@ from typing import Any
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_atomically, write_jsonl
 from simex.data.runs import Run
+from simex.problems.problem import Visibility
 from simex.problems.records import from_record
 
 _STAGE = "import_problems"
@@ -26,6 +27,7 @@ class ListedProgram:
 
     split: str
     runs: tuple[Run, ...]
+    public_ids: frozenset[str] = frozenset()  # of runs on tests that a problem shows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,9 @@ class ImportedRuns:
     """What `import_problems` left in this run: functions, programs, solutions.
 
     Right and wrong programs alike, each on its own tests. Short inputs come first, as
-    they make short traces: of a long program the shortest run can be told.
+    they make short traces: of a long program the shortest run can be told. Where not
+    all tests of a problem are run, its public ones are, and then the shortest: a fix is
+    taught on what a program prints for every public test.
     """
 
     folder: str = ""  # where import_problems wrote; "": in the run's own folder
@@ -90,7 +94,9 @@ class ImportedRuns:
         )
         for program in found:
             shortest = sorted(program.runs, key=lambda run: len(run.stdin))
-            runs = tuple(shortest[: self.inputs_per_program])
+            wanted = sorted(shortest, key=lambda run: run.id not in program.public_ids)
+            ids = {run.id for run in wanted[: self.inputs_per_program]}
+            runs = tuple(run for run in shortest if run.id in ids)
             yield dataclasses.replace(program, runs=runs)
 
 
@@ -152,8 +158,15 @@ def _read_solutions(
                 )
                 for number, test in enumerate(problem.tests)
             )
+            public = (
+                f"{name}/{number}"
+                for number, test in enumerate(problem.tests)
+                if test.visibility is Visibility.PUBLIC
+            )
             if problem.tests:
-                yield ListedProgram(split=problem.split, runs=tuple(runs))
+                yield ListedProgram(
+                    split=problem.split, runs=tuple(runs), public_ids=frozenset(public)
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

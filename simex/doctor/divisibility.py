@@ -48,6 +48,18 @@ def can_make(mesh: MeshConfig, num_devices: int) -> bool:
         return False
 
 
+def _takes_all(mesh: MeshConfig, num_devices: int) -> bool:
+    """Whether a mesh can be made that leaves none of so many devices out.
+
+    One that names all sizes may be of several processes with as many devices each,
+    whose number is not known before jax starts.
+    """
+    sizes = [getattr(mesh, axis) for axis in MESH_AXES]
+    if -1 in sizes:
+        return can_make(mesh, num_devices)
+    return math.prod(sizes) % num_devices == 0
+
+
 def uneven_rows(stage: Stage, num_devices: int) -> list[str]:
     """A sentence for each row count of `stage` that does not divide."""
     mesh = mesh_of(stage)
@@ -94,12 +106,13 @@ def divide_in_words(rows: int, shards: int, *, group: int = 1) -> str:
 def even_devices(experiment: Experiment, num_cores: int) -> int:
     """The most CPU devices, at most one a core, that every mesh and row count allows.
 
-    Example: 8 rows on 12 cores are divided over 8 devices, on 6 cores over 4. Where no
-    number will do, it is `num_cores`, and the run says what does not fit.
+    Example: 8 rows on 12 cores are divided over 8 devices, on 6 cores over 4; a mesh of
+    data=2 has 2 on either. Where no number will do, it is `num_cores`, and the run says
+    what does not fit.
     """
     meshes = [mesh for stage in experiment.stages if (mesh := mesh_of(stage))]
     for count in range(num_cores, 0, -1):
-        fits = all(can_make(mesh, count) for mesh in meshes)
+        fits = all(_takes_all(mesh, count) for mesh in meshes)
         if fits and not _find_uneven(experiment, count):
             return count
     return num_cores

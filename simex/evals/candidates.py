@@ -46,7 +46,6 @@ class JudgedCandidate:
             predicted_public=tuple(map(sum, self.predicted_pass)),
             num_tokens=self.num_tokens,
             has_program=self.source is not None,
-            # A completion without a program votes for nothing else.
             vote="" if self.source is None else program_vote(self.source),
         )
 

@@ -5,8 +5,10 @@ through after the item's code, within 3 seconds; an answer that contains the ite
 call is refused. So ``True`` passes for 1, and ``exit()`` for nothing. Strict: the
 answer is a literal of the same type and value; nothing is executed.
 
-With one answer an item, as here, what is refused is wrong; with several,
-`scoring.cruxeval_rules.settle` says when it counts.
+What is refused is wrong here. With one answer an item that is the official score; with
+several it differs in one point: the official scorer leaves a refused answer out where
+another one to the item is right (`scoring.cruxeval_rules.settle`). `simex score
+cruxeval-o` counts as it does.
 """
 
 from collections.abc import Sequence

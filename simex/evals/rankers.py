@@ -75,14 +75,22 @@ def random(candidates: Sequence[Candidate], k: int) -> float:
 def majority(candidates: Sequence[Candidate], k: int) -> float:
     """best@k when the most frequent `vote` among the k drawn wins, ties at random.
 
+    A refused completion has no vote; where all k are refused nothing is submitted.
+
     Which vote wins depends on the draw, so this is no fixed ranking: a vote that leads
     among all N may be absent from the k. The expectation is exact: for each size m of
     the winning group, count the draws with a polynomial over the groups (how many
     candidates drawn, how many groups of exactly m), as with a generating function.
     """
     _check_k(candidates, k)
-    groups = _votes(candidates)
-    total = math.fsum(_value_of_winners(groups, size=m, k=k) for m in range(1, k + 1))
+    groups = _votes([c for c in candidates if c.has_program])
+    num_refused = sum(not c.has_program for c in candidates)
+    total = math.fsum(
+        math.comb(num_refused, k - voters)
+        * _value_of_winners(groups, size=size, k=voters)
+        for voters in range(max(1, k - num_refused), k + 1)
+        for size in range(1, voters + 1)
+    )
     return total / math.comb(len(candidates), k)
 
 

@@ -52,7 +52,7 @@ def evaluate_prediction(
         STAGE@best the best does, under the name of the stage.
       items: their file in the workdir, a PredictionItem a line, as `run_programs` and
         `make_prediction_set` write it.
-      num_programs: how many (program, stdin) pairs; None: all.
+      num_programs: how many (program, stdin) pairs, the first ones; None: all.
       functions_from: the checkpoint that predicts real functions and CRUXEval; None:
         none does.
       num_functions: held-out calls of real functions.
@@ -62,6 +62,7 @@ def evaluate_prediction(
       top_p: of sampling.
       samples: predictions of each item, one record each, one behind the other. The mean
         over all records is the accuracy @1, and its interval draws whole groups of them.
+        Of CRUXEval with several, see `evals.cruxeval`.
       sandbox: where CRUXEval's assertions run.
 
     Raises:

@@ -77,7 +77,7 @@ class HeldOutProblems:
     """For RL: rewards on the items that each objective has in the validation split."""
 
     steps_between: int = 10  # train steps between evaluations; and after the last
-    max_items: int = 64  # of each objective: the first
+    max_items: int = 64  # of each objective: the first, see `run_programs`
     samples: int = 1  # of each item
     temperature: float = 0.0  # 0 takes the most likely tokens
     keep_best: str = ""

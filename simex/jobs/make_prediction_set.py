@@ -40,7 +40,8 @@ def make_prediction_set(
     """Writes items.jsonl, a PredictionItem a line, and report.json.
 
     A sample without a program, and a run that does not end well, have no stdout to
-    predict; they are left out and counted. Nothing else is: equal programs stay.
+    predict; they are left out and counted, as are the samples beyond the numbers below.
+    Nothing else is: equal programs stay.
 
     Args:
       workdir: of the run.
@@ -57,48 +58,60 @@ def make_prediction_set(
         for item in map(from_record, read_jsonl(workdir / problems_from))
     }
     drawn = list(read_jsonl(workdir / candidates / "candidates.jsonl"))
-    runs = list(_list_runs(drawn, problems, max_per_problem, max_right_per_problem))
+    counts: collections.Counter[str] = collections.Counter()
+    chosen = list(_choose(drawn, max_per_problem, max_right_per_problem, counts))
+    runs = list(_list_runs(chosen, problems))
     everything = stage_dir / "all.jsonl"
     with sandbox.open_pool() as pool:
         note_sandbox(stage_dir, pool)
         continue_jsonl(everything, lambda start: _run_all(pool, runs[start:]))
     kept = (r for r in read_jsonl(everything) if "dropped" not in r)
     write_jsonl(stage_dir / "items.jsonl", kept)
-    counts = collections.Counter(
+    counts.update(
         record.get("dropped", record["role"]) for record in read_jsonl(everything)
     )
-    counts["samples without a program"] = sum(c["source"] is None for c in drawn)
     with write_atomically(stage_dir / "report.json") as file:
         json.dump(dict(sorted(counts.items())), file, indent=1)
 
 
-def _list_runs(
+def _choose(
     drawn: list[dict[str, Any]],
-    problems: dict[str, Problem],
     most: int,
     most_right: int | None,
-) -> Iterator[dict[str, Any]]:
-    for problem_id, group in itertools.groupby(drawn, key=lambda c: c["problem_id"]):
-        problem = problems[problem_id]
+    counts: collections.Counter[str],
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The samples that are run with their numbers; the others are added to `counts`."""
+    counts["samples without a program"] = 0
+    for _, group in itertools.groupby(drawn, key=lambda c: c["problem_id"]):
         num_right = 0
-        for number, candidate in enumerate(itertools.islice(group, most)):
+        for number, candidate in enumerate(group):
             if candidate["source"] is None:
-                continue
-            if candidate["is_right"]:
-                num_right += 1
-                if most_right is not None and num_right > most_right:
-                    continue
-            for index, test in enumerate(problem.public_tests):
-                yield {
-                    "id": f"{problem_id}/{number}/{index}",
-                    "group": problem.composition,
-                    "role": "right" if candidate["is_right"] else "wrong",
-                    "source": candidate["source"],
-                    "stdin": test.stdin,
-                    "checker": problem.checker,
-                    "float_tol": problem.float_tol,
-                    "limits": dataclasses.asdict(problem.limits),
-                }
+                counts["samples without a program"] += 1
+            elif number >= most:
+                counts["samples beyond max_per_problem"] += 1
+            elif candidate["is_right"] and num_right == most_right:
+                counts["samples beyond max_right_per_problem"] += 1
+            else:
+                num_right += candidate["is_right"]
+                yield number, candidate
+
+
+def _list_runs(
+    chosen: list[tuple[int, dict[str, Any]]], problems: dict[str, Problem]
+) -> Iterator[dict[str, Any]]:
+    for number, candidate in chosen:
+        problem = problems[candidate["problem_id"]]
+        for index, test in enumerate(problem.public_tests):
+            yield {
+                "id": f"{problem.id}/{number}/{index}",
+                "group": problem.composition,
+                "role": "right" if candidate["is_right"] else "wrong",
+                "source": candidate["source"],
+                "stdin": test.stdin,
+                "checker": problem.checker,
+                "float_tol": problem.float_tol,
+                "limits": dataclasses.asdict(problem.limits),
+            }
 
 
 def _run_all(pool: SandboxPool, runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

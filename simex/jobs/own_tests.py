@@ -4,6 +4,7 @@ A call of a function is run as a program that ends with printing the value.
 """
 
 import ast
+import inspect
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -13,17 +14,19 @@ from simex.core.errors import InfraError
 from simex.problems.filters.behaviour import TestRun
 from simex.problems.problem import CallCase, Limits, Problem, TestCase
 from simex.problems.program import Program, SourceItem
+from simex.sandbox.call import find_function
 from simex.sandbox.checkers import get_checker, knows_tolerance
 from simex.sandbox.outcome import RunOutcome, RunRequest
 from simex.sandbox.pool import SandboxPool
 
 Outcome = RunOutcome | InfraError
 _MAX_VALUE_CHARS = 100_000
+# The judge's rule; in a namespace of its own, for a program may have names as builtins.
+_FIND = f"from __future__ import annotations\n{inspect.getsource(find_function)}"
 _CALL = """
-__simex_names = globals()
-__simex_call = __simex_names.get({name!r})
-if __simex_call is None:
-    __simex_call = getattr(__simex_names["Solution"](), {name!r})
+__simex_find = {{}}
+exec({find!r}, __simex_find)
+__simex_call = __simex_find["find_function"](globals(), {name!r})
 __simex_value = repr(__simex_call(*{arguments!r}))
 print()
 print(__simex_value)
@@ -67,7 +70,7 @@ def _requests(items: Iterable[SourceItem]) -> Iterator[RunRequest]:
 def _make_request(source: str, test: TestCase | CallCase, limits: Limits) -> RunRequest:
     if isinstance(test, TestCase):
         return RunRequest(source=source, stdin=test.stdin, limits=limits)
-    ending = _CALL.format(name=test.function, arguments=test.arguments)
+    ending = _CALL.format(find=_FIND, name=test.function, arguments=test.arguments)
     return RunRequest(source=source + ending, limits=limits)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simex.core.files import read_jsonl
+from simex.core.stamps import has_stage
 from simex.evals import candidates, loop_summary, summary
 from simex.jobs.report_estimates import CURVE_RANKERS, MAX_K
 from simex.report.content import Link, Plot, Series
 
-ANALYSIS = "analyse_predictions/analysis.json"  # in a workdir
+_ANALYSIS = "analyse_predictions"  # the stage
 
 
 def plot_sft(workdir: pathlib.Path) -> Iterator[Plot]:
@@ -188,17 +189,24 @@ def plot_loops(folder: pathlib.Path) -> Plot | None:
 
 
 def find_rollout_pages(workdir: pathlib.Path) -> Iterator[Link]:
-    """The pages of recorded train steps, which lie beside the records."""
+    """The pages of recorded train steps of the run's stages, beside the records."""
     for path in sorted(workdir.glob("**/rollouts/step_*.html")):
         place = path.relative_to(workdir)
-        yield Link(path=place.as_posix(), text=f"{place.parts[0]}, {path.stem}")
+        if has_stage(workdir, place.parent.parent.as_posix()):
+            yield Link(path=place.as_posix(), text=f"{place.parts[0]}, {path.stem}")
 
 
-def plot_analysis(path: pathlib.Path) -> Iterator[Plot]:
-    """The tables of an analyse_predictions stage, parts along the x axis."""
-    if not path.exists():
-        return
-    tables = json.loads(path.read_text(encoding="utf-8"))
+def load_analysis(workdir: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """The tables of the run's analyse_predictions by checkpoint; {} without it."""
+    path = workdir / _ANALYSIS / "analysis.json"
+    if not (has_stage(workdir, _ANALYSIS) and path.exists()):
+        return {}
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def plot_analysis(workdir: pathlib.Path) -> Iterator[Plot]:
+    """The tables of `load_analysis`, parts along the x axis."""
+    tables = load_analysis(workdir)
     names = list(dict.fromkeys(n for found in tables.values() for n in found))
     for name in names:
         found = {label: t[name] for label, t in tables.items() if name in t}

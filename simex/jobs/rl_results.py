@@ -23,14 +23,13 @@ from simex.jobs.report_estimates import (
     price_solving,
 )
 from simex.jobs.report_plots import (
-    ANALYSIS,
     find_rollout_pages,
     plot_analysis,
     plot_best_at_k,
     plot_loops,
     plot_stages,
 )
-from simex.jobs.sandbox import load_backends
+from simex.jobs.sandbox import load_backends, warn_of_weaker
 from simex.jobs.study import make_tables
 from simex.report.content import Price, Report
 from simex.report.page import write_report as write_page
@@ -94,10 +93,17 @@ def rl_results(
     results = {name: estimate.as_dict() for name, estimate in found.items()}
     seconds = seconds_by_stage(workdir)
     device = f"{jax.default_backend()} x {jax.device_count()}"
-    backend = load_backends([workdir / stage for stage in solving.values()])
+    judged = [*solving.values(), *predicting.values()]
+    backend = load_backends(workdir / s.removesuffix("@best") for s in judged)
     report = Report(
         title=title,
-        facts={"seed": str(seed), "device": device, "compared": subject},
+        facts={
+            "seed": str(seed),
+            "device": device,
+            "sandbox": backend,
+            "compared": subject,
+        },
+        warnings=warn_of_weaker(backend),
         seconds=seconds,
         results=results,
         groups=make_tables(found),
@@ -107,7 +113,7 @@ def rl_results(
         ),
         prices=tuple(Price(**row) for row in priced[subject]),
         loops=plot_loops(workdir / solving[subject]),
-        analysis=tuple(plot_analysis(workdir / ANALYSIS)),
+        analysis=tuple(plot_analysis(workdir)),
         links=tuple(find_rollout_pages(workdir)),
         settings=(workdir / "config.gin").read_text(encoding="utf-8"),
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import operator
 import pathlib
 from collections.abc import Iterator
 
@@ -33,8 +34,10 @@ def run_programs(
 ) -> None:
     """Writes run_programs/{rl,validation,test}.jsonl, a PredictionItem a line.
 
-    A run that does not end well has no stdout to predict and is left out. sandbox.json
-    names the jail and the Python, which is one for all of them.
+    The first run of each problem's first programs comes first, then the second ones: so
+    the first items, whoever takes no more than those, are of as many problems as can
+    be. A run that does not end well has no stdout to predict and is left out.
+    sandbox.json names the jail and the Python, which is one for all of them.
 
     Args:
       workdir: of the run.
@@ -49,7 +52,7 @@ def run_programs(
         note_sandbox(workdir / "run_programs", pool)
         for split in SPLITS:
             path = problems_path(workdir, problems_from, split)
-            runs = list(_list_runs(path, programs_per_role, inputs_per_program))
+            runs = _list_runs(path, programs_per_role, inputs_per_program)
             continue_jsonl(
                 workdir / "run_programs" / f"{split}.all.jsonl",
                 functools.partial(_run_from, pool, runs, split),
@@ -59,11 +62,12 @@ def run_programs(
 
 def _list_runs(
     path: pathlib.Path, programs_per_role: int, inputs_per_program: int | None
-) -> Iterator[dict]:
+) -> list[dict]:
+    ranked: list[tuple[tuple[int, int], dict]] = []
     for record in read_jsonl(path):
         item = from_record(record)
         programs = [
-            (role, f"{role}{number or ''}", source)
+            (role, number, source)
             for role, sources in (
                 ("right", item.right_programs),
                 ("wrong", item.wrong_programs),
@@ -71,9 +75,9 @@ def _list_runs(
             for number, source in enumerate(sources[:programs_per_role])
         ]
         tests = list(enumerate(item.problem.public_tests))[:inputs_per_program]
-        for (role, name, source), (index, test) in itertools.product(programs, tests):
-            yield {
-                "id": f"{item.problem.id}/{name}/{index}",
+        for (role, number, source), (index, test) in itertools.product(programs, tests):
+            run = {
+                "id": f"{item.problem.id}/{role}{number or ''}/{index}",
                 "group": item.problem.composition,
                 "role": role,
                 "source": source,
@@ -82,6 +86,9 @@ def _list_runs(
                 "float_tol": item.problem.float_tol,
                 "limits": dataclasses.asdict(item.problem.limits),
             }
+            ranked.append(((number, index), run))
+    # Of equals the problems keep their order.
+    return [run for _, run in sorted(ranked, key=operator.itemgetter(0))]
 
 
 def _run_from(

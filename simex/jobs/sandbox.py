@@ -85,5 +85,18 @@ def load_backends(folders: Iterable[pathlib.Path]) -> str:
     return _AND.join(dict.fromkeys(b for note in notes for b in _backends(note)))
 
 
+def warn_of_weaker(backends: str) -> tuple[str, ...]:
+    """A sentence if any jail of `backends`, as `load_backends` has them, is weaker."""
+    found = [name for name in backends.split(_AND) if name]
+    weaker = [n for n in found if not n.removeprefix("ray:").startswith("bubblewrap")]
+    if not weaker:
+        return ()
+    warning = (
+        f"Programs ran in the jail {_AND.join(weaker)!r}, the strongest that their "
+        "machine could do. With bubblewrap installed they run in namespaces of their own."
+    )
+    return (warning,)
+
+
 def _backends(note: Mapping[str, str]) -> list[str]:
     return [name for name in note.get("backend", "").split(_AND) if name]

@@ -14,7 +14,7 @@ from simex.data.mixture import Mixture
 from simex.data.tokenized import tokenize_split
 from simex.jobs.build_dataset import Variant
 from simex.jobs.held_out import HeldOutProblems
-from simex.jobs.sandbox import SandboxConfig
+from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.jobs.setup import Setup
 from simex.models.config import ModelConfig
 from simex.report.rollout_viewer import find_steps, has_rollouts, write_pages
@@ -96,6 +96,8 @@ def train_rl(
 ) -> None:
     """Writes checkpoints/, tokenizer/, model.json, metrics.jsonl and rollouts/.
 
+    sandbox.json names the jail and the Python that judge, of the first process.
+
     Args:
       workdir: of the run.
       stage_dir: of this stage.
@@ -147,6 +149,8 @@ def train_rl(
     verifiers = load_verifiers(setup, workdir, objectives, mesh=mesh)
     asked = [(objective, objective.load_items(workdir)) for objective in objectives]
     with sandbox.open_pool() as pool:
+        if is_first():
+            note_sandbox(stage_dir, pool)
         run_rl(
             stage_dir,
             asked,

@@ -1,6 +1,5 @@
 """Job: results.json and report.html from what the evaluations left on disk."""
 
-import json
 import os
 import pathlib
 import platform
@@ -22,8 +21,8 @@ from simex.jobs.report_estimates import (
     price_solving,
 )
 from simex.jobs.report_plots import (
-    ANALYSIS,
     find_rollout_pages,
+    load_analysis,
     plot_analysis,
     plot_best_at_k,
     plot_held_out,
@@ -32,6 +31,7 @@ from simex.jobs.report_plots import (
     plot_rl,
     plot_sft,
 )
+from simex.jobs.sandbox import load_backends, warn_of_weaker
 from simex.report.content import FixMatrix, Price, Report, Sample
 from simex.report.page import write_report as write_page
 from simex.report.results import save_results
@@ -60,7 +60,7 @@ def write_report(
     estimates = {name: e.as_dict() for name, e in collect_estimates(workdir).items()}
     seconds = seconds_by_stage(workdir)
     device = f"{jax.default_backend()} x {jax.device_count()}"
-    backend = _read_backend(workdir)
+    backend = load_backends(workdir / stage for stage in seconds)
     priced = price_solving(workdir / SOLVING)
     save_results(
         stage_dir / "results.json",
@@ -86,7 +86,7 @@ def write_report(
                 "Python": platform.python_version(),
                 "sandbox": backend,
             },
-            warnings=_find_warnings(backend),
+            warnings=warn_of_weaker(backend),
             seconds=seconds,
             results=estimates,
             sft_curves=(*plot_sft(workdir), *plot_held_out(workdir)),
@@ -94,7 +94,7 @@ def write_report(
             best_at_k=plot_best_at_k(load_candidates(workdir / SOLVING)),
             prices=tuple(Price(**prices.to_record(row)) for row in priced),
             loops=plot_loops(workdir / SOLVING),
-            analysis=tuple(plot_analysis(workdir / ANALYSIS)),
+            analysis=tuple(plot_analysis(workdir)),
             links=tuple(find_rollout_pages(workdir)),
             fix_matrix=_count_fixes(workdir),
             samples=tuple(_choose_samples(workdir, num_samples)),
@@ -107,11 +107,8 @@ def write_report(
 
 def _load_analysis(workdir: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
     """The tables of the analysis under flat names, each row with its checkpoint."""
-    if not (workdir / ANALYSIS).exists():
-        return {}
-    found = json.loads((workdir / ANALYSIS).read_text(encoding="utf-8"))
     tables: dict[str, list[dict[str, Any]]] = {}
-    for checkpoint, parts in found.items():
+    for checkpoint, parts in load_analysis(workdir).items():
         for name, table in parts.items():
             rows = table["rows"] if isinstance(table, dict) else [{"count": table}]
             tables.setdefault(f"analysis.{name}", []).extend(
@@ -154,18 +151,3 @@ def _make_sample(record: dict[str, Any]) -> Sample:
         truth=record["true"],
         is_right=record["is_right"],
     )
-
-
-def _read_backend(workdir: pathlib.Path) -> str:
-    with open(workdir / "make_problems" / "sandbox.json", encoding="utf-8") as file:
-        return json.load(file)["backend"]
-
-
-def _find_warnings(backend: str) -> tuple[str, ...]:
-    if backend.startswith("bubblewrap"):
-        return ()
-    warning = (
-        f"Programs ran in the jail {backend!r}, the strongest that this machine could "
-        "do. With bubblewrap installed they run in namespaces of their own."
-    )
-    return (warning,)

@@ -47,7 +47,8 @@ class HeldOutItems:
         """From objectives, each with the items of training and those held out.
 
         Raises:
-          UserError: an item is on both sides, or an objective has none held out.
+          UserError: a group of items is on both sides, or an objective has none held
+            out.
         """
         for objective, trained, held in found:
             _refuse_shared(objective.name, trained, held)
@@ -152,12 +153,13 @@ def rankable(
 
 
 def _refuse_shared(name: str, trained: Sequence[Any], held: Sequence[Any]) -> None:
-    ids = {_id_of(item) for item in trained}
-    shared = sorted(_id_of(item) for item in held if _id_of(item) in ids)
+    groups = set(map(_group_of, trained))
+    shared = sorted(group for group in map(_group_of, held) if group in groups)
     if shared:
         raise UserError(
-            f"Held-out items of the objective {name} must not be trained on; "
-            f"{len(shared)} are, {shared[0]!r} among them. Split the problems by id."
+            f"Held-out items of the objective {name} must not be trained on, nor others "
+            f"of their group; {len(shared)} are, of the group {shared[0]!r} among them. "
+            "Split the problems by group, which is their composition."
         )
     if not held:
         raise UserError(
@@ -166,5 +168,6 @@ def _refuse_shared(name: str, trained: Sequence[Any], held: Sequence[Any]) -> No
         )
 
 
-def _id_of(item: Any) -> str:
-    return str(getattr(item, "id", item))
+def _group_of(item: Any) -> str:
+    """Of a program to be predicted its group, of a problem its composition."""
+    return str(getattr(item, "group", getattr(item, "composition", item)))

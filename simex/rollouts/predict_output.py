@@ -45,9 +45,9 @@ class PredictOutputObjective:
     max_new_tokens: int | None = None  # None: as the policy has it
     max_items: int | None = None  # the first ones; None: all
     items_from: Sequence[str] = ()
-    """Files of items to train on, such as "make_prediction_set/items.jsonl": in the
-    workdir, or with an absolute path. (): those of `run_programs`, from which held-out
-    items come in either case."""
+    """Files of items to train on, such as "make_prediction_set/items.jsonl", made of
+    problems for training: in the workdir, or with an absolute path. (): those of
+    `run_programs`, from which held-out items come in either case."""
 
     name: str = "predict_output"
 
@@ -59,7 +59,12 @@ class PredictOutputObjective:
     def load_items(
         self, workdir: pathlib.Path, *, split: str = "rl"
     ) -> list[PredictionItem]:
-        """Programs of the problems of a split with their true outputs."""
+        """Programs of the problems of a split with their true outputs.
+
+        Raises:
+          UserError: `items_from` has programs of problems that are held out, or there
+            is no item with that share of wrong programs.
+        """
         own = [f"run_programs/{split}.jsonl"]
         files = (self.items_from if split == "rl" else ()) or own
         items = [
@@ -67,6 +72,8 @@ class PredictOutputObjective:
             for name in files
             for record in read_jsonl(workdir / name)
         ]
+        if files != own:
+            _refuse_held_out(items, workdir)
         if self.wrong_share is not None:
             items = mix_roles(items, wrong_share=self.wrong_share)
         return items[: self.max_items]
@@ -168,6 +175,21 @@ class PredictOutputObjective:
             refusals=(refusal,) if refusal else (),
             programs=(_report(item, said, is_right),),
         )
+
+
+def _refuse_held_out(items: Sequence[PredictionItem], workdir: pathlib.Path) -> None:
+    groups = {item.group for item in items}
+    for split in ("validation", "test"):
+        path = workdir / f"run_programs/{split}.jsonl"
+        held = {r["group"] for r in read_jsonl(path)} if path.exists() else set()
+        if shared := sorted(groups & held):
+            raise UserError(
+                "PredictOutputObjective.items_from must share no group of problems with "
+                f"{path}, which is held out; it shares {len(shared)}, {shared[0]!r} "
+                "among them. Make the items of problems for training: "
+                'make_prediction_set.problems_from = "make_problems/rl.jsonl" or '
+                '"import_problems/train.jsonl", and the candidates of the same ones.'
+            )
 
 
 def mix_roles(

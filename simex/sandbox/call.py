@@ -19,7 +19,6 @@ from simex.sandbox import wire
 # A program may put others in the place of the builtins; functions here keep theirs.
 __builtins__ = dict(vars(builtins))  # type: ignore[assignment]
 _CHUNK_CHARS = 1 << 16
-_HOLDER = "Solution"  # the class around the function in LeetCode's problems
 
 Execute = Callable[[Any, dict[str, Any]], None]
 
@@ -39,7 +38,7 @@ def make_execute(call_fd: int, result_fd: int, execute: Execute) -> Execute:
     call = os.pread(call_fd, os.fstat(call_fd).st_size, 0)
     function, arguments = wire.build_value(wire.parse_value(call))
     write, encode_lines = os.write, wire.encode_lines
-    find = _find_function
+    find = find_function
 
     def execute_and_call(code: Any, namespace: dict[str, Any]) -> None:
         execute(code, namespace)
@@ -63,13 +62,19 @@ def _write_all(write: Callable[..., int], descriptor: int, lines: list[str]) -> 
         data = data[write(descriptor, data) :]
 
 
-def _find_function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
+def find_function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
     """The method of the program's class `Solution`, or its function of that name.
 
-    The method goes first, because the name of a function may only be an import.
+    `Solution` is the class around the function in LeetCode's problems. Its method goes
+    first, because the name of a function may only be an import; not so what the class
+    inherits, as a list's `count`, or holds as data, as a dataclass its fields.
+
+    The text of this function stands alone: `jobs.own_tests` sends it into the box.
     """
-    holder = namespace.get(_HOLDER)
-    if name in namespace and not hasattr(holder, name):
+    holder = namespace.get("Solution")
+    own = vars(holder) if isinstance(holder, type) else {}
+    is_method = name in own and callable(getattr(holder, name, None))
+    if name in namespace and not is_method:
         return namespace[name]
     if holder is not None:
         return getattr(holder(), name)

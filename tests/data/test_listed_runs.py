@@ -1,5 +1,6 @@
 """Imported programs on their way to explanations."""
 
+import dataclasses
 import json
 import platform
 
@@ -11,7 +12,7 @@ from simex.data.builder import load_split
 from simex.data.listed_runs import DealtRuns, FileRuns, ImportedRuns, deal
 from simex.jobs.explain_programs import explain_programs
 from simex.problems.problem import Problem, TestCase, Visibility
-from simex.problems.records import ProblemWithPrograms, to_record
+from simex.problems.records import ProblemWithPrograms, from_record, to_record
 
 DOUBLE = "print(int(input()) * 2)\n"
 LOOP = "n = int(input())\nfor i in range(n):\n    pass\nprint(n)\n"
@@ -99,6 +100,32 @@ def test_right_and_wrong_solutions_can_be_taken_in_equal_numbers(imported):
 
     assert roles() == ["right", "wrong", "wrong", "wrong"]
     assert roles(programs_per_role=1) == ["right", "wrong"]
+
+
+def test_public_tests_are_run_whatever_their_length_and_then_the_shortest(imported):
+    path = imported / "import_problems" / "train.jsonl"
+    item = from_record(json.loads(path.read_text()))
+    (public,) = item.problem.tests  # "4\n"; a second one is the longest of all
+    longest = dataclasses.replace(public, stdin="44444\n")
+    hidden = [
+        dataclasses.replace(public, stdin=text, visibility=Visibility.PRIVATE)
+        for text in ("5\n", "\n", "555\n")
+    ]
+    tests = (public, *hidden, longest)
+    item = dataclasses.replace(
+        item, problem=dataclasses.replace(item.problem, tests=tests)
+    )
+    write_jsonl(path, [to_record(item)])
+
+    def chosen(most):
+        programs = ImportedRuns(inputs_per_program=most).programs(imported)
+        (right, wrong) = [p for p in programs if p.runs[0].problem]
+        assert [r.stdin for r in right.runs] == [r.stdin for r in wrong.runs]
+        return [run.stdin for run in right.runs]
+
+    assert chosen(2) == ["4\n", "44444\n"]  # shorter inputs come first
+    assert chosen(3) == ["\n", "4\n", "44444\n"]
+    assert chosen(9) == ["\n", "4\n", "5\n", "555\n", "44444\n"]
 
 
 @pytest.mark.slow

@@ -128,6 +128,14 @@ def test_rows_by_default_and_a_mesh_of_named_sizes_count_too():
     assert even_devices(pairs, 1) == 1  # and the run says that no pair can be made
 
 
+def test_a_mesh_of_named_sizes_gets_as_many_devices():
+    register()
+    two = ["Setup.mesh=@MeshConfig()", "MeshConfig.data=2"]
+    named = load_experiment(SMOKE, two)
+    assert even_devices(named, 8) == even_devices(named, 2) == 2
+    assert even_devices(named, 1) == 1  # too few, and the run says so
+
+
 def test_uneven_rows_stop_a_run_before_its_first_stage(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run, "_prepare_devices", lambda experiment, workdir: None)
     words = ["run", SMOKE, "--workdir", str(tmp_path / "run")]

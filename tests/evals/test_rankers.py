@@ -56,16 +56,20 @@ def test_simulate_and_its_vote_differ_where_rounds_disagree():
     assert RANKERS["simulate_vote"](pair, 2) == pytest.approx(1.0)
 
 
+REFUSED = dataclasses.replace(candidate(False, vote=""), has_program=False)
+
+
 def majority_by_counting(candidates, k):
     values = []
     for draw in itertools.combinations(candidates, k):
-        votes = Counter(c.vote for c in draw)
+        votes = Counter(c.vote for c in draw if c.has_program)
         winners = [v for v, count in votes.items() if count == max(votes.values())]
         shares = []
         for winner in winners:
-            group = [c.is_right for c in draw if c.vote == winner]
+            voters = [c for c in draw if c.has_program and c.vote == winner]
+            group = [c.is_right for c in voters]
             shares.append(sum(group) / len(group))
-        values.append(sum(shares) / len(shares))
+        values.append(sum(shares) / len(shares) if shares else 0.0)
     return sum(values) / len(values)
 
 
@@ -76,6 +80,7 @@ def test_majority_equals_the_count_over_all_draws(seed):
         candidate(rng.random() < 0.5, vote=rng.choice("aaabbcde"))
         for _ in range(rng.randint(1, 9))
     ]
+    group += [REFUSED] * (seed % 4)
     k = rng.randint(1, len(group))
     expected = majority_by_counting(group, k)
     assert RANKERS["majority"](group, k) == pytest.approx(expected, abs=1e-12)
@@ -160,3 +165,14 @@ def test_a_refused_completion_is_never_the_shortest():
     assert RANKERS["shortest"](drawn, 2) == pytest.approx(2 / 3)
     assert RANKERS["shortest"](drawn, 3) == 1.0
     assert RANKERS["shortest"]([refused, refused], 2) == 0.0
+
+
+def test_refused_completions_are_no_bloc_that_wins_the_majority():
+    # Ten programs, each with a vote of its own, five of them right: a tie of ten.
+    programs = [candidate(i < 5, vote=str(i)) for i in range(10)]
+    assert RANKERS["majority"]([*programs, *[REFUSED] * 10], 20) == 0.5
+    # Of the three draws of two from two refused and a right one, two hold it.
+    assert RANKERS["majority"]([REFUSED, REFUSED, candidate(True)], 2) == (
+        pytest.approx(2 / 3)
+    )
+    assert RANKERS["majority"]([REFUSED, REFUSED], 2) == 0.0

@@ -7,11 +7,14 @@ import pytest
 
 from simex.core.errors import UserError
 from simex.evals.scoring.benchmarks import items_between, load_items
+from simex.evals.scoring.evalplus_rule import REFERENCE_FAILED
 from simex.evals.scoring.exporters import RENDERERS, export_results
 from simex.evals.scoring.generations import Completion, read_generations
 from simex.evals.scoring.grading import grade_all
 from simex.evals.scoring.results_file import load_about
+from simex.evals.scoring.rules import BenchmarkItem, judged
 from simex.main import main
+from simex.problems.problem import CallCase, Problem, Visibility
 from simex.sandbox.pool import SandboxPool
 
 MBPP_PLUS_FILE = (
@@ -679,6 +682,49 @@ def test_the_plus_side_of_evalplus_is_base_and_plus_inputs_together(
     assert {entry["base_status"] for entry in entries} == {None}
     assert written["pass_at_k"] == {"plus": {"pass@1": pytest.approx(1 / 3)}}
     assert "base_status is unknown" in written["note"]
+
+
+def test_a_completion_of_mbpp_is_exported_without_its_prompt_of_prose(tmp_path) -> None:
+    program = "def half(x):\n    return x / 2\n"
+    text = json.dumps({"task_id": "Mbpp/3", "completion": program})
+    record = MBPP_PLUS | {"prompt": "Write a function to halve a number."}
+    results = _score(tmp_path, "mbpp-plus", [record], f"{text}\n")
+    assert _value(results, "official") == 1.0
+    generations = {"Mbpp/3": (Completion(text=program, is_whole_program=False),)}
+    items = load_items("mbpp-plus", tmp_path / "data.jsonl")
+    export_results("evalplus", tmp_path / "out", results, generations, items)
+    (entry,) = json.loads((tmp_path / "out").read_text())["eval"]["Mbpp/3"]
+    assert entry["solution"] == program
+
+
+def test_no_program_ends_the_scoring_of_a_benchmark_without_references() -> None:
+    problem = Problem(
+        id="p",
+        statement="",
+        tests=(),
+        checker="exact",
+        source="",
+        composition="p",
+        call_tests=(
+            CallCase(
+                function="f",
+                arguments=(),
+                expected_result=1,
+                visibility=Visibility.PRIVATE,
+            ),
+        ),
+    )
+
+    def rule(completion):
+        return judged(problem, completion.text)
+
+    item = BenchmarkItem(id="p", record={}, official=rule, strict=rule)
+    values = (REFERENCE_FAILED, 1)
+    sources = [Completion(text=f"def f():\n    return {value!r}") for value in values]
+    with SandboxPool(1) as pool:
+        grades = list(grade_all(pool, [item], {"p": tuple(sources)}))
+    assert [grade.official.passed for grade in grades] == [False, True]
+    assert grades[0].official.verdict == "wrong_output"
 
 
 @pytest.mark.skipif(not MBPP_PLUS_FILE.exists(), reason="MBPP+ is not on this machine")

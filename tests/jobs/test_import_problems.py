@@ -12,11 +12,13 @@ from simex.core.files import read_jsonl
 from simex.jobs.evaluate_solving import load_problems as load_asked
 from simex.jobs.import_problems import import_problems
 from simex.jobs.imported_records import split_of
-from simex.jobs.own_tests import is_value_close
+from simex.jobs.own_tests import _make_request, is_value_close
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.wiring import register
 from simex.problems.filters.sift import FilterSettings
+from simex.problems.problem import CallCase, Limits, Visibility
 from simex.problems.records import from_record
+from simex.sandbox.call import find_function
 from simex.sandbox.interpreter import find_interpreter
 
 SANDBOX = SandboxConfig(num_workers=1)
@@ -364,3 +366,39 @@ def test_an_evaluation_of_fewer_problems_than_asked_for_says_so(tmp_path, capsys
     assert "left out: 1 with tests that are calls" in told
     assert "problems to solve: 1; asked for: 5" in told
     assert load_asked(path, 1) and not capsys.readouterr().err
+
+
+# Of 41 the right function makes 42, the other one 41.
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("f", "def f(a): return a + 1"),
+        ("f", "class Solution:\n    def f(self, a): return a + 1"),
+        ("f", "class Solution:\n    @classmethod\n    def f(cls, a): return a + 1"),
+        # The name of a function may only be an import; a method goes first.
+        ("f", "class Solution:\n    def f(self, a): return a + 1\ndef f(a): return a"),
+        # What a class inherits or holds as data is no method.
+        ("count", "class Solution(list): pass\ndef count(a): return a + 1"),
+        ("f", "class Solution:\n    f = 0\ndef f(a): return a + 1"),
+        (
+            "f",
+            "from typing import NamedTuple as N\nclass Solution(N):\n    f: int\n\n"
+            + "def f(a): return a + 1",
+        ),
+        # Without a function of that name what is inherited will do.
+        ("f", "class A:\n    def f(self, a): return a + 1\nclass Solution(A): pass"),
+        ("f", "vars = callable = type = 0\ndef f(a): return a + 1"),
+    ],
+)
+def test_import_and_judge_call_the_same_function(name, source, capsys):
+    names = {}
+    exec(source, names)  # noqa: S102 (the lines above)
+    assert find_function(names, name)(41) == 42
+    test = CallCase(
+        function=name,
+        arguments=(41,),
+        expected_result=42,
+        visibility=Visibility.PUBLIC,
+    )
+    exec(_make_request(source, test, Limits()).source, {})  # noqa: S102
+    assert capsys.readouterr().out == "\n42\n"

@@ -2,7 +2,12 @@
 
 import json
 
-from simex.jobs.report_plots import plot_held_out, plot_held_out_rewards
+from simex.jobs.report_plots import (
+    find_rollout_pages,
+    load_analysis,
+    plot_held_out,
+    plot_held_out_rewards,
+)
 
 
 def write_metrics(folder, *records):
@@ -38,3 +43,26 @@ def test_a_run_that_did_not_look_has_no_such_curve(tmp_path):
         write_metrics(tmp_path / stage, {"step": 9, "loss": 3.0})
     assert list(plot_held_out(tmp_path)) == []
     assert list(plot_held_out_rewards(tmp_path)) == []
+
+
+def test_files_of_stages_that_the_run_does_not_have_are_not_shown(tmp_path):
+    analysis = tmp_path / "analyse_predictions" / "analysis.json"
+    analysis.parent.mkdir()
+    analysis.write_text('{"rl": {}}')
+    for stage in ("train_rl", "more/train_rl"):
+        folder = tmp_path / stage / "rollouts"
+        folder.mkdir(parents=True)
+        (folder / "step_0.html").write_text("")
+
+    def shown(stages):
+        owner = {"path": "x.gin", "stages": stages, "swept": []}
+        (tmp_path / ".experiment.json").write_text(json.dumps(owner))
+        pages = [
+            link.path.split("/rollouts")[0] for link in find_rollout_pages(tmp_path)
+        ]
+        return sorted(pages), load_analysis(tmp_path)
+
+    every = ["more/train_rl", "train_rl"]
+    assert shown([*every, "analyse_predictions"]) == (every, {"rl": {}})
+    # A copy of that workdir, in which another experiment runs.
+    assert shown(["train_rl"]) == (["train_rl"], {})

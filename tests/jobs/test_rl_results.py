@@ -141,7 +141,7 @@ def test_an_unknown_subject_is_refused(workdir):
 
 def results_of(workdir, **settings):
     stage = workdir / "rl_results"
-    stage.mkdir()
+    stage.mkdir(exist_ok=True)
     rows = {"sft": "nlex/train_sft", "rl": "train_rl"}
     rl_results(
         workdir,
@@ -193,6 +193,10 @@ def test_the_jails_and_the_problems_that_were_asked_stand_beside_the_numbers(wor
             (workdir / stage / "problems.json").write_text(json.dumps(about))
     results = results_of(workdir)
     assert results["backend"] == "seccomp and bubblewrap"
+    page = (workdir / "report.html").read_text()
+    assert "seccomp and bubblewrap" in page and "ran in the jail" in page
+    (workdir / "train_rl" / "sandbox.json").write_text('{"backend": "bare"}')
+    assert results_of(workdir)["backend"] == "seccomp and bubblewrap and bare"
     assert results["tables"]["problems"] == [{"policy": "rl", **about}]
 
 

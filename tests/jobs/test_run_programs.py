@@ -5,7 +5,7 @@ import json
 
 from simex.core.files import read_jsonl, write_jsonl
 from simex.jobs.make_prediction_set import make_prediction_set
-from simex.jobs.run_programs import SPLITS, run_programs
+from simex.jobs.run_programs import SPLITS, _list_runs, run_programs
 from simex.jobs.sandbox import SandboxConfig
 from simex.problems.problem import Limits
 from simex.problems.records import ProblemWithPrograms, to_record
@@ -87,6 +87,13 @@ def test_of_the_right_samples_of_a_problem_only_the_first_so_many_are_kept(tmp_p
     )
     found = [r["id"] for r in read_jsonl(stage / "items.jsonl")]
     assert found == ["sum/0/0/0", "sum/0/1/0", "sum/0/2/0", "sum/0/3/0"]
+    assert json.loads((stage / "report.json").read_text()) == {
+        "right": 3,
+        "samples beyond max_per_problem": 1,
+        "samples beyond max_right_per_problem": 1,
+        "samples without a program": 1,
+        "wrong": 1,
+    }
 
 
 def test_several_programs_of_a_role_run_on_every_public_test(tmp_path):
@@ -111,9 +118,33 @@ def test_several_programs_of_a_role_run_on_every_public_test(tmp_path):
     found = list(read_jsonl(tmp_path / "run_programs" / "rl.jsonl"))
     assert [(r["id"], r["role"], r["stdout"]) for r in found] == [
         ("sum/right/0", "right", "3\n"),
+        ("sum/wrong/0", "wrong", "0\n"),
         ("sum/right/1", "right", "4\n"),
+        ("sum/wrong/1", "wrong", "0\n"),
         ("sum/right1/0", "right", "3\n"),
         ("sum/right1/1", "right", "4\n"),
-        ("sum/wrong/0", "wrong", "0\n"),
-        ("sum/wrong/1", "wrong", "0\n"),
     ]
+
+
+def test_the_first_items_are_of_as_many_problems_as_can_be(tmp_path):
+    (test, hidden) = PROBLEM.tests
+    records = [
+        to_record(
+            ProblemWithPrograms(
+                problem=dataclasses.replace(
+                    PROBLEM, id=name, tests=(test, test, hidden)
+                ),
+                right_programs=("1", "2"),
+                wrong_programs=("3",),
+            )
+        )
+        for name in ("p", "q")
+    ]
+    path = tmp_path / "validation.jsonl"
+    write_jsonl(path, records)
+    # One program of a role on one test, as in all local experiments: problem by problem.
+    firsts = ["p/right/0", "p/wrong/0", "q/right/0", "q/wrong/0"]
+    assert [run["id"] for run in _list_runs(path, 1, 1)] == firsts
+    # 2 problems × (2 right + 1 wrong) × 2 public tests.
+    every = [run["id"] for run in _list_runs(path, 2, None)]
+    assert every[:4] == firsts and len(every) == 12

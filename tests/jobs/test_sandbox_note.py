@@ -10,7 +10,7 @@ from simex.core.errors import UserError
 from simex.data.explained import report_path
 from simex.jobs import explain_programs as job
 from simex.jobs import sandbox
-from simex.jobs.sandbox import load_backends, note_sandbox
+from simex.jobs.sandbox import load_backends, note_sandbox, warn_of_weaker
 from simex.sandbox.interpreter import find_interpreter
 
 
@@ -36,6 +36,21 @@ def test_a_stage_that_goes_on_names_all_jails_and_one_python(tmp_path, monkeypat
     folders = [tmp_path / name for name in ("other", "none", "stage")]
     assert load_backends(folders) == "seccomp and bubblewrap"
     assert load_backends(folders[1:2]) == ""
+
+
+@pytest.mark.parametrize(
+    ("backends", "weaker"),
+    [
+        ("", ""),
+        ("bubblewrap", ""),
+        ("bubblewrap_userns and ray:bubblewrap", ""),
+        ("bubblewrap and seccomp", "'seccomp'"),
+        ("ray:seccomp and bubblewrap and bare", "'ray:seccomp and bare'"),
+    ],
+)
+def test_any_jail_that_is_weaker_than_bubblewrap_is_warned_of(backends, weaker):
+    found = warn_of_weaker(backends)
+    assert [f"in the jail {weaker}," in text for text in found] == [True] * bool(weaker)
 
 
 def test_a_note_of_an_older_simex_is_gone_on_from(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import dataclasses
 from types import SimpleNamespace
 
 from simex.jobs import train_rl as train_rl_
+from simex.jobs.sandbox import load_backends
 from simex.jobs.train_rl import load_verifiers, train_rl
 from simex.rl.curriculum import Curriculum
 from simex.rollouts.feedback import PREDICTED, Feedback
@@ -62,7 +63,7 @@ def test_verifiers_are_greedy_and_only_those_that_are_asked(tmp_path):
 
 
 def test_the_loop_gets_every_setting(tmp_path, monkeypatch):
-    called = {}
+    called, pool = {}, SimpleNamespace(backend_name="seccomp")
     monkeypatch.setattr(
         train_rl_,
         "run_rl",
@@ -100,7 +101,7 @@ def test_the_loop_gets_every_setting(tmp_path, monkeypatch):
         curriculum=curriculum,
         init_from="the/start",
         optimizer="muon",
-        sandbox=SimpleNamespace(open_pool=lambda: contextlib.nullcontext("pool")),
+        sandbox=SimpleNamespace(open_pool=lambda: contextlib.nullcontext(pool)),
         **own,
         **learning,
     )
@@ -115,7 +116,8 @@ def test_the_loop_gets_every_setting(tmp_path, monkeypatch):
     )
     assert called["optimizer"] == OptimizerConfig(name="muon", num_steps=7, **learning)
     assert called["params"] == "params of the/start"
-    assert (called["seed"], called["pool"]) == (5, "pool")
+    assert (called["seed"], called["pool"]) == (5, pool)
+    assert load_backends([tmp_path]) == "seccomp"  # what judged is noted
     assert called["asked"] == [(OBJECTIVES[1], ["item"])]
     policy = called["make_policy"]("now")
     assert policy == FakePolicy("now", 0.75, VERIFIERS)

@@ -17,6 +17,7 @@ from simex.rl.stream import Staleness
 from simex.rollouts.policy import Policy
 from simex.rollouts.rollout import Group, Rollout
 from simex.sampling.methods import SamplingMethod
+from simex.tasks.predict_output import PredictionItem
 from simex.train.checkpoint import Checkpoints
 from simex.train.state import TrainState
 from tests.rl.rollout_examples import MIXED, PASSED
@@ -162,8 +163,15 @@ def test_items_that_are_trained_on_are_refused():
         "temperature": 0.0,
         "seed": 0,
     }
-    with pytest.raises(UserError, match="1 are, 'b' among them"):
+    with pytest.raises(UserError, match="1 are, of the group 'b' among them"):
         HeldOutItems.of([(ToyObjective(), ["a", "b"], ["b", "c"])], **settings)
+    # One sample and one published program of a problem: other ids, one group.
+    sampled = PredictionItem(
+        id="p/0/0", group="p", role="right", source="", stdin="", stdout="", checker=""
+    )
+    published = dataclasses.replace(sampled, id="p/right/0")
+    with pytest.raises(UserError, match="1 are, of the group 'p' among them"):
+        HeldOutItems.of([(ToyObjective(), [sampled], [published])], **settings)
     with pytest.raises(UserError, match="has none"):
         HeldOutItems.of([(ToyObjective(), ["a", "b"], [])], **settings)
 

@@ -69,7 +69,7 @@ def test_an_imported_problem_reaches_a_rollout_of_each_objective(workdir):
             rewards[objective.name] = [r.reward for g in groups for r in g.rollouts]
     assert rewards == {
         # 0 is what the wrong program prints on both public tests, the right one never.
-        "predict_output": [-0.8, -0.8, 0.8, 0.8],
+        "predict_output": [-0.8, 0.8, -0.8, 0.8],
         "solve": [-1.0],
         "fix": [1.0],
     }
@@ -86,6 +86,29 @@ def test_items_of_a_file_take_the_place_of_those_of_training_alone(workdir):
     )
     assert [i.id for i in objective.load_items(workdir)] == ["own/0", "own/0"]
     assert objective.load_items(workdir, split="validation") == []
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_programs_of_held_out_problems_are_not_trained_on(split, tmp_path):
+    def item(name, group):
+        return {
+            "id": name,
+            "group": group,
+            "role": "right",
+            "source": RIGHT,
+            "stdin": "1 2\n",
+            "stdout": "3\n",
+            "checker": "lines",
+        }
+
+    # A model's own programs have other ids than published ones of the same problem.
+    write_jsonl(tmp_path / "own.jsonl", [item("p/0/0", "p"), item("q/0/0", "q")])
+    objective = PredictOutputObjective(weight=1.0, items_from=("own.jsonl",))
+    assert len(objective.load_items(tmp_path)) == 2  # nothing is held out here
+    path = tmp_path / "run_programs" / f"{split}.jsonl"
+    write_jsonl(path, [item("q/right/0", "q")])
+    with pytest.raises(UserError, match=rf"{split}\.jsonl.* shares 1, 'q' among"):
+        objective.load_items(tmp_path)
 
 
 def test_only_rl_takes_the_problems_for_training_where_none_are_set_apart(tmp_path):

@@ -1,5 +1,6 @@
 """HumanEval and MBPP, and their plus versions: programs that must survive asserts."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,13 @@ def make_humaneval_plus(record: Mapping[str, Any]) -> BenchmarkItem:
             return None
         return judged(problem, _whole_program(problem, completion))
 
-    return BenchmarkItem(id=problem.id, record=record, official=official, strict=strict)
+    return BenchmarkItem(
+        id=problem.id,
+        record=record,
+        official=official,
+        strict=strict,
+        has_reference=True,
+    )
 
 
 def make_mbpp(record: Mapping[str, Any]) -> BenchmarkItem:
@@ -89,7 +96,8 @@ def make_mbpp_plus(record: Mapping[str, Any]) -> BenchmarkItem:
     inputs = [restore_inputs(number, record.get(field)) for field in fields]
     reference = text_of(record, "canonical_solution")
     compare = _make_comparison(record, reference, inputs, is_mbpp=True)
-    return _make_mbpp(record, lambda completion: compare(completion.text))
+    item = _make_mbpp(record, lambda completion: compare(completion.text))
+    return dataclasses.replace(item, has_reference=True)
 
 
 def _make_mbpp(record: Mapping[str, Any], official: Rule) -> BenchmarkItem:

@@ -101,9 +101,10 @@ def _evalplus(
     """The official rule on the side that it is of; the other side, unknown, is null.
 
     The strict rule is of neither side, so this form does not hold it. A solution is a
-    whole program: what follows a prompt is written after it.
+    whole program: what follows a prompt is written after it. Of MBPP no prompt is code.
     """
-    prompts = {item.id: str(item.record.get("prompt") or "") for item in items}
+    is_code = results["benchmark"].startswith("humaneval")
+    prompts = {item.id: item.record["prompt"] if is_code else "" for item in items}
     is_plus = results["benchmark"].endswith("-plus")
     side, unknown = ("plus", "base") if is_plus else ("base", "plus")
     entries: dict[str, list[dict[str, Any]]] = {}

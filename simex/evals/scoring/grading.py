@@ -24,6 +24,7 @@ class Answer:
 
     passed: bool | None
     verdict: str  # a Verdict's word, "right", "wrong" or "left_out"
+    has_returned_failed: bool = False  # a call returned REFERENCE_FAILED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ def grade_all(
     for item in items:
         for _ in generations.get(item.id, ()):
             official, strict = next(answers), next(answers)
-            if official.verdict == REFERENCE_FAILED:
+            if item.has_reference and official.has_returned_failed:
                 raise UserError(
                     f"The reference of {item.id} must return on every input of the "
                     "benchmark's file; it raises an error on one. Use the benchmark's "
@@ -96,6 +97,7 @@ def _answer(result: Judgement | bool | None) -> Answer:
         case Judgement():
             bad = [v for v in result.verdicts if not v.is_accepted]
             word = bad[0].value if bad else "accepted"
-            if any(o and o.result == _REFERENCE_FAILED for o in result.outcomes):
-                word = REFERENCE_FAILED
-            return Answer(passed=result.is_accepted, verdict=word)
+            failed = any(o and o.result == _REFERENCE_FAILED for o in result.outcomes)
+            return Answer(
+                passed=result.is_accepted, verdict=word, has_returned_failed=failed
+            )

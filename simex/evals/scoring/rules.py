@@ -33,6 +33,7 @@ class BenchmarkItem:
     official: Rule
     strict: Rule
     date: str = ""  # "2024-10-01", where the benchmark dates its items
+    has_reference: bool = False  # the official rule is `evalplus_rule.compare`
 
 
 def judged(problem: Problem, source: str) -> JudgeItem:
