@@ -36,6 +36,7 @@ from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
+from simex.sharding.cpu import trim_freed_memory
 from simex.sharding.processes import StopVotes, num_processes
 from simex.tokens.rarity import find_rare_ids
 from simex.train.best import refuse_unknown_metric
@@ -225,6 +226,7 @@ def run_rl(
                         )
                         saved.save(done, ranked_by, waiting=stream.waiting)
                         log.mark("save")
+                    trim_freed_memory()
                     if votes.must_stop():
                         raise Terminated
             except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Settings of the process that make the CPU a better accelerator."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -35,3 +36,45 @@ def _count_faults(word: str) -> int:
 def test_kept_memory_is_not_asked_for_again_at_every_call() -> None:
     assert _count_faults("give_back") > 3 * 10_240 * 0.9
     assert _count_faults("keep") < 3_000
+
+
+# Eight blocks of 64 MiB, each with a small one behind it that stays: 512 MiB of holes.
+LEAVE_HOLES = """
+import ctypes, pathlib
+from simex.sharding import cpu
+assert cpu.keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+blocks = []
+for _ in range(8):
+    blocks.append(libc.malloc(2**26))
+    ctypes.memset(blocks[-1], 1, 2**26)
+    ctypes.memset(libc.malloc(2**12), 1, 2**12)
+full = resident()
+for block in blocks:
+    libc.free(block)
+print(full - resident(), cpu.trim_freed_memory(), full - resident())
+cpu._kept_bytes = lambda: 2**28
+print(cpu.trim_freed_memory(), full - resident(), cpu.trim_freed_memory())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or os.sysconf("SC_PAGE_SIZE") != 4096,
+    reason="mallinfo2 is glibc's; pages are counted in 4 KiB",
+)
+@pytest.mark.skipif(
+    os.sysconf("SC_PHYS_PAGES") * 4096 < 8 * 2**30,
+    reason="an eighth must be over 1 GiB",
+)
+def test_holes_in_the_heap_are_given_back_where_they_are_too_many() -> None:
+    command = [sys.executable, "-c", LEAVE_HOLES]
+    out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    kept, few_enough, same = out.splitlines()[0].split()
+    # Within an eighth of the machine's memory all 512 MiB stay; the last block may go.
+    assert float(kept) < 70 and few_enough == "False" and float(same) < 70
+    trimmed, given_back, again = out.splitlines()[1].split()
+    assert trimmed == "True" and 480 < float(given_back) < 530 and again == "False"
