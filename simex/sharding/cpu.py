@@ -68,7 +68,7 @@ def keep_freed_memory() -> bool:
     # free at its end is kept up to an eighth of the machine's memory: a step of 4,096
     # tokens and 13.8M params frees 1.9 GB, and to get those again takes a third of it.
     # What is free further inside is kept in any case: see `trim_freed_memory`.
-    kept = _kept_bytes()
+    kept = _memory_bytes() // 8
     if kept > _LARGEST_INT:
         kept = -1  # without a limit
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, kept), (_M_ARENA_MAX, 1))
@@ -80,7 +80,7 @@ def trim_freed_memory() -> bool:
 
     Blocks of many sizes, as RL needs them, leave holes in the one heap, which grows
     though little of it is used (laptop.gin: 12 GB after two minutes of RL, of which 1.3
-    were). Nothing happens while what is not used stays within an eighth of the machine's
+    were). Nothing happens while what is not used stays within a quarter of the machine's
     memory, nor with another C library than glibc. Returns whether anything was given back.
     """
     try:
@@ -91,7 +91,7 @@ def trim_freed_memory() -> bool:
         return False
     read.restype = _MallInfo
     unused = pages * os.sysconf("SC_PAGE_SIZE") - read().uordblks
-    return unused > _kept_bytes() and trim(0) == 1
+    return unused > _memory_bytes() // 4 and trim(0) == 1
 
 
 class _MallInfo(ctypes.Structure):
@@ -114,8 +114,8 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
-def _kept_bytes() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def configure_compile_cache(directory: pathlib.Path) -> None:
