@@ -122,11 +122,8 @@ def _refuse_rollouts_ahead(stages: Sequence[Stage]) -> None:
 
 def _prepare_devices(experiment: Experiment, workdir: pathlib.Path) -> None:
     # Before any job: jax reads the number of devices once, when it starts.
-    from simex.sharding.cpu import (
-        configure_compile_cache,
-        configure_cpu_devices,
-        keep_freed_memory,
-    )
+    from simex.core.heap import keep_freed_memory
+    from simex.sharding.cpu import configure_compile_cache, configure_cpu_devices
     from simex.sharding.processes import join_processes
 
     keep_freed_memory()

@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 
 from simex.core.errors import UserError
+from simex.core.heap import trim_freed_memory
 from simex.core.interrupts import Terminated, signals_at_end
 from simex.core.prng import key
 from simex.models.config import ModelConfig
@@ -36,7 +37,6 @@ from simex.rollouts.objective import Objective
 from simex.rollouts.policy import Policy
 from simex.rollouts.record import to_record
 from simex.rollouts.rollout import Group
-from simex.sharding.cpu import trim_freed_memory
 from simex.sharding.processes import StopVotes, num_processes
 from simex.tokens.rarity import find_rare_ids
 from simex.train.best import refuse_unknown_metric

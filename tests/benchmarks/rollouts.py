@@ -40,7 +40,8 @@ def kept(ids: np.ndarray) -> int:
 
 def make_simex(**settings: Any) -> Round:
     """The sampler of this repository; both cores share every row (SamplerShape.tensor)."""
-    from simex.sharding.cpu import configure_cpu_devices, keep_freed_memory
+    from simex.core.heap import keep_freed_memory
+    from simex.sharding.cpu import configure_cpu_devices
 
     keep_freed_memory()
     configure_cpu_devices(NUM_CORES)

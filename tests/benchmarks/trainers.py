@@ -53,9 +53,10 @@ class Shape:
 
 def prepare_jax(cache: str, *, num_devices: int = NUM_CORES) -> None:
     """Devices, kept memory and compiled programs as `simex run` sets them."""
+    from simex.core.heap import keep_freed_memory
     from simex.sharding import cpu
 
-    cpu.keep_freed_memory()
+    keep_freed_memory()
     cpu.configure_cpu_devices(num_devices)
     cpu.configure_compile_cache(pathlib.Path(cache))
 

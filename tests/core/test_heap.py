@@ -1,4 +1,4 @@
-"""Settings of the process that make the CPU a better accelerator."""
+"""Freed memory is kept for the next call, and not more of it than a share."""
 
 import os
 import platform
@@ -11,7 +11,8 @@ import pytest
 # such blocks a call. Blocks above 32 MiB are always given back by glibc's own settings.
 COUNT_FAULTS = """
 import resource, sys
-from simex.sharding.cpu import configure_cpu_devices, keep_freed_memory
+from simex.core.heap import keep_freed_memory
+from simex.sharding.cpu import configure_cpu_devices
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 configure_cpu_devices(1)
@@ -41,8 +42,8 @@ def test_kept_memory_is_not_asked_for_again_at_every_call() -> None:
 # Eight blocks of 64 MiB, each with a small one behind it that stays: 512 MiB of holes.
 LEAVE_HOLES = """
 import ctypes, pathlib
-from simex.sharding import cpu
-assert cpu.keep_freed_memory()
+from simex.core import heap
+assert heap.keep_freed_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
@@ -56,9 +57,9 @@ for _ in range(8):
 full = resident()
 for block in blocks:
     libc.free(block)
-print(full - resident(), cpu.trim_freed_memory(), full - resident())
-cpu._memory_bytes = lambda: 2**30
-print(cpu.trim_freed_memory(), full - resident(), cpu.trim_freed_memory())
+print(full - resident(), heap.trim_freed_memory(), full - resident())
+heap._memory_bytes = lambda: 2**30
+print(heap.trim_freed_memory(), full - resident(), heap.trim_freed_memory())
 """
 
 
