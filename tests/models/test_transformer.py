@@ -30,6 +30,7 @@ from simex.models.transformer import (
 )
 from simex.sharding.activations import placed
 from simex.sharding.mesh import MeshConfig, batch_sharding, make_mesh, make_shardings
+from simex.train.logprobs import token_logprobs
 
 CONFIG = ModelConfig(
     vocab_size=32,
@@ -301,3 +302,27 @@ def test_flops_of_a_token_are_twice_its_multiply_adds() -> None:
 def test_an_impossible_shape_is_refused(change, message) -> None:
     with pytest.raises(UserError, match=message):
         ModelConfig(**{**vars(CONFIG), **change})
+
+
+@pytest.mark.parametrize("base", [CONFIG, QWEN2_LIKE], ids=["qwen3", "qwen2"])
+def test_a_model_that_keeps_bfloat16_is_near_one_that_keeps_float32(monkeypatch, base):
+    config = dataclasses.replace(base, compute_dtype="bfloat16")
+    row = _row(9, 7, width=16)
+    batch = {name.rpartition("_")[0]: values for name, values in row.items()}
+
+    def grads():
+        def loss(params):
+            with placed(make_mesh(devices=jax.devices()[:1])):
+                return token_logprobs(config, params, batch)[0].sum()
+
+        return jax.jit(jax.value_and_grad(loss))(_params(config))
+
+    loss, wide = grads()
+    monkeypatch.setattr("simex.models.matmul.platform_of", lambda mesh: "gpu")
+    rounded_loss, rounded = grads()
+    assert rounded_loss != loss  # something was rounded
+    assert rounded_loss == pytest.approx(float(loss), rel=1e-3)
+    for path, want in jax.tree_util.tree_leaves_with_path(wide):
+        got = functools.reduce(lambda tree, part: tree[part.key], path, rounded)
+        assert got.dtype == jnp.float32
+        assert np.linalg.norm(got - want) <= 0.05 * np.linalg.norm(want), path
