@@ -17,7 +17,7 @@ from types import FrameType, ModuleType
 import simex
 from simex.core.errors import UserError
 from simex.core.files import disk_full_error
-from simex.core.interrupts import Terminated
+from simex.core.interrupts import Terminated, signals_never_lost
 
 # A module has HELP, add_arguments(parser) and command(arguments) -> exit code.
 COMMANDS = {
@@ -44,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
     module = importlib.import_module(COMMANDS[arguments.word])
     before = signal.signal(signal.SIGTERM, _make_terminator())
     try:
-        return int(module.command(arguments))
+        with signals_never_lost():
+            return int(module.command(arguments))
     except UserError as error:
         return _stop(f"simex: {error}", EXIT_USER_ERROR)
     except Terminated:

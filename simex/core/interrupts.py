@@ -2,11 +2,13 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_AGAIN_SECS = 0.1
 
 
 # Of the blocks of `signals_at_end` that are under way, each with the signals it noted.
@@ -15,6 +17,33 @@ _blocks: list[list[int]] = []
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; what stops for Ctrl-C stops for it."""
+
+
+@contextlib.contextmanager
+def signals_never_lost() -> Iterator[None]:
+    """A signal that Python has to ignore comes once more, 0.1 s later.
+
+    Where one comes while Python runs a callback of the garbage collector (jax has one) or
+    a `__del__`, the exception that it raises is only printed: the process would go on.
+    """
+    before = sys.unraisablehook
+
+    def again(ignored: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(ignored.exc_value, KeyboardInterrupt):
+            before(ignored)
+            return
+        is_term = isinstance(ignored.exc_value, Terminated)
+        number = signal.SIGTERM if is_term else signal.SIGINT
+        main = threading.main_thread().ident
+        timer = threading.Timer(_AGAIN_SECS, signal.pthread_kill, [main, number])
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def is_told_to_stop() -> bool:
