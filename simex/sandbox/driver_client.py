@@ -145,8 +145,7 @@ class DriverClient:
             pass  # the receiver sees the end of the driver and mends it
         with self._condition:
             self._is_sending = False
-            if self._can_send():
-                self._condition.notify_all()
+            self._condition.notify_all()
 
     def _can_send(self) -> bool:
         return not self._is_sending and self._has_work_to_send()
@@ -206,6 +205,11 @@ class DriverClient:
             again = [w for w in unanswered if w.num_deaths < _MAX_DEATHS]
             self._waiting.extendleft(reversed(again))
         if dead is not None:
+            # Never under a sender: it would go on writing to the number of the file, and
+            # so to whatever gets that number next, such as the channel of a new driver.
+            dead.hang_up()
+            with self._condition:
+                self._condition.wait_for(lambda: not self._is_sending)
             dead.close()
         self._give_up(lost, "The sandbox's driver died under it again and again.")
         for attempt in range(1, _MAX_STARTS + 1):
