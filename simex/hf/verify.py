@@ -22,6 +22,9 @@ MAX_SHOWN = 5  # of each kind of difference
 
 def main(export: str, reference: str) -> None:
     """Writes findings.json; raises whatever transformers raises."""
+    # Before anything is listened to: of a missing torch the findings tell by themselves.
+    import transformers  # noqa: F401
+
     folder = pathlib.Path(reference)
     content = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
     heard = _Listener()
