@@ -13,12 +13,14 @@ from simex.sampling.programs import COPY_SPAN
 from simex.sampling.prompts import Ready, group_requests, pack_prompts
 from simex.sampling.rows import Rows, idle_rows
 from simex.sampling.samples import Sample, SampleRequest, SamplingStats, Stop
-from simex.sharding.mesh import num_decode_shards
+from simex.sharding.mesh import num_decode_shards, platform_of
 
 if TYPE_CHECKING:
     from simex.sampling.sampler import Sampler
 
-_MIN_ROWS = 8  # slots of a device below which shrinking the batch saves nothing
+# Slots of a device below which shrinking the batch saves nothing. An accelerator reads
+# all kernels for any number of rows, and compiles a size for seconds.
+_MIN_ROWS_ON_CPU, _MIN_ROWS = 8, 64
 
 
 class SamplingRun:
@@ -45,7 +47,7 @@ class SamplingRun:
             collections.deque() for _ in range(self._num_shards)
         ]
         self._slots_per_shard = min(
-            sampler.num_slots // self._num_shards, _bucket(share)
+            sampler.num_slots // self._num_shards, self._num_slots_for(share)
         )
         self._start_rows()
         self._parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in requests]
@@ -160,7 +162,8 @@ class SamplingRun:
         num_positions = self._positions_for(longest + sampler.chunk_steps)
         num_slots = self._slots_per_shard
         if not self._queue and not any(self._ready):
-            num_slots = min(num_slots, _bucket(int(running.sum(1).max())))
+            wanted = self._num_slots_for(int(running.sum(1).max()))
+            num_slots = min(num_slots, wanted)
         has_room = num_positions <= self._num_positions
         if has_room and num_slots == self._slots_per_shard:
             return
@@ -181,6 +184,10 @@ class SamplingRun:
         sampler = self._sampler
         step = max(sampler.span_multiple, 1 << max(0, number.bit_length() - 3))
         return min(-(-number // step) * step, sampler.num_positions)
+
+    def _num_slots_for(self, number: int) -> int:
+        """Slots of a device for so many rows, of the sizes of its platform."""
+        return round_up_rows(number, platform=platform_of(self._sampler.mesh))
 
     def _decode(self) -> None:
         rows = self._rows
@@ -221,10 +228,14 @@ class SamplingRun:
         rows.lengths[slot] = 0
 
 
-def _bucket(number: int) -> int:
-    """Rows rounded up to few sizes: 8, 12, 16, 24, 32, and from there in quarters of a
-    power of two (40, 48, 56, 64, 80, ...). Each size compiles once.
+def round_up_rows(number: int, *, platform: str) -> int:
+    """Rows rounded up to few sizes, of which each compiles once.
+
+    On a CPU 8, 12, 16, 24, 32, and from there in quarters of a power of two (40, 48, 56,
+    64, 80, ...), since it computes what rows cost. Elsewhere powers of two from 64.
     """
     power = 1 << max(0, number - 1).bit_length()
+    if platform != "cpu":
+        return max(_MIN_ROWS, power)
     step = power // 8 if power > 32 else power // 4
-    return max(_MIN_ROWS, -(-number // step) * step if step else number)
+    return max(_MIN_ROWS_ON_CPU, -(-number // step) * step if step else number)

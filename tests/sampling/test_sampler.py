@@ -14,6 +14,7 @@ from simex.models.rope import RopeScaling
 from simex.models.transformer import forward, init_params, logits
 from simex.sampling.keys import path_key
 from simex.sampling.methods import SamplingMethod
+from simex.sampling.run import round_up_rows
 from simex.sampling.sampler import Sampler
 from simex.sampling.samples import SampleRequest, Stop
 from simex.sharding.mesh import MeshConfig, make_mesh
@@ -196,6 +197,16 @@ def test_compilations_are_counted() -> None:
     longer = _sampler(chunk_steps=5)
     longer.sample(_params(), _requests()[:2], WARM)
     assert longer.stats.num_compiles > 0
+
+
+def test_batches_have_few_sizes_and_fewer_where_a_compiler_is_slow() -> None:
+    sizes = {
+        platform: sorted({round_up_rows(n, platform=platform) for n in range(1, 129)})
+        for platform in ("cpu", "gpu", "tpu")
+    }
+    assert sizes["cpu"] == [8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128]
+    assert sizes["gpu"] == sizes["tpu"] == [64, 128]
+    assert all(round_up_rows(n, platform="gpu") >= n for n in range(1, 1000))
 
 
 def test_each_request_may_have_a_method_of_its_own() -> None:
