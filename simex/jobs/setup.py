@@ -34,6 +34,8 @@ class DecoderShape:
     d_ff: int
     max_positions: int
     compute_dtype: ComputeDtype = "float32"
+    # Compile one layer for all; for accelerators, whose compilers take long.
+    scan_layers: bool = False
 
     def fit(self, vocab_size: int) -> ModelConfig:
         """The model of so many ids; rows of the embedding are padded, never too few."""

@@ -43,6 +43,16 @@ def test_devices_that_decode_together_are_neighbours_in_the_mesh(
     assert asked == [{"decode_together": together}]
 
 
+def test_every_setting_of_a_shape_reaches_the_model():
+    changed = {"compute_dtype": "bfloat16", "scan_layers": True}
+    config = dataclasses.replace(SHAPE, **changed).fit(70)
+    assert (config.vocab_size, config.num_ids) == (128, 70)  # rows: a multiple of 64
+    for field in dataclasses.fields(SHAPE):
+        expected = changed.get(field.name, getattr(SHAPE, field.name))
+        assert getattr(config, field.name) == expected, field.name
+    assert not SHAPE.fit(70).scan_layers
+
+
 def test_every_setting_of_a_sampler_reaches_it():
     shape = SamplerShape(
         num_slots=16, chunk_steps=4, prefill_rows=2, tensor=2, cache_dtype="bfloat16"
