@@ -143,9 +143,14 @@ class DriverClient:
                 driver.send(asks)
         except OSError:
             pass  # the receiver sees the end of the driver and mends it
-        with self._condition:
-            self._is_sending = False
-            self._condition.notify_all()
+        except BaseException:
+            # Such as Ctrl-C. What is sent in half cannot be read: another must come.
+            driver.hang_up()
+            raise
+        finally:
+            with self._condition:
+                self._is_sending = False
+                self._condition.notify_all()
 
     def _can_send(self) -> bool:
         return not self._is_sending and self._has_work_to_send()
@@ -169,16 +174,22 @@ class DriverClient:
         return asks
 
     def _receive_forever(self) -> None:
-        while self._driver is not None:
-            try:
-                message = self._driver.receive()
-            except EOFError:
-                self._replace_driver()
-            else:
-                self._take(message)
+        try:
+            while self._driver is not None:
+                try:
+                    self._take(self._driver.receive())
+                except EOFError:
+                    self._replace_driver()
+                except Exception:
+                    logger.exception("what the sandbox's driver says cannot be read")
+                    self._replace_driver()
+        finally:
+            self._end()  # whatever ends this thread, nobody waits for it
 
     def _take(self, message: Answers) -> None:
         with self._condition:
+            if strange := {a.id for a in message.answers} - self._sent.keys():
+                raise ValueError(f"Answers to nothing that was asked: {strange}.")
             self._driver_totals = message.totals
             done = [(a, self._sent.pop(a.id)) for a in message.answers]
             self._num_in_flight -= sum(work.size for _, work in done)
@@ -229,17 +240,18 @@ class DriverClient:
                     driver.hang_up()
                 self._condition.notify_all()
             return
-        self._end()
 
     def _end(self) -> None:
         """No driver any more: nothing that waits will ever be answered."""
         with self._condition:
             is_asked_for, self._is_closed = self._is_closed, True
-            waiting = [w for w in self._waiting if not w.future.cancelled()]
+            unanswered = [*self._sent.values(), *self._waiting]
+            unanswered = [w for w in unanswered if not w.future.cancelled()]
+            self._sent, self._num_in_flight = {}, 0
             self._waiting.clear()
             self._condition.notify_all()
         reason = "was closed" if is_asked_for else "has lost its driver for good"
-        self._give_up(waiting, f"The sandbox pool {reason}.")
+        self._give_up(unanswered, f"The sandbox pool {reason}.")
 
     def _give_up(self, works: list[_Work], reason: str) -> None:
         with self._condition:
