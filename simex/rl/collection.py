@@ -58,6 +58,14 @@ class Collector:
 
     def __post_init__(self) -> None:
         """Raises UserError for an objective that could not teach anything."""
+        names = [objective.name for objective, _ in self.objectives]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(
+                "Objectives must have names of their own, under which their place in the "
+                f"data, pass rates and metrics are kept; several are called "
+                f"{', '.join(repeated)}. Name one, as in other/SolveObjective.name = "
+                f'"{repeated[0]}_other".'
+            )
         for objective, items in self.objectives:
             refuse_single(
                 objective.group_size, whose=f"A group of the objective {objective.name}"

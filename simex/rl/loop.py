@@ -67,6 +67,15 @@ class RlConfig:
     stall_secs: float = 120.0  # a longer wait is said on stderr
     has_tensorboard: bool = False  # write tensorboard/ too
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a number that cannot be."""
+        for field in ("rows", "steps_between_saves", "stall_secs"):
+            if not (value := getattr(self, field)) > 0:
+                raise UserError(
+                    f"train_rl.{field} must be above 0; it is {value}. Give a number "
+                    "that is never reached to have none of it."
+                )
+
 
 def run_rl(
     folder: pathlib.Path,
@@ -185,7 +194,8 @@ def run_rl(
                     selection = select(
                         groups, algorithm=config.algorithm, is_rare_V=is_rare_V
                     )
-                    readable.check(groups, teaches=bool(selection.chosen))
+                    teaches = any(any(one.advantages) for one in selection.chosen)
+                    readable.check(groups, teaches=teaches)
                     awaiting = watchdog.awaiting(f"the update of train step {step}")
                     with signals_at_end():
                         first, state = {}, done.state

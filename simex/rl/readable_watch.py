@@ -42,7 +42,7 @@ class ReadableWatch:
 
         Args:
           groups: of the step.
-          teaches: whether any of them has a part in the update.
+          teaches: whether any of them is praised or blamed in the update.
 
         Raises:
           UserError: in this step and enough before it no rollout of any objective ended

@@ -38,6 +38,12 @@ class Replay:
             raise UserError(
                 f"The weight of replayed examples must be above 0; it is {self.weight}."
             )
+        if not any(map(len, self.split.tasks.values())):
+            raise UserError(
+                "The examples to replay must hold one of at most "
+                f"{self.split.seq_len} tokens; they hold none. Make rows longer "
+                "(max_positions), or train without ReplayConfig."
+            )
         self._shares()
 
     def make_batch(self, step: int) -> MicroBatch:

@@ -28,10 +28,11 @@ class Progress:
         return self.waiting[-1].cursor if self.waiting else self.cursor
 
 
-Waiting = Callable[[], Sequence[Collected]]
+Waiting = Callable[[int], Sequence[Collected]]
+"""(train steps done) -> the batches of those to come"""
 
 
-def _nothing() -> Sequence[Collected]:
+def _nothing(num_done: int) -> Sequence[Collected]:
     return ()
 
 
@@ -104,7 +105,7 @@ class SavedRun:
         extra = {
             "cursor": dataclasses.asdict(progress.cursor),
             "num_bad_steps": progress.num_bad_steps,
-            "waiting": [to_json(batch) for batch in waiting()],
+            "waiting": [to_json(batch) for batch in waiting(progress.step)],
         }
         self._checkpoints.begin_save(
             progress.step,

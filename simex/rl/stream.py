@@ -66,10 +66,10 @@ class Stream(Protocol):
     def take(self, step: int, params: Any) -> Taken:
         """The batch of train step `step`, whose update begins from `params`."""
 
-    def waiting(self) -> list[Collected]:
-        """The batches that are next, for a checkpoint; waits for the first of them.
+    def waiting(self, num_done: int) -> list[Collected]:
+        """The batches that are next after so many train steps, for a checkpoint.
 
-        The trainer does so anyway before it can go on.
+        Waits for the first of them; the trainer does so anyway before it can go on.
         """
 
 
@@ -83,7 +83,7 @@ class OnPolicyStream:
         """Collects now."""
         return Taken(batch=self.collect(params, step))
 
-    def waiting(self) -> list[Collected]:
+    def waiting(self, num_done: int) -> list[Collected]:
         """None ever is."""
         return []
 
@@ -110,6 +110,7 @@ class AsyncStream:
         self._executor = executor
         self._pending: collections.deque[Future[Collected]] = collections.deque()
         self._newest: tuple[int, Any] = (0, None)
+        self._taken: int | None = None  # the train step that has the first of `pending`
         for batch in waiting:
             self._pending.append(Future())
             self._pending[-1].set_result(batch)
@@ -118,24 +119,30 @@ class AsyncStream:
         """Publishes `params`, then waits for a batch that is fresh enough."""
         # A copy: the update donates the buffers of its own.
         self._newest = (step, jax.tree.map(jnp.copy, params))
+        if self._taken is not None and self._taken < step:
+            self._taken = None
+            self._pending.popleft()  # not before: its train step may have been stopped
         num_dropped = 0
         while True:
             while len(self._pending) <= self._staleness.num_ahead:
                 self._pending.append(self._submit())
             with self._watchdog.awaiting(f"the rollouts of train step {step}"):
                 batch = self._pending[0].result()
-            self._pending.popleft()  # only now: a signal may have ended the wait
             if step - batch.version <= self._staleness.max_steps:
+                self._taken = step
                 return Taken(batch=batch, num_dropped=num_dropped)
+            self._pending.popleft()
             num_dropped += sum(len(group.rollouts) for group in batch.groups)
 
-    def waiting(self) -> list[Collected]:
+    def waiting(self, num_done: int) -> list[Collected]:
         """The first batch, and all after it that are there already."""
-        if self._pending:
+        is_used = self._taken is not None and self._taken < num_done
+        pending = list(self._pending)[is_used:]
+        if pending:
             with self._watchdog.awaiting("the rollouts that a checkpoint is to hold"):
-                wait([self._pending[0]])
+                wait([pending[0]])
         done = itertools.takewhile(
-            lambda f: f.done() and f.exception() is None, self._pending
+            lambda f: f.done() and f.exception() is None, pending
         )
         return [future.result() for future in done]
 

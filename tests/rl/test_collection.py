@@ -124,6 +124,12 @@ def test_collecting_goes_on_from_a_cursor(watchdog):
     assert again.asked == whole.asked[1:]
 
 
+def test_two_objectives_of_one_name_are_refused(watchdog):
+    asked = [(Scripted([], name=name), "abcde") for name in ("solve", "fix", "solve")]
+    with pytest.raises(UserError, match=r"several are called solve\. Name one"):
+        dataclasses.replace(collector_of(Scripted([]), watchdog), objectives=asked)
+
+
 def test_a_group_of_one_is_refused_before_anything_is_sampled(watchdog):
     with pytest.raises(UserError, match="objective solve must have at least 2"):
         collector_of(Scripted([], group_size=1), watchdog)

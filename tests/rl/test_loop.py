@@ -16,6 +16,7 @@ from simex.data.records import Example
 from simex.data.tokenized import tokenize_split
 from simex.rl import first_update, loop
 from simex.rl.curriculum import Curriculum
+from simex.rl.loop import RlConfig
 from simex.rl.metric_table import METRICS, UNREPEATABLE, unknown_metrics
 from simex.rl.replay import Replay
 from simex.rl.stream import Staleness
@@ -215,6 +216,15 @@ def test_other_algorithms_run_through_the_loop(tmp_path, toy, algorithm):
         assert records[1]["policy/reference_kl"] > 1e-5
     if algorithm == "dapo":
         assert sum(r["batch/refill_rounds"] for r in records) > 0
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rows": 0}, {"steps_between_saves": 0}, {"stall_secs": 0.0}]
+)
+def test_a_number_that_cannot_be_is_refused_before_anything_is_sampled(settings):
+    (name,) = settings
+    with pytest.raises(UserError, match=rf"train_rl\.{name} must be above 0; it is 0"):
+        RlConfig(num_steps=1, rollouts_per_step=8, **settings)
 
 
 @pytest.mark.slow

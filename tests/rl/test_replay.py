@@ -1,5 +1,7 @@
 """Supervised examples beside rollouts in one update."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -59,6 +61,16 @@ def test_the_mixture_chooses_the_tasks(split):
         make_replay(split, mixture=Mixture(weights={"sing": 1.0}))
     with pytest.raises(UserError, match="above 0"):
         make_replay(split, weight=0.0)
+
+
+def test_examples_that_are_all_too_long_are_refused_before_anything_is_sampled(split):
+    empty = {
+        name: dataclasses.replace(task, ends=task.ends[:0])
+        for name, task in split.tasks.items()
+    }
+    short = dataclasses.replace(split, tasks=empty)
+    with pytest.raises(UserError, match="one of at most 24 tokens; they hold none"):
+        make_replay(short)
 
 
 def small(batch):

@@ -122,7 +122,7 @@ def test_what_waits_goes_into_a_checkpoint_and_comes_out_of_it(watchdog):
     collector = Counting()
     with opened(collector, watchdog, max_steps=1) as stream:
         take(stream, 0)
-        held = stream.waiting()
+        held = stream.waiting(1)
     assert [batch.cursor.batch for batch in held] == [2]  # waited for
     again = Counting()
     again.seen += [None, None]  # two batches were collected before
@@ -150,7 +150,19 @@ def test_a_wait_that_a_signal_ends_loses_no_batch(watchdog, monkeypatch):
             take(stream, 0)
         monkeypatch.undo()
         collector.gate.set()
-        assert [b.cursor.batch for b in stream.waiting()][:1] == [1]
+        assert [b.cursor.batch for b in stream.waiting(0)][:1] == [1]
+
+
+@pytest.mark.parametrize("max_steps", [1, 4])
+def test_a_batch_is_there_until_its_train_step_is_done(watchdog, max_steps):
+    with opened(Counting(), watchdog, max_steps=max_steps) as stream:
+        for step in range(2):
+            assert take(stream, step).batch.cursor.batch == step + 1
+        # Stopped before its update, step 1 begins anew with the batch that it had.
+        assert stream.waiting(1)[0].cursor.batch == 2
+        # After it the next one is first, whether or not it was asked for yet.
+        assert stream.waiting(2)[0].cursor.batch == 3
+        assert take(stream, 2).batch.cursor.batch == 3
 
 
 def _interrupted(self, timeout=None):
