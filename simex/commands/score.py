@@ -10,6 +10,7 @@ items, the verdicts, both rules in words, limits, machine and file hashes; and w
 
 import argparse
 import json
+import os
 import pathlib
 
 from simex.core.errors import UserError
@@ -84,18 +85,19 @@ def command(arguments: argparse.Namespace) -> int:
     from simex.sandbox.pool import SandboxPool
 
     exports = [_parse_export(text) for text in arguments.export]
+    for path in (arguments.out, *(path for _, path in exports)):
+        _check_output(path, arguments)
     benchmark = get_benchmark(arguments.benchmark)
     about = load_about(arguments.about) if arguments.about else About()
-    items = load_items(arguments.benchmark, arguments.data)
+    known = load_items(arguments.benchmark, arguments.data)
+    items = items_between(known, arguments.since, arguments.until)
     generations = read_generations(
         benchmark.form,
         arguments.generations,
-        [item.id for item in items],
+        [item.id for item in known],
+        wanted_ids=[item.id for item in items],
         is_partial=arguments.partial,
     )
-    items = items_between(items, arguments.since, arguments.until)
-    kept = {item.id for item in items}
-    generations = {i: found for i, found in generations.items() if i in kept}
     if not generations:
         raise UserError(
             f"{arguments.generations} must hold generations for some of the "
@@ -157,6 +159,21 @@ def _parse_ks(text: str) -> tuple[int, ...]:
             f"must be numbers from 1, as in 1,5,10; got {text!r}"
         )
     return ks
+
+
+def _check_output(path: pathlib.Path, arguments: argparse.Namespace) -> None:
+    """Before anything is judged: what cannot be written would cost all verdicts."""
+    for given in (arguments.data, arguments.generations, arguments.about):
+        if given is not None and os.path.realpath(path) == os.path.realpath(given):
+            raise UserError(f"--out and --export must be no inputs; got {path}.")
+    if path.is_dir():
+        raise UserError(f"--out and --export must name files; {path} is a folder.")
+    folder = next(p for p in path.absolute().parents if p.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise UserError(
+            f"--out and --export must lie where files can be written; {folder} is no "
+            "such folder."
+        )
 
 
 def _parse_export(text: str) -> tuple[str, pathlib.Path]:

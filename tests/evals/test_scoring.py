@@ -347,6 +347,20 @@ def test_only_items_of_the_window_of_dates_count(tmp_path) -> None:
     assert part["data"]["date_window"] == ["2024-09-01", "2024-09-01"]
 
 
+@pytest.mark.parametrize(
+    "generations",
+    [[{"question_id": "abc_b", "code_list": [SUM]}], [[SUM]]],
+    ids=["by id", "in the order of ids"],
+)
+def test_generations_of_a_window_alone_are_whole(tmp_path, generations) -> None:
+    later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
+    since = ("--since", "2024-08-01")
+    text = json.dumps(generations)
+    found = _score(tmp_path, "livecodebench", [LIVE, later], text, *since)
+    assert _value(found, "official") == 1.0 and list(found["items"]) == ["abc_b"]
+    assert not found["is_partial"]
+
+
 def test_a_window_of_dates_without_generations_is_refused(tmp_path, capsys) -> None:
     later = LIVE | {"question_id": "abc_b", "contest_date": "2024-09-01T00:00:00"}
     text = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
@@ -357,6 +371,30 @@ def test_a_window_of_dates_without_generations_is_refused(tmp_path, capsys) -> N
     command += ["--generations", str(generations), "--out", str(tmp_path / "out")]
     assert main([*command, "--since", "2024-08-01"]) == 2
     assert "for some of the 1 items of the window" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "gen.json"], "must be no inputs; got gen.json"),
+        (["--out", "sub/../data.jsonl"], "must be no inputs"),
+        (["--out", "sub"], "must name files; sub is a folder"),
+        (["--out", "gen.json/results.json"], "gen.json is no such folder"),
+        (["--out", "r.json", "--export", "lm-eval=gen.json"], "must be no inputs"),
+    ],
+)
+def test_where_results_cannot_go_is_said_before_anything_is_judged(
+    tmp_path, words, message, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = json.dumps([{"question_id": "abc_a", "code_list": [SUM]}])
+    pathlib.Path("gen.json").write_text(text)
+    pathlib.Path("data.jsonl").write_text(json.dumps(LIVE) + "\n")
+    pathlib.Path("sub").mkdir()
+    files = ["--data", "data.jsonl", "--generations", "gen.json"]
+    assert main(["score", "livecodebench", *files, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert pathlib.Path("gen.json").read_text() == text
 
 
 @pytest.mark.parametrize("ks", ["0", "abc", "1,,2", ""])

@@ -37,14 +37,21 @@ Generations = dict[str, tuple[Completion, ...]]
 
 
 def read_generations(
-    form: str, path: pathlib.Path, item_ids: Sequence[str], *, is_partial: bool = False
+    form: str,
+    path: pathlib.Path,
+    item_ids: Sequence[str],
+    *,
+    wanted_ids: Sequence[str] | None = None,
+    is_partial: bool = False,
 ) -> Generations:
-    """What was generated for each item, in the order of `item_ids`.
+    """What was generated for each wanted item, in the order of `item_ids`.
 
     Args:
         form: a name in READERS.
         path: the file.
         item_ids: of the benchmark, in its own order.
+        wanted_ids: those that are scored, such as those of a window of dates; the file
+            may hold others of the benchmark, which are left out. None: all.
         is_partial: allow items without generations, and unequal numbers of them. Ids
             that the benchmark does not have are refused all the same.
 
@@ -53,8 +60,8 @@ def read_generations(
             benchmark's; with file, place and the form that is expected.
     """
     found: dict[str, list[Completion]] = {}
-    known = frozenset(item_ids)
-    for place, item_id, completion in READERS[form](path, item_ids):
+    known, wanted = frozenset(item_ids), frozenset(wanted_ids or item_ids)
+    for place, item_id, completion in READERS[form](path, item_ids, wanted):
         if item_id not in known:
             raise UserError(
                 f"{place}: the benchmark has no item {item_id!r}; its ids run from "
@@ -63,7 +70,11 @@ def read_generations(
             )
         _check_text(place, item_id, completion.text)
         found.setdefault(item_id, []).append(completion)
-    _check_counts(path, found, item_ids, is_partial=is_partial)
+    if not found:
+        raise UserError(f"{path} must hold generations; it holds none.")
+    item_ids = [i for i in item_ids if i in wanted]
+    if not is_partial:
+        _check_counts(path, found, item_ids)
     return {i: tuple(found[i]) for i in item_ids if i in found}
 
 
@@ -85,13 +96,7 @@ def _check_counts(
     path: pathlib.Path,
     found: Mapping[str, Sequence[Completion]],
     item_ids: Sequence[str],
-    *,
-    is_partial: bool,
 ) -> None:
-    if not found:
-        raise UserError(f"{path} must hold generations; it holds none.")
-    if is_partial:
-        return
     missing = [i for i in item_ids if i not in found]
     if missing:
         raise UserError(
@@ -113,8 +118,10 @@ def _check_counts(
 _Found = Iterator[tuple[str, str, Completion]]  # place, item id, completion
 
 
-def _read_cruxeval(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
-    del item_ids
+def _read_cruxeval(
+    path: pathlib.Path, item_ids: Sequence[str], wanted: frozenset[str]
+) -> _Found:
+    del item_ids, wanted
     content, lines = _read_json(path, "cruxeval")
     if not isinstance(content, dict):
         _refuse(path, "cruxeval", f"it holds a {type(content).__name__}")
@@ -124,16 +131,20 @@ def _read_cruxeval(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
             yield place, item_id, Completion(text=text)
 
 
-def _read_livecodebench(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
+def _read_livecodebench(
+    path: pathlib.Path, item_ids: Sequence[str], wanted: frozenset[str]
+) -> _Found:
     content, lines = _read_json(path, "livecodebench")
     if not isinstance(content, list):
         _refuse(path, "livecodebench", f"it holds a {type(content).__name__}")
     if content and all(isinstance(entry, list) for entry in content):
-        if len(content) != len(item_ids):
+        if len(content) == len(wanted):
+            item_ids = list(wanted)
+        elif len(content) != len(item_ids):
             raise UserError(
                 f"{path}: a list of lists must have one list an item of the benchmark, "
-                f"{len(item_ids)}; it has {len(content)}. Add the ids: "
-                f"{_FORMS['livecodebench']}."
+                f"{len(item_ids)}, or of the {len(wanted)} that are scored; it has "
+                f"{len(content)}. Add the ids: {_FORMS['livecodebench']}."
             )
         content = [
             {"question_id": item_id, "code_list": codes}
@@ -151,8 +162,10 @@ def _read_livecodebench(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
             yield place, item_id, Completion(text=text)
 
 
-def _read_samples(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
-    del item_ids
+def _read_samples(
+    path: pathlib.Path, item_ids: Sequence[str], wanted: frozenset[str]
+) -> _Found:
+    del item_ids, wanted
     for place, line in _lines(path):
         try:
             record = json.loads(line)
@@ -173,7 +186,7 @@ def _read_samples(path: pathlib.Path, item_ids: Sequence[str]) -> _Found:
         )
 
 
-READERS: dict[str, Callable[[pathlib.Path, Sequence[str]], _Found]] = {
+READERS: dict[str, Callable[[pathlib.Path, Sequence[str], frozenset[str]], _Found]] = {
     "cruxeval": _read_cruxeval,
     "livecodebench": _read_livecodebench,
     "samples": _read_samples,
