@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,11 @@ from simex.tasks.predict_output import (
     render_prompt,
 )
 from simex.tasks.rewards import as_meant, is_output_right
+
+
+def predictions_path(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
+    """Where evaluate_prediction keeps what a checkpoint, STAGE or STAGE@best, said."""
+    return folder / f"{checkpoint.partition('@')[0].replace('/', '_')}.jsonl"
 
 
 def predict_outputs(

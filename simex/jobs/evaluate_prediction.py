@@ -11,7 +11,11 @@ from simex.core.continued import continue_blocks
 from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_jsonl
 from simex.evals.cruxeval import score_answers
-from simex.evals.output_prediction import predict_calls, predict_outputs
+from simex.evals.output_prediction import (
+    predict_calls,
+    predict_outputs,
+    predictions_path,
+)
 from simex.jobs.sandbox import SandboxConfig
 from simex.jobs.setup import Setup
 from simex.problems.sources import cruxeval
@@ -87,7 +91,7 @@ def evaluate_prediction(
     def predict(
         name: str, checkpoint: str, run: Callable[..., list[dict[str, Any]]], items: Any
     ) -> None:
-        path = stage_dir / f"{name.partition('@')[0].replace('/', '_')}.jsonl"
+        path = predictions_path(stage_dir, name)
         if path.exists():
             return
         params = setup.load_params(workdir, checkpoint, mesh=mesh)

@@ -86,6 +86,8 @@ def evaluate_solving(
             "evaluate_solving.attempts_per_problem must lie in 1..samples; got "
             f"{attempts_per_problem} and {samples}."
         )
+    if is_simulated:
+        _check_rounds(loops, rounds)
     path = workdir / problems_from
     problems = load_problems(path, num_problems, since=since, until=until)
     about = describe_problems(problems, path, name=problems_from, version=data_version)
@@ -119,6 +121,17 @@ def evaluate_solving(
             evaluation.simulate(rounds)
             for number, (name, loop) in enumerate(loops.items()):
                 evaluation.fix(name, loop, number, attempts=attempts_per_problem)
+
+
+def _check_rounds(loops: Mapping[str, FixLoop], rounds: int) -> None:
+    """Before hours of sampling: a loop begins with what the candidates were simulated."""
+    for name, loop in loops.items():
+        if loop.feedback == "predicted" and loop.rounds > rounds:
+            raise UserError(
+                f"evaluate_solving.rounds must be at least the rounds of every loop; it "
+                f"is {rounds}, and FixLoop.rounds of {name!r} is {loop.rounds}. Raise "
+                "the former or lower the latter."
+            )
 
 
 def load_problems(

@@ -14,6 +14,7 @@ from simex.core.names import unknown_name
 from simex.core.stamps import seconds_by_stage
 from simex.evals import loop_summary, prices, summary
 from simex.evals.intervals import Estimate, paired_difference
+from simex.evals.output_prediction import predictions_path
 from simex.evals.rankers import RANKERS
 from simex.jobs.report_estimates import (
     MAX_K,
@@ -83,7 +84,7 @@ def rl_results(
     if own is not None:
         of_own = estimate_predictions(workdir / own, predicting, subject)
         found |= {
-            k.replace("prediction", "prediction_own"): e for k, e in of_own.items()
+            k.replace("prediction", "prediction_own", 1): e for k, e in of_own.items()
         }
     found |= estimate_solvers(workdir, solving, subject, ks)
     priced = {}
@@ -154,7 +155,7 @@ def estimate_predictions(
     A kind that no program is of, such as right ones of a weak model's own, has none.
     """
     records = {
-        name: list(read_jsonl(folder / f"{stage.replace('/', '_')}.jsonl"))
+        name: list(read_jsonl(predictions_path(folder, stage)))
         for name, stage in predicting.items()
     }
     found: dict[str, Estimate] = {}

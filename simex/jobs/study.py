@@ -13,6 +13,7 @@ from simex.core.files import read_jsonl, write_atomically
 from simex.core.stamps import seconds_by_stage
 from simex.evals import loop_summary, summary
 from simex.evals.intervals import Estimate, paired_difference
+from simex.evals.output_prediction import predictions_path
 from simex.evals.rankers import RANKERS
 from simex.evals.study import (
     Combined,
@@ -78,7 +79,7 @@ def _prediction(
 ) -> dict[str, Estimate]:
     folder = workdir / "evaluate_prediction"
     records = {
-        row: list(read_jsonl(folder / f"{stage.replace('/', '_')}.jsonl"))
+        row: list(read_jsonl(predictions_path(folder, stage)))
         for row, stage in rows.items()
     }
     found: dict[str, Estimate] = {}

@@ -149,6 +149,15 @@ def test_the_problems_that_were_asked_are_described(tmp_path):
     }
 
 
+def test_a_loop_of_more_rounds_than_are_simulated_is_refused_at_once(tmp_path):
+    loops = {"fix": FixLoop(rounds=5, min_doubt=0.8)}
+    with pytest.raises(UserError, match=r"it is 1, and FixLoop.rounds of 'fix' is 5"):
+        run(tmp_path, "rounds", loops=loops)
+    assert not any((tmp_path / "rounds").iterdir())  # nothing was asked
+    told = {"fix": FixLoop(rounds=5, feedback="executed")}  # simulates nothing
+    assert run(tmp_path, "told", loops=told)
+
+
 def test_more_attempts_than_candidates_are_refused(tmp_path):
     with pytest.raises(UserError, match="1..samples; got 3 and 2"):
         job.evaluate_solving(

@@ -128,6 +128,21 @@ def test_the_interval_of_a_gain_is_of_paired_differences(workdir):
     assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
 
 
+def test_a_best_checkpoint_is_found_by_the_name_it_was_asked_by(workdir):
+    rows = {"sft": "nlex/train_sft@best", "rl": "train_rl"}
+    best = estimate_predictions(workdir / "evaluate_prediction", rows, "sft")
+    last = {"sft": "nlex/train_sft", "rl": "train_rl"}
+    assert best == estimate_predictions(workdir / "evaluate_prediction", last, "sft")
+
+
+def test_a_policy_may_be_called_what_is_estimated(workdir):
+    rows = {"prediction": "nlex/train_sft", "rl": "train_rl"}
+    results_of(workdir, predicting=rows, own="own/evaluate_prediction")
+    found = load_estimates(workdir / "results.json")
+    assert {"prediction_own.prediction", "prediction_own.rl"} <= found.keys()
+    assert "gain.prediction_own_over_prediction" in found
+
+
 def test_an_unknown_subject_is_refused(workdir):
     with pytest.raises(UserError, match=r"rl_results\.subject"):
         rl_results(
