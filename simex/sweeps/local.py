@@ -143,8 +143,7 @@ def _is_making(other: Run, run: Run) -> bool:
     shared = num_shared(other.experiment, run.experiment)
     if not shared:
         return False
-    last = other.experiment.stages[shared - 1]
-    return not stamp_path(other.workdir, last.name).exists()
+    return num_done(other.experiment, other.workdir) < shared
 
 
 def _start(
@@ -154,7 +153,12 @@ def _start(
         o for o in runs if o is not run and num_shared(o.experiment, run.experiment)
     ]
     best = max(donors, key=lambda o: num_done(run.experiment, o.workdir), default=None)
-    taken = take_over(run.experiment, best.workdir, run.workdir) if best else []
+    try:
+        taken = take_over(run.experiment, best.workdir, run.workdir) if best else []
+    except UserError as error:  # somebody else is at work in its folder
+        run.state, run.exit_code = State.FAILED, 2
+        board.say(run, f"not begun: {error}")
+        return
     run.workdir.mkdir(parents=True, exist_ok=True)
     _share_compiled_programs(run.workdir)
     with open(run.log_path, "ab") as log:

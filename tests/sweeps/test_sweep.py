@@ -62,6 +62,37 @@ def test_a_second_call_does_nothing_and_a_further_value_runs_alone(sweep):
     assert "[2/2] rate=0.3: starts with 1 stages of rate=0.1" in err
 
 
+def test_stages_that_are_made_anew_are_made_once_too(sweep):
+    words = ["--grid", "reap.rate=0.1,0.2", "--parallel", "2"]
+    sweep(*words)
+    code, _, err = sweep(*words, "--set", "sow.seeds=9")
+    assert code == 0, err
+    assert "rate=0.2: starts with 1 stages of rate=0.1" in err
+    assert (ROOT / "sown.txt").read_text() == "rate=0.1\n" * 2
+
+
+def test_a_folder_that_somebody_else_runs_in_costs_its_run_alone(sweep):
+    sweep("--grid", "reap.rate=0.1")
+    command = "import sys; from simex.core.workdir_lock import hold_workdir\n"
+    command += "import pathlib\nwith hold_workdir(pathlib.Path(sys.argv[1])):\n"
+    command += "    print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, str(ROOT / "rate=0.2")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        code, _, err = sweep("--grid", "reap.rate=0.1,0.2,0.3")
+        holder.communicate()
+    assert code == 2
+    assert "rate=0.2: not begun: Only one run at a time" in err
+    assert {name: run["state"] for name, run in read_table().items()} == {
+        "rate=0.1": "done",
+        "rate=0.2": "failed",
+        "rate=0.3": "done",
+    }
+
+
 def test_a_run_that_fails_is_told_and_the_others_go_on(sweep):
     code, _, err = sweep("--grid", "reap.crop='rye','oat'")
     assert code == 2
