@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 
+from simex.commands.pager import may_be_cut_short
 from simex.core.errors import UserError
 
 HELP = "run a program in the sandbox and show its steps"
@@ -53,7 +54,7 @@ def command(arguments: argparse.Namespace) -> int:
     from simex.traces.parse import parse_trace
 
     _check_numbers(arguments)
-    source = _read_text(arguments.program, "program")
+    source = _read_text(arguments.program, "program").removeprefix("\ufeff")
     _check_syntax(source, arguments.program)
     if arguments.call is not None:
         source = f"{source.rstrip()}\n\nprint(repr({_check_call(arguments.call)}))\n"
@@ -76,7 +77,8 @@ def command(arguments: argparse.Namespace) -> int:
         _remark(f"there is no trace: {error}")
         _remark_status(outcome.status, outcome.stderr_tail)
         return 1
-    _show(trace, arguments.format, arguments.style)
+    with may_be_cut_short():
+        _show(trace, arguments.format, arguments.style)
     if trace.is_truncated:
         _remark(f"truncated after {len(trace.events)} events: a cap was reached")
     if trace.is_lost:

@@ -7,10 +7,9 @@ open from disk and need no network.
 """
 
 import argparse
-import os
 import pathlib
-import sys
 
+from simex.commands.pager import may_be_cut_short
 from simex.core.errors import UserError
 from simex.core.files import write_atomically
 
@@ -104,7 +103,5 @@ def _view_rollouts(arguments: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # a pager such as `head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with may_be_cut_short():
+        print(text)

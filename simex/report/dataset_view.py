@@ -165,6 +165,8 @@ def _rows_of(trace: Trace) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     last_row: dict[int, int] = {}  # of each depth: the line whose effects come next
     for event in trace.events[:MAX_ROWS]:
+        if event.kind is EventKind.CALL:  # of another frame, whose variables are new
+            values = {k: v for k, v in values.items() if k[0] != event.depth}
         changes = []
         for name, value in event.changed.items():
             before = values.get((event.depth, name))

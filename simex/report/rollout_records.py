@@ -210,8 +210,8 @@ def diff_lines(wanted: str, found: str) -> tuple[tuple[str, str], ...]:
 
     Example: ``diff_lines("1\\n2\\n", "1\\n3\\n")`` is (" ", "1"), ("-", "2"), ("+", "3").
     """
-    old = wanted.rstrip("\n").split("\n")[:MAX_DIFF_LINES]
-    new = found.rstrip("\n").split("\n")[:MAX_DIFF_LINES]
+    whole = [text.rstrip("\n").split("\n") for text in (wanted, found)]
+    old, new = (lines[:MAX_DIFF_LINES] for lines in whole)
     rows: list[tuple[str, str]] = []
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
@@ -220,6 +220,9 @@ def diff_lines(wanted: str, found: str) -> tuple[tuple[str, str], ...]:
         else:
             rows += [("-", line) for line in old[a:b]]
             rows += [("+", line) for line in new[c:d]]
+    for mark, lines in zip("-+", whole, strict=True):
+        if len(lines) > MAX_DIFF_LINES:
+            rows.append((mark, f"… {len(lines) - MAX_DIFF_LINES} more lines"))
     return tuple(rows)
 
 

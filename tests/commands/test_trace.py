@@ -1,6 +1,8 @@
 """`simex trace`: what it prints, its remarks, its exit codes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,25 @@ def test_events_are_json_lines(run):
     ]
     assert events[2]["changed"] == {"x": "2"}
     assert events[3]["value"] == "2\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path):
+    path = tmp_path / "long.py"
+    path.write_text("t = 0\nfor i in range(2000):\n    t += i\n")
+    words = [sys.executable, "-m", "simex.main", "trace", str(path)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert json.loads(process.stdout.readline())["line"] == 1
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_the_program(run):
+    code, out, _ = run(b"\xef\xbb\xbfx = 1\n")
+    assert code == 0 and json.loads(out.splitlines()[1])["changed"] == {"x": "1"}
 
 
 def test_a_call_is_traced_and_its_result_printed(run):

@@ -60,6 +60,22 @@ def test_a_false_statement_is_marked_in_the_terminal(dataset, capsys):
     assert "holds no program" in third
 
 
+def test_a_variable_of_another_call_is_new(tmp_path, capsys):
+    source = "def g(x):\n    y = x * 2\n    return y\n\nprint(g(5))\nprint(g(9))\n"
+    example = Example(
+        id="a",
+        task="predict_output",
+        group="a",
+        source="test",
+        prompt=predict_output.render_prompt(source, ""),
+        target=predict_output.render_target("", "10\n18"),
+    )
+    build_dataset({"train": [example]}, tmp_path / "data")
+    _, printed = view(tmp_path / "data", capsys)
+    assert "call g | x: 5" in printed.out and "call g | x: 9" in printed.out
+    assert "y = x * 2 | y: 18" in printed.out
+
+
 def test_the_page_marks_spans_and_escapes_what_programs_print(
     dataset, capsys, tmp_path
 ):

@@ -96,6 +96,13 @@ def test_printed_and_predicted_stand_beside_what_is_true():
     assert diff_lines("1\n", "1\n") == ((" ", "1"),)
 
 
+def test_what_is_left_out_of_a_long_output_is_said():
+    rows = diff_lines("1\n" * 500, "1\n" * 499 + "2\n")
+    assert rows[:400] == ((" ", "1"),) * 400
+    assert rows[400:] == (("-", "… 100 more lines"), ("+", "… 100 more lines"))
+    assert len(diff_lines("1\n" * 400, "1\n" * 400)) == 400
+
+
 def test_a_record_of_an_earlier_version_can_still_be_looked_at():
     turn = {
         "task": "solve",
