@@ -97,7 +97,7 @@ def _check_training(experiment: Experiment) -> Iterator[Check]:
 def _check(name: str, ask: Callable[[], str | tuple[Status, str]]) -> Check:
     try:
         answer = ask()
-    except (UserError, InfraError) as error:
+    except (UserError, InfraError, jax.errors.JaxRuntimeError) as error:
         return Check(name=name, status=Status.FAIL, text=str(error))
     status, text = (Status.OK, answer) if isinstance(answer, str) else answer
     return Check(name=name, status=status, text=text)

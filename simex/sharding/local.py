@@ -39,6 +39,10 @@ def run_on_own_positions(
     if mesh is None:
         return f(param, *arrays_BT)
     own = free_axes(mesh) - {"tensor"}
+    if all(mesh.shape[axis] == 1 for axis in own):
+        # Every device has all positions; and XLA refuses a region whose own axes have
+        # one device each beside an axis that is left to it.
+        return f(_gather(param, (), dtype), *arrays_BT)
     rows = without_axes(PartitionSpec(BATCH_AXES, "sequence"), own)
     stored = without_axes(make_spec(axes, param.shape, mesh), own)
 

@@ -109,6 +109,16 @@ def test_loss_and_gradients_are_those_of_one_device(name) -> None:
         assert distance <= 1e-4 * np.linalg.norm(np.asarray(a))
 
 
+def test_a_mesh_of_nothing_but_tensor_shards_trains_like_one_device() -> None:
+    loss, gradients = _on_one_device(MODEL)
+    alone = MeshConfig(tensor=4, data=1)
+    same_loss, same = _loss_and_gradients(MODEL, alone, 4)
+    np.testing.assert_allclose(same_loss, loss, rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(gradients), jax.tree.leaves(same)):
+        distance = np.linalg.norm(np.asarray(a) - np.asarray(b))
+        assert distance <= 1e-4 * np.linalg.norm(np.asarray(a))
+
+
 @functools.cache
 def _greedy(name: str | None, tensor: int | None = None) -> list[list[int]]:
     model = dataclasses.replace(MODEL, scan_layers=False, remat="none")
