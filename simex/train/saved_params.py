@@ -42,8 +42,8 @@ def load_params(
     """Only the params of a saved TrainState, placed on `mesh`.
 
     `step` defaults to the newest; "best" is the best by the metric that the steps were
-    saved with. Raises UserError when there is no such step or its shapes are not those
-    of `config`.
+    saved with. Raises UserError when there is no such step, it is damaged (an older one
+    would be another model), or its shapes are not those of `config`.
     """
     if not directory.is_dir():
         raise UserError(
@@ -63,11 +63,8 @@ def load_params(
     checkpoints = Checkpoints(directory)
     name = f"{item}.params"
     try:
-        if step is None:
-            found = checkpoints.restore({name: abstract})
-            if found is None:
-                raise UserError(f"There is no checkpoint in {directory}.")
-            return found.items[name]
+        if step is None and (step := checkpoints.latest_step()) is None:
+            raise UserError(f"There is no checkpoint in {directory}.")
         if step == "best":
             best = checkpoints.best()
             step = None if best is None else best.step
@@ -81,7 +78,8 @@ def load_params(
         return checkpoints.load(step, {name: abstract})[name]
     except DAMAGE as error:
         raise UserError(
-            f"The params of step {step} in {directory} cannot be read: {error}"
+            f"The params of step {step} in {directory} cannot be read: {error}. Remove "
+            "that step's folder to take the one before it, or train anew."
         ) from error
     finally:
         checkpoints.close()

@@ -131,6 +131,19 @@ def test_one_changed_byte_of_the_same_length_is_damage(tmp_path) -> None:
         Checkpoints(tmp_path).restore({"state": _abstract()})
 
 
+def test_params_of_an_older_step_are_never_taken_for_the_newest(tmp_path) -> None:
+    mesh = make_mesh(MeshConfig(fsdp=2))
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, {"state": _state(step)})
+    for data in (tmp_path / "2").rglob("d/*"):
+        data.write_bytes(data.read_bytes()[:10])
+    with pytest.raises(UserError, match=r"step 2 in .* cannot be read: .*Remove"):
+        load_params(tmp_path, CONFIG, mesh=mesh)
+    shutil.rmtree(tmp_path / "2")
+    _assert_same(load_params(tmp_path, CONFIG, mesh=mesh), _state(1).params)
+
+
 def test_a_lost_item_falls_back_to_the_one_before(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2):
