@@ -181,9 +181,11 @@ def status(options, more):
 
 
 def logs(options, more):
-    """Prints the log of the first worker until its run ends."""
-    Slice(options).stream(worker_command("follow"))
-    return 0
+    """Prints the log of the first worker until its run ends; the run's exit code."""
+    slice_ = Slice(options)
+    if not options.dry_run and (state := slice_.state()) != "ACTIVE":
+        raise Refused(f"{options.name} must be there to have a log; it is {state}.")
+    return slice_.stream(worker_command("follow"))[0]
 
 
 def delete(options, more):

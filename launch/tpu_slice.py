@@ -98,15 +98,28 @@ class Slice:
         return self.follow()
 
     def state(self):
-        """The state of the queued resource, as gcloud names it; MISSING for none."""
-        ended = self.gcloud("queued-resources", "describe", self.name, "--format=json")
-        if self.options.dry_run:
-            return "MISSING"
-        if ended.returncode:
-            missing = rf"queuedResources/{re.escape(self.name)}\b.*not found"
-            if re.search(missing, ended.stderr, re.IGNORECASE | re.DOTALL):
+        """The state of the queued resource, as gcloud names it; MISSING for none.
+
+        A complaint that nobody knows, as of a network that is away, is asked again.
+        """
+        for attempt in range(NUM_TRIES):
+            ended = self.gcloud(
+                "queued-resources", "describe", self.name, "--format=json"
+            )
+            if self.options.dry_run or self.is_missing(ended):
                 return "MISSING"
-            raise self.refusal(ended.stderr)
+            if ended.returncode == 0:
+                break
+            if is_known(ended.stderr):
+                raise self.refusal(ended.stderr)
+            say(f"try {attempt + 1} of {NUM_TRIES} failed: {last_line(ended.stderr)}")
+            time.sleep(self.options.poll_secs)
+        else:
+            raise Refused(
+                f"{self.refusal(ended.stderr)}\nIf {self.name} was asked for, it is "
+                "still there and costs money: the same command goes on with it, "
+                "`delete` gives it back."
+            )
         state = json.loads(ended.stdout).get("state", {})
         if state.get("state") == "FAILED":
             why = state.get("failedData", {}).get("error", {}).get("message", "")
@@ -130,7 +143,17 @@ class Slice:
 
     def delete(self):
         """Gives the slice back, whatever state it is in."""
-        self.gcloud_or_refuse("queued-resources", "delete", self.name, "--force")
+        ended = self.gcloud("queued-resources", "delete", self.name, "--force")
+        if self.is_missing(ended):
+            say(f"there is no {self.name} in {self.options.zone}")
+        elif ended.returncode:
+            raise self.refusal(ended.stderr)
+
+    def is_missing(self, ended):
+        """Whether gcloud says that there is no such queued resource."""
+        missing = rf"queuedResources/{re.escape(self.name)}\b.*not found"
+        found = re.search(missing, ended.stderr, re.IGNORECASE | re.DOTALL)
+        return bool(ended.returncode and found)
 
     def wait(self):
         """Until the slice is there; says each change of state."""
@@ -165,7 +188,7 @@ class Slice:
         """Shows the log of the first worker until all have ended; the exit code."""
         line = 1
         while True:
-            line += self.stream(worker_command("follow", str(line)))
+            line += self.stream(worker_command("follow", str(line)))[1]
             found = self.statuses()
             if self.options.dry_run:
                 return 0
@@ -228,17 +251,17 @@ class Slice:
         raise SliceLost(f"a worker of {self.name} does not answer")
 
     def stream(self, command):
-        """Prints what the first worker prints, as it comes; the number of lines."""
+        """Prints what the first worker prints, as it comes: (exit code, lines)."""
         words = self.command("tpu-vm", "ssh", self.nodes[0], "--worker=0",
                              f"--command={command}")  # fmt: skip
         if self.options.dry_run:
-            return 0
+            return 0, 0
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
             num_lines = 0
             for line in process.stdout:
                 print(line, end="", flush=True)
                 num_lines += line.endswith("\n")
-        return num_lines
+        return process.returncode, num_lines
 
     def gcloud_or_refuse(self, *words):
         ended = self.gcloud(*words)
@@ -266,6 +289,11 @@ class Slice:
             if re.search(pattern, stderr, re.IGNORECASE | re.DOTALL):
                 return Refused(f"{advice.format(**facts)}\ngcloud: {stderr.strip()}")
         return Refused(f"gcloud failed: {stderr.strip()}")
+
+
+def is_known(stderr):
+    """Whether something else than asking again helps."""
+    return any(re.search(p, stderr, re.IGNORECASE | re.DOTALL) for p in FAULTS)
 
 
 def buckets_of(words):

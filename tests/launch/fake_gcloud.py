@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from typing import NoReturn
 
 FAKE = pathlib.Path(os.environ["FAKE_GCLOUD"])
 WORKERS = ("0", "1")
@@ -49,11 +50,15 @@ def create(name: str, words: list[str]) -> int:
     return 0
 
 
+def not_found(name: str) -> NoReturn:
+    where = f"projects/p/locations/z/queuedResources/{name}"
+    sys.exit(f"ERROR: NOT_FOUND: Resource '{where}' was not found")
+
+
 def describe(name: str, words: list[str]) -> int:
     assert "--format=json" in words
     if not STATE.exists():
-        where = f"projects/p/locations/z/queuedResources/{name}"
-        sys.exit(f"ERROR: NOT_FOUND: Resource '{where}' was not found")
+        not_found(name)
     coming = FAKE / "coming"
     left = coming.read_text().split() if coming.exists() else []
     if left:
@@ -67,7 +72,9 @@ def describe(name: str, words: list[str]) -> int:
 
 
 def delete(name: str, words: list[str]) -> int:
-    assert "--force" in words and STATE.exists()
+    assert "--force" in words
+    if not STATE.exists():
+        not_found(name)
     STATE.unlink()
     for home in FAKE.glob("*-worker-*"):  # a new slice has new disks
         pid = home / "simex-run" / "pid"

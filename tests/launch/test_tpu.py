@@ -276,6 +276,19 @@ def test_a_refusal_of_gcloud_says_what_to_do(cloud, text, message):
     assert verbs(cloud) == ["create"]
 
 
+def test_a_network_that_is_away_for_a_while_ends_nothing(cloud):
+    away = "There was a problem: Temporary failure in name resolution"
+    set_faults(cloud, describe=[away, away])
+    ended = tpu(*RUN)
+    assert ended.returncode == 0
+    assert "try 2 of 5 failed: ERROR: (gcloud.compute.tpus) There was" in ended.stderr
+    assert verbs(cloud).count("create") == 1
+    set_faults(cloud, describe=[away] * 5)
+    ended = tpu("status", *SHARED, "--poll-secs", "0.05")
+    assert ended.returncode == 2
+    assert "first was asked for, it is still there and costs money" in ended.stderr
+
+
 def test_a_worker_that_answers_late_is_waited_for(cloud):
     set_faults(cloud, scp=["connection refused", "connection refused"])
     ended = tpu(*RUN)
@@ -373,6 +386,20 @@ def test_status_names_every_worker(cloud):
     assert tpu("logs", *SHARED).stdout.endswith("step 4\n")
     assert tpu("delete", *SHARED).returncode == 0
     assert not (cloud / "state").exists()
+    again = tpu("delete", *SHARED)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr == "launch/tpu.py: there is no first in us-west4-a\n"
+    ended = tpu("logs", *SHARED)
+    assert ended.returncode == 2
+    assert "first must be there to have a log; it is MISSING" in ended.stderr
+
+
+def test_logs_end_with_the_exit_code_of_the_run(cloud):
+    (cloud / "events").write_text("1 refuse\n")
+    assert tpu(*RUN, "--keep").returncode == 2
+    ended = tpu("logs", *SHARED)
+    assert ended.stdout == "begins\nsimex: no such thing\n"
+    assert ended.returncode == 2
 
 
 def test_status_and_logs_know_the_nodes_of_several_slices(cloud):
