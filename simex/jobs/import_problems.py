@@ -27,6 +27,7 @@ from simex.problems.program import Claim, Program, SourceItem
 from simex.problems.records import from_record, item_of, to_record, with_programs
 from simex.problems.rows import BrokenRow
 from simex.problems.sources.table import ReadItem, get_source, read_items
+from simex.sandbox.checkers import get_checker, knows_tolerance
 from simex.sandbox.pool import SandboxPool
 
 DEFAULT_FILTERS = FilterSettings()
@@ -156,6 +157,12 @@ def _read_record(
     line = {"place": read.place, "source": name}
     if isinstance(read, BrokenRow):
         return {**line, "dropped": "broken record", "detail": read.reason}
+    problem = read.item.problem
+    is_known = name == "jsonl" or knows_tolerance(problem.checker)
+    try:
+        get_checker(problem.checker, problem.float_tol if is_known else None)
+    except UserError as error:
+        return {**line, "dropped": "broken record", "detail": str(error)}
     is_evaluation = get_source(name).is_evaluation
     if is_evaluation:
         filters = filters.for_evaluation()

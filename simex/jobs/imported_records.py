@@ -11,8 +11,7 @@ from simex.core.files import read_jsonl, write_atomically
 from simex.core.prng import host_rng
 from simex.problems.filters.report import DropReport
 from simex.problems.records import from_record
-
-SPLITS = ("train", "validation", "test")
+from simex.problems.splits import SPLITS
 
 
 def write_kept(
@@ -78,6 +77,12 @@ def _sort(record: dict) -> Iterator[tuple[str, dict]]:
                 expected = test["stdout"] if is_known else None
                 more = {"role": role, "source": source, "stdin": test["stdin"]}
                 more |= {"origin": record["source"], "expected": expected}
+                # What the import accepted is not refused again for its form.
+                more |= {
+                    name: record[name]
+                    for name in ("checker", "float_tol")
+                    if expected is not None and name in record
+                }
                 yield "runs", run | more
 
 

@@ -17,14 +17,21 @@ the same form:
 
 import ast
 import dataclasses
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from simex.problems.problem import CallCase, Limits, Problem, TestCase, Visibility
 from simex.problems.program import Claim, Program, SourceItem
+from simex.problems.rows import BadRecord
 
 DEFAULT_CHECKER = "lines"
 _SPECIAL_FIELDS = ("tests", "call_tests", "limits", "tags")
+_TEXTS = (
+    *("id", "statement", "checker", "source", "composition", "split", "license"),
+    *("call", "starter", "title", "origin"),
+)
 _PROBLEM_FIELDS = frozenset(f.name for f in dataclasses.fields(Problem))
 
 
@@ -128,6 +135,23 @@ def with_programs(item: SourceItem) -> ProblemWithPrograms:
     )
 
 
+def check_item(item: SourceItem) -> None:
+    """Raises BadRecord where an item cannot be written and read again."""
+    problem = item.problem
+    texts = [(name, getattr(problem, name)) for name in _TEXTS]
+    texts += [("stdin", test.stdin) for test in problem.tests]
+    texts += [("stdout", test.expected_stdout) for test in problem.tests]
+    texts += [("a program", program.source) for program in item.programs]
+    for name, text in texts:
+        if not isinstance(text, str):
+            raise BadRecord(f"{name} must be a text; it is {text!r:.80}")
+    try:
+        record = to_record(with_programs(item))
+        json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:  # half an emoji, NaN
+        raise BadRecord(f"cannot be written as JSON in UTF-8: {error}") from None
+
+
 def _parse_test(record: Mapping[str, Any]) -> TestCase:
     return TestCase(
         stdin=record["stdin"],
@@ -151,7 +175,13 @@ def literal_text(value: Any) -> str:
     if isinstance(value, dict):
         pairs = [f"{literal_text(k)}: {literal_text(v)}" for k, v in value.items()]
         return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, set | frozenset) and value:
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            raise ValueError("nan has no literal, and equals nothing")
+        return "1e999" if value > 0 else "-1e999"
+    if isinstance(value, set | frozenset):
+        if not value:
+            return "set()"
         return f"{{{', '.join(sorted(map(literal_text, value)))}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(literal_text, value))}]"

@@ -4,6 +4,8 @@ import pathlib
 
 from simex.core.errors import UserError
 
+SPLITS = ("train", "validation", "test")
+
 
 def problems_path(workdir: pathlib.Path, stage: str, split: str) -> pathlib.Path:
     """The file of records of a split: "rl", "validation" or "test".

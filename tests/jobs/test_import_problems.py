@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import pathlib
 
 import pytest
@@ -112,6 +113,43 @@ def folder(files, tmp_path_factory) -> pathlib.Path:
         workdir, **files, validation_fraction=0, test_fraction=0, sandbox=SANDBOX
     )
     return workdir / "import_problems"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"statement": "x \ud83d y"}, "cannot be written as JSON in UTF-8"),
+        ({"id": 5}, "id must be a text; it is 5"),
+        ({"statement": None}, "statement must be a text; it is None"),
+        ({"tests": [{"stdin": 5, "stdout": "5"}]}, "stdin must be a text; it is 5"),
+        ({"right_programs": [None]}, "a program must be a text"),
+        ({"right_programs": "print(1)"}, "right_programs must be a list"),
+        ({"rating": float("nan")}, "cannot be written as JSON in UTF-8"),
+        ({"split": "dev"}, "split must be one of train, validation, test: 'dev'"),
+        ({"checker": "foo"}, "foo"),
+        ({"checker": "exact", "float_tol": 0.1}, "exact"),
+    ],
+)
+def test_an_odd_record_costs_itself_alone(tmp_path, changed, reason):
+    path = write_lines(tmp_path / "in.jsonl", [PROBLEMS[0] | changed, PROBLEMS[4]])
+    import_problems(tmp_path, inputs=[("jsonl", path)], evaluation=[], sandbox=SANDBOX)
+    done = tmp_path / "import_problems"
+    broken, whole = read_jsonl(done / "read.jsonl")
+    assert broken["dropped"] == "broken record" and reason in broken["detail"]
+    assert whole["item"]["id"] == "calls"
+
+
+def test_results_without_a_number_of_json_come_back(tmp_path):
+    tests = [
+        {"fn": "f", "args": [], "result": result}
+        for result in (float("inf"), [float("-inf")])
+    ]
+    record = {"id": "i", "statement": "Endless.", "tests": tests}
+    path = write_lines(tmp_path / "in.jsonl", [record])
+    import_problems(tmp_path, inputs=[("jsonl", path)], evaluation=[], sandbox=SANDBOX)
+    (line,) = read_jsonl(tmp_path / "import_problems" / "read.jsonl")
+    found = from_record(line["item"]).problem.call_tests
+    assert [test.expected_result for test in found] == [math.inf, [-math.inf]]
 
 
 def report_of(folder: pathlib.Path) -> dict:

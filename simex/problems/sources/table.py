@@ -7,6 +7,7 @@ from typing import Any
 
 from simex.core.names import unknown_name
 from simex.problems.program import SourceItem
+from simex.problems.records import check_item
 from simex.problems.rows import BadRecord, BrokenRow, Row, read_rows
 from simex.problems.sources.apps import parse_apps, parse_taco
 from simex.problems.sources.codecontests import parse_codecontests, parse_dmc
@@ -87,6 +88,8 @@ def read_items(name: str, path: pathlib.Path) -> Iterator[ReadItem | BrokenRow]:
             yield row
             continue
         try:
-            yield ReadItem(place=row.place, item=source.parse(row.record))
+            item = source.parse(row.record)
+            check_item(item)
+            yield ReadItem(place=row.place, item=item)
         except BadRecord as error:
             yield BrokenRow(place=row.place, reason=str(error))
