@@ -18,7 +18,7 @@ import numpy as np
 
 from simex.core.files import write_atomically, write_bytes_atomically
 from simex.data.records import Example
-from simex.data.runs import Run, ShardedRuns
+from simex.data.runs import Run, ShardedRuns, is_as_expected
 from simex.data.shards import write_shard
 from simex.nlex.grounding import Grounding, check_grounding
 from simex.nlex.rewriters import REWRITERS
@@ -131,8 +131,10 @@ def _explain_all(
 
 
 def _explain(plan: ShardPlan, run: Run, trace: Trace) -> Example | str:
-    if run.expected not in (None, trace.stdout):
-        return "traced stdout differs from an earlier run's"
+    if not is_as_expected(
+        trace.stdout, run.expected, checker=run.checker, float_tol=run.float_tol
+    ):
+        return "traced stdout differs from what is expected"
     if trace.is_truncated:
         is_long = len(trace.events) >= plan.max_events
         over = (

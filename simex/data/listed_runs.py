@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -53,6 +54,13 @@ class FileRuns:
                     f"{self.path}: each record must have id, program and stdin; "
                     f"{record.get('id', '?')!r} lacks {', '.join(sorted(missing))}."
                 )
+            try:
+                (record["program"] + record["stdin"]).encode()
+            except (TypeError, UnicodeEncodeError) as error:
+                raise UserError(
+                    f"{self.path}: program and stdin must be texts that UTF-8 can hold; "
+                    f"those of {record['id']!r} are not: {error}."
+                ) from None
             run = Run(
                 id=str(record["id"]),
                 program=str(record["id"]),
@@ -121,6 +129,8 @@ def _read_runs(path: pathlib.Path) -> Iterator[ListedProgram]:
                 origin=line["origin"],
                 license=line["license"],
                 expected=line.get("expected", line.get("stdout")),
+                checker=line.get("checker", "exact"),
+                float_tol=line.get("float_tol"),
                 call=line.get("call", ""),
             )
             for line in lines
@@ -223,6 +233,12 @@ class _Checked:
         self._split_by_group: dict[str, str] = {}
 
     def add(self, program: ListedProgram) -> None:
+        split = program.split
+        if not re.fullmatch(r"\w[\w-]*", split) or split == "all":
+            raise UserError(
+                "A split must be a name of letters, digits, _ and -, and not all, which "
+                f"TFDS keeps for itself; got {split!r}."
+            )
         for run in program.runs:
             if run.id in self._ids:
                 raise UserError(f"Ids of runs must be unique; {run.id!r} comes twice.")

@@ -8,6 +8,7 @@ from typing import Protocol
 from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.draft import draw_drafts
 from simex.problems.sources.curriculum.spec import Grammar
+from simex.sandbox.checkers import get_checker, knows_tolerance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,23 @@ class Run:
     stdin: str
     origin: str  # a name in problems.sources.SOURCES
     license: str = "Apache-2.0"
-    expected: str | None = None  # what an earlier run printed; None: not known
+    expected: str | None = None  # what it is to print; None: not known
+    checker: str = "exact"  # in sandbox.checkers.CHECKERS: how that is compared
+    float_tol: float | None = None
     call: str = ""  # of a function: the expression whose repr is printed at the end
     problem: str = ""  # the id of the problem with a statement that it is to solve
+
+
+def is_as_expected(
+    printed: str, expected: str | None, *, checker: str, float_tol: float | None
+) -> bool:
+    """Whether a run printed what it is to print, by the rule of its problem."""
+    if expected is None or printed == expected:
+        return True
+    if checker == "exact":
+        return False
+    tolerance = float_tol if knows_tolerance(checker) else None
+    return get_checker(checker, tolerance)(printed.encode("utf-8", "replace"), expected)
 
 
 class ShardedRuns(Protocol):
@@ -66,7 +81,10 @@ class CurriculumRuns:
             for draft in drafts
             for role, source in (
                 ("right", draft.right_program),
-                *(("wrong", wrong) for wrong in draft.wrong_programs[:1]),
+                *(
+                    (f"wrong{number or ''}", wrong)
+                    for number, wrong in enumerate(draft.wrong_programs)
+                ),
             )
             for number, stdin in enumerate(draft.public_inputs)
         )

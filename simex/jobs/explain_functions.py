@@ -143,6 +143,7 @@ def _make_call(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": record["id"],
         "group": record["group"],
+        "license": record.get("license", "unknown"),
         "source": source,
         "call": record["call"],
         "value": record["expected"],
@@ -184,4 +185,5 @@ def _make_examples(record: dict[str, Any]) -> Iterator[Example]:
             target=target,
             group=record["group"],
             source="functions",
+            license=record.get("license", "unknown"),
         )

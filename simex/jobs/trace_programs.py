@@ -12,6 +12,7 @@ from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
 from simex.data.listed_runs import ImportedRuns
+from simex.data.runs import is_as_expected
 from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.problem import Limits
 from simex.problems.records import from_record
@@ -110,8 +111,13 @@ def _make_record(item: dict, trace: object) -> dict:
         return {**item, "dropped": trace.reason}
     if isinstance(trace, InfraError):
         return {**item, "dropped": f"infra error: {trace}"}
-    if item.get("expected") not in (None, trace.stdout):  # type: ignore[attr-defined]
-        return {**item, "dropped": "traced stdout differs from the run's"}
+    if not is_as_expected(
+        trace.stdout,  # type: ignore[attr-defined]
+        item.get("expected"),
+        checker=item.get("checker", "exact"),
+        float_tol=item.get("float_tol"),
+    ):
+        return {**item, "dropped": "traced stdout differs from what is expected"}
     return {**item, "trace": records.to_record(trace)}  # type: ignore[arg-type]
 
 

@@ -10,6 +10,7 @@ from simex.core.errors import UserError
 from simex.core.files import write_jsonl
 from simex.data.builder import load_split
 from simex.data.listed_runs import DealtRuns, FileRuns, ImportedRuns, deal
+from simex.data.runs import CurriculumRuns, is_as_expected
 from simex.jobs.explain_programs import explain_programs
 from simex.problems.problem import Problem, TestCase, Visibility
 from simex.problems.records import ProblemWithPrograms, from_record, to_record
@@ -150,7 +151,7 @@ def test_every_imported_program_is_told_or_has_a_reason(imported):
         "contest_runs": {
             "kept": 1,
             "the trace is over 200 events": 1,
-            "traced stdout differs from an earlier run's": 1,
+            "traced stdout differs from what is expected": 1,
         },
         "contests": {"kept": 2},
         "function_calls": {"kept": 1},
@@ -201,3 +202,41 @@ def test_what_would_spoil_a_dataset_is_refused_before_anything_runs(tmp_path):
         explain_programs(
             tmp_path, tmp_path, num_shards={"train": 1}, runs=ImportedRuns()
         )
+
+
+def test_a_run_that_the_import_accepted_is_not_refused_for_its_form():
+    said = {"expected": "3", "checker": "lines", "float_tol": None}
+    assert is_as_expected("3\n", **said) and not is_as_expected("4\n", **said)
+    assert not is_as_expected("3\n", **said | {"checker": "exact"})
+    close = {"expected": "0.5\n", "checker": "lines", "float_tol": 0.1}
+    assert is_as_expected("0.55\n", **close) and not is_as_expected("0.7\n", **close)
+    assert is_as_expected("x", expected=None, checker="exact", float_tol=None)
+
+
+def test_a_record_that_cannot_be_dealt_is_named(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"id": "half", "program": "print(\'\\ud800\')", "stdin": ""}\n')
+    with pytest.raises(UserError, match=r"those of 'half' are not: 'utf-8' codec"):
+        list(FileRuns(path=str(path)).programs(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["all", "a/b", ""])
+def test_a_split_that_no_dataset_can_have_is_refused_before_anything_runs(
+    tmp_path, split
+):
+    path = tmp_path / "runs.jsonl"
+    write_jsonl(path, [{"id": "a", "program": "print(1)", "stdin": ""}])
+    programs = FileRuns(path=str(path), split=split).programs(tmp_path)
+    with pytest.raises(UserError, match="A split must be a name"):
+        deal(programs, tmp_path, shard_size=1)
+
+
+def test_each_wrong_program_that_is_asked_for_is_run():
+    def roles(num_wrong):
+        runs = CurriculumRuns(num_wrong=num_wrong, inputs_per_program=1)
+        ids = [run.id for run in runs.shard("train", 0, size=60, seed=0)]
+        assert len(set(ids)) == len(ids)
+        return {name.split("/")[-2] for name in ids}
+
+    assert roles(0) == {"right"} and roles(1) == {"right", "wrong"}
+    assert roles(3) == {"right", "wrong", "wrong1", "wrong2"}

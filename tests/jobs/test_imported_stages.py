@@ -21,7 +21,7 @@ def test_imported_programs_are_traced_told_and_built(imported):  # noqa: F811
     assert report == {
         "contest_runs: kept": 1,
         "contest_runs: trace truncated": 2,
-        "contest_runs: traced stdout differs from the run's": 1,
+        "contest_runs: traced stdout differs from what is expected": 1,
         "contests: kept": 2,
         "function_calls: kept": 1,
     }

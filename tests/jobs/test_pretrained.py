@@ -193,3 +193,6 @@ def test_a_second_stage_with_the_same_scaling_knows_no_more_positions():
     more = dataclasses.replace(yarn, factor=4.0)
     scaled = adapt_model(MODEL, rope_scaling=yarn, **options)
     assert adapt_model(scaled, rope_scaling=more, **options).max_positions == 256
+    scaled = adapt_model(MODEL, rope_scaling=linear, **options)
+    more = dataclasses.replace(linear, factor=4.0)
+    assert adapt_model(scaled, rope_scaling=more, **options).max_positions == 256
