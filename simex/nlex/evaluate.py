@@ -180,7 +180,22 @@ def _refuse_large(kind: ast.operator, left: Any, right: Any) -> None:
         if abs(right) * max(size, 1) > _MAX_BITS:
             raise Unknowable("too large")
     if isinstance(kind, ast.Mult):
+        if isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() + right.bit_length() > _MAX_BITS:
+                raise Unknowable("too large")
+            return
         for one, other in ((left, right), (right, left)):
             is_repeated = isinstance(one, int) and hasattr(other, "__len__")
-            if is_repeated and one * len(other) > _MAX_LENGTH:
+            if is_repeated and one * _size(other) > _MAX_LENGTH:
                 raise Unknowable("too large")
+
+
+def _size(value: Any) -> int:
+    """Characters and elements, all that containers hold counted: what `str` walks."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return 1 + sum(_size(k) + _size(v) for k, v in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return 1 + sum(map(_size, value))
+    return 1

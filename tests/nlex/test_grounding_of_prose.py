@@ -85,6 +85,22 @@ HARMLESS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*".join(["8**1000"] * 5) + " = 5.",
+        "So " + "*".join(["8**1000"] * 5) + " is 5.",
+        "str([[[0]*9999]*9999]*9999) > 'a' is true.",
+        "str(['a'*9999]*9999) > 'a' is true.",
+        "len(((0,)*9999,)*9999) > 0 is true.",
+    ],
+)
+def test_no_text_is_too_large_to_be_looked_at(truth, text):
+    found = check_text(text, truth, style="prose")
+    # Nobody works it out, so nobody says that it is true.
+    assert found.score < 1 or found.num_statements == 0
+
+
 @pytest.fixture(scope="module")
 def truth(trace_of):
     return Truth(trace_of(SOURCE))
