@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -67,8 +68,13 @@ class Driver:
                 self._begin(ask)
 
     def _judge_forever(self) -> None:
-        while True:
-            self._events.get()()
+        try:
+            while True:
+                self._events.get()()
+        except BaseException:  # noqa: BLE001
+            # Without this thread nothing would ever be answered: a new driver must come.
+            traceback.print_exc()
+            os._exit(1)
 
     def _hang_up_without_parent(self) -> None:
         """A fork of the trainer may hold its end of the channel open."""
@@ -82,7 +88,7 @@ class Driver:
         finish = functools.partial(self._answer, ask.id)
         try:
             request = ask.parse()
-        except (ImportError, AttributeError) as fault:
+        except Exception as fault:  # noqa: BLE001
             error = _make_unknown_function_error(fault)
             self._events.put(lambda: finish(error))
             return
@@ -113,7 +119,7 @@ class Driver:
                 finish=finish,
                 tally=self._tally,
             ).start()
-        except (UserError, InfraError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001
             finish(error)
 
     def _answer(self, ask_id: int, result: Result) -> None:

@@ -136,6 +136,6 @@ def make_portable(error: BaseException) -> BaseException:
     """The error itself, if it survives the journey, or an InfraError that names it."""
     try:
         pickle.loads(pickle.dumps(error))
-    except (pickle.PickleError, TypeError, AttributeError):
+    except Exception:  # noqa: BLE001
         return InfraError(f"{type(error).__name__}: {error}")
     return error

@@ -119,6 +119,28 @@ def test_a_broken_checker_breaks_its_judgement_and_no_other(best_pool):
     assert take_counts(best_pool)["driver_restarts"] == 0
 
 
+class Spot(Exception):
+    """Pickles, and cannot be made again from what it shows."""
+
+    def __init__(self, where):
+        line, column = where
+        super().__init__(f"line {line}, column {column}")
+
+
+def check_somewhere(printed, expected):
+    raise Spot((1, 2))
+
+
+def test_an_error_that_cannot_travel_is_named_and_breaks_nothing_else(best_pool):
+    lines = JudgeItem(tests=THREE[:1], checker="lines", source="print(2)")
+    broken = JudgeItem(tests=THREE[:1], checker=check_somewhere, source="print(2)")
+    take_counts(best_pool)
+    with pytest.raises(InfraError, match="Spot: line 1, column 2"):
+        best_pool.submit_judgement(broken).result(timeout=60)
+    assert best_pool.submit_judgement(lines).result(timeout=60).is_accepted
+    assert take_counts(best_pool)["driver_restarts"] == 0
+
+
 def check_nothing(printed, expected):
     return 1 // 0
 
