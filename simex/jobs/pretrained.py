@@ -128,7 +128,12 @@ def _scaled_positions(config: ModelConfig, scaling: RopeScaling | None) -> int:
     """
     if scaling in (None, config.rope_scaling):
         return config.max_positions
-    original = scaling.original_max_positions or config.max_positions
+    before = config.rope_scaling
+    original = (
+        scaling.original_max_positions
+        or before.original_max_positions
+        or round(config.max_positions / before.factor)
+    )
     return round(original * scaling.factor)
 
 

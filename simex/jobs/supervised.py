@@ -65,6 +65,13 @@ def learn_examples(
       load_initial: the params to begin from; None draws them from the seed.
       more_examples: files of further examples, as `data.records.load_written` reads.
     """
+    optimizer = OptimizerConfig(  # first: it refuses numbers that cannot be
+        name=supervision.optimizer,
+        learning_rate=supervision.learning_rate,
+        warmup_steps=supervision.warmup_steps,
+        schedule="linear",
+        num_steps=supervision.num_steps,
+    )
     source = load_split(examples, "train")
     split = tokenize_split(
         itertools.chain(
@@ -108,13 +115,7 @@ def learn_examples(
             keep_best=validation.keep_best if validation else "",
         ),
         model=model,
-        optimizer=OptimizerConfig(
-            name=supervision.optimizer,
-            learning_rate=supervision.learning_rate,
-            warmup_steps=supervision.warmup_steps,
-            schedule="linear",
-            num_steps=supervision.num_steps,
-        ),
+        optimizer=optimizer,
         mesh=mesh,
         key=key(supervision.seed, "params"),
         load_initial=load_initial,

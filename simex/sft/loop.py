@@ -194,6 +194,7 @@ class _Recorder:
     def __init__(self, log: MetricsLog | None, schedule: Any, config: SftConfig):
         self._log, self._schedule, self._config = log, schedule, config
         self._pending: list[Mapping[str, Sequence[Any]]] = []
+        self._num_restored = 0  # of pending: measured before this process
         self._started = time.monotonic()
         self._waited_secs = 0.0
 
@@ -213,6 +214,7 @@ class _Recorder:
 
     def set_state(self, pending: Sequence[Mapping[str, Sequence[float]]]) -> None:
         self._pending = list(pending)
+        self._num_restored = len(self._pending)
 
     def record(
         self, step: int, metrics: dict, measured: Mapping[str, float] | None = None
@@ -236,15 +238,18 @@ class _Recorder:
                 sum(float(w) for _, w in pairs),
             )
         secs = time.monotonic() - self._started
+        own = self._pending[self._num_restored :]
+        num_tokens = sum(float(pending["loss"][1]) for pending in own)
         values = mean_values(sums) | {
             "learning_rate": float(self._schedule(step)),
-            "steps_per_sec": len(self._pending) / secs,
-            "target_tokens_per_sec": sums["loss"][1] / secs,
+            "steps_per_sec": len(own) / secs,
+            "target_tokens_per_sec": num_tokens / secs,
             # Steps are dispatched ahead of the device, so it waits at most so long.
             "input_wait_share": self._waited_secs / secs,
             "num_compiles": num_compiles(),
         }
         self._log.write(step, {**values, **measured})
         self._pending.clear()
+        self._num_restored = 0
         self._started = time.monotonic()
         self._waited_secs = 0.0

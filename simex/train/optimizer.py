@@ -60,8 +60,8 @@ class OptimizerConfig:
         if self.schedule != "constant" and self.num_steps <= self.warmup_steps:
             raise UserError(
                 f"A {self.schedule} schedule must end after its warm-up, but num_steps "
-                f"is {self.num_steps} and warmup_steps is {self.warmup_steps}. Set "
-                "OptimizerConfig.num_steps to the number of train steps."
+                f"is {self.num_steps} and warmup_steps is {self.warmup_steps}. Take more "
+                "steps or fewer of them to warm up."
             )
 
 

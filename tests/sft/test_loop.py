@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from simex.core.errors import UserError
+from simex.core.files import read_jsonl
+from simex.core.metrics import MetricsLog
 from simex.core.prng import key
 from simex.data.mixture import Mixture
 from simex.data.pipeline import make_batches
 from simex.data.records import Example
 from simex.data.tokenized import tokenize_split
 from simex.models.config import ModelConfig
+from simex.sft import loop
 from simex.sft.loop import SftConfig, run_sft
 from simex.sharding.mesh import make_mesh
 from simex.tokens.train_tokenizer import train_sentencepiece
@@ -125,3 +128,17 @@ def test_a_diverged_state_takes_the_place_of_no_checkpoint(tmp_path, split, mode
     with pytest.raises(UserError, match="must stay finite; it is nan at train step 3"):
         train(tmp_path, split, model, num_steps=6, learning_rate=1e30)
     assert Checkpoints(tmp_path / "checkpoints").latest_step() == 2
+
+
+def test_rates_after_a_resume_are_of_what_this_process_did(tmp_path, monkeypatch):
+    """Nine of the ten steps of a line of the log were done before the stop."""
+    now = [100.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    log = MetricsLog(tmp_path / "metrics.jsonl", first_step=9)
+    recorder = loop._Recorder(log, lambda step: 0.1, SftConfig(num_steps=20))
+    recorder.set_state([{"loss": [50.0, 100.0]}] * 9)
+    now[0] += 2.0
+    recorder.record(9, {"loss": (100.0, 100.0)})
+    (line,) = read_jsonl(tmp_path / "metrics.jsonl")
+    assert (line["steps_per_sec"], line["target_tokens_per_sec"]) == (0.5, 50.0)
+    assert line["loss"] == (9 * 50 + 100) / 1000
