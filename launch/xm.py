@@ -57,6 +57,12 @@ class Run:
 def main(words=None):
     """Carries out one command line; the exit code."""
     options, more = make_parser().parse_known_args(words)
+    for word in (
+        "set",
+        "only",
+        "stages",
+    ):  # given here, else the next word would be taken
+        more += [w for value in getattr(options, word) for w in (f"--{word}", value)]
     use_environment()
     try:
         runs = read_runs(options, more)
@@ -82,13 +88,18 @@ def make_parser():
     parser.add_argument(
         "--jobs", type=pathlib.Path, help="a file with runs, of a sweep"
     )
+    for word in ("--set", "--only", "--stages"):
+        parser.add_argument(word, action="append", default=[], help="of simex run")
     parser.add_argument("--title", default="simex", help="of the experiment")
     parser.add_argument(
         "--executor", choices=("local", "kubernetes", "vertex"), default="local"
     )
     parser.add_argument("--tpu", metavar="TYPE:TOPOLOGY", help="e.g. v5e:4x4, v6e:2x4")
     parser.add_argument("--gpu", metavar="TYPE:COUNT", help="e.g. a100:8, h100:8")
-    parser.add_argument("--image", help="with simex in it; see launch/Dockerfile")
+    parser.add_argument(
+        "--image",
+        help="with simex in it, for TPUs or for GPUs; see launch/Dockerfile",
+    )
     parser.add_argument(
         "--service-account", default="default", help="of Kubernetes, for the bucket"
     )

@@ -29,6 +29,17 @@ TPUS = {
     "v6e": ("tpu-v6e-slice", 4),
     "v7x": ("tpu7x", 4),
 }
+# --gpu -> GKE's name of it
+GPUS = {
+    "t4": "nvidia-tesla-t4",
+    "v100": "nvidia-tesla-v100",
+    "l4": "nvidia-l4",
+    "a100": "nvidia-tesla-a100",
+    "a100-80gb": "nvidia-a100-80gb",
+    "h100": "nvidia-h100-80gb",
+    "h200": "nvidia-h200-141gb",
+    "b200": "nvidia-b200",
+}
 SINGLE_HOST_CHIPS = {"v5e": (1, 4, 8), "v6e": (1, 4, 8)}  # these lie on one host
 
 
@@ -54,9 +65,9 @@ def make_executor(options):
         kind, _, count = options.gpu.partition(":")
         if not count.isdigit():
             raise Refused(f"--gpu must be TYPE:COUNT, e.g. h100:8; got {options.gpu}.")
-        name = {"h100": "nvidia-h100-80gb", "l4": "nvidia-l4"}
-        accelerator = name.get(kind, f"nvidia-tesla-{kind}")
-        return Gke(accelerator=accelerator, chips=int(count), **common)
+        if kind not in GPUS:
+            raise Refused(f"--gpu must be of a type of {', '.join(GPUS)}; got {kind}.")
+        return Gke(accelerator=GPUS[kind], chips=int(count), **common)
     if not options.tpu:
         return Gke(**common)
     kind, _, topology = options.tpu.partition(":")

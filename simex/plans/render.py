@@ -114,18 +114,26 @@ def _render_estimate(estimate: Estimate) -> list[str]:
 
 
 def _render_search(search: Search) -> list[str]:
-    how = (
-        "compiled"
-        if search.is_compiled
-        else f"{BY_MODEL}, an upper bound; --smallest asks the compiler"
-    )
-    lines = [f"Smallest slice that fits: {search.smallest or 'none'} ({how})"]
+    if search.is_unknown:
+        found = "unknown"
+        how = "what was refused here has no known size; --smallest asks the compiler"
+    else:
+        found, how = search.smallest or "none", _how_found(search)
+    lines = [f"Smallest slice that fits: {found} ({how})"]
     for candidate in search.candidates:
         needs = "" if candidate.bytes_needed is None else gib(candidate.bytes_needed)
         lines.append(
             f"  {candidate.topology:12} {needs:>10}  {candidate.why_not or ''}"
         )
     return lines
+
+
+def _how_found(search: Search) -> str:
+    return (
+        "compiled"
+        if search.is_compiled
+        else f"{BY_MODEL}, an upper bound; --smallest asks the compiler"
+    )
 
 
 def _join(parts: Sequence[tuple[str, float]]) -> str:

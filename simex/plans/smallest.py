@@ -36,6 +36,7 @@ class Search:
         bool  # else the model of memory, an upper bound, refused or allowed one
     )
     candidates: tuple[Candidate, ...]
+    is_unknown: bool = False  # what a refused program needs elsewhere nobody was asked
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -60,6 +61,14 @@ def find_smallest(
     asked = requests[0].topology
     assert asked.generation is not None
     candidates: list[Candidate] = []
+    if not compiles and (refused := [r for r in reports if r.memory is None]):
+        reasons = [r.refusal.reason for r in refused if r.refusal is not None]
+        only = Candidate(
+            topology=str(asked), bytes_needed=None, why_not=next(iter(reasons), None)
+        )
+        return Search(
+            smallest=None, is_compiled=False, candidates=(only,), is_unknown=True
+        )
     temporaries = [_temporaries(r) * asked.num_devices for r in reports]
     smallest = None
     for shape in asked.generation.slices:

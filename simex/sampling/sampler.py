@@ -68,6 +68,11 @@ class Sampler:
                 f"num_slots must be a positive multiple of {shards}, the number of "
                 f"devices that hold rows, but it is {num_slots}."
             )
+        if chunk_steps < 1 or prefill_rows < 1:
+            raise UserError(
+                "chunk_steps and prefill_rows of a sampler must be at least 1, but they "
+                f"are {chunk_steps} and {prefill_rows}."
+            )
         if not 0 < max_prompt_len < max_total_len <= config.max_positions:
             raise UserError(
                 "A sampler needs 0 < max_prompt_len < max_total_len <= "

@@ -70,12 +70,12 @@ def test_the_runs_of_a_sweep_are_one_experiment_and_one_that_fails_is_named(chec
         for crop in ("oat", "fail", "rye")
     ]
     pathlib.Path("jobs.json").write_text(json.dumps(jobs))
-    ended = xm("--jobs", "jobs.json", "--parallel", "2")
+    ended = xm("--jobs", "jobs.json", "--parallel", "2", "--set", "a=1", "--set", "b=2")
     assert ended.returncode == 1
-    ran = {
-        line.split("/")[-1] for line in (checkout / "ran.txt").read_text().split("\n")
+    lines = (checkout / "ran.txt").read_text().splitlines()
+    assert {line.split("/")[-1] for line in lines} == {
+        f"{crop} --set a=1 --set b=2" for crop in ("oat", "fail", "rye")
     }
-    assert ran == {"oat", "fail", "rye", ""}
     assert "1 of 3 runs failed: crop=fail. The same command continues" in ended.stderr
 
 
@@ -96,6 +96,9 @@ MACHINES = {
 REFUSALS = {
     "can ask Vertex AI for TPU v2 and v3 only, by cores (v3:8); got v5e:8": [
         *[*VERTEX, "--tpu", "v5e:8"],
+    ],
+    "--gpu must be of a type of t4, v100, l4, a100, a100-80gb, h100, h200, b200; got": [
+        *[*GKE, "--gpu", "h10:8"],
     ],
     "--image must name an image": [*GKE[:3], *GKE[5:], "--tpu", "v5e:4x4"],
     "--tpu must be TYPE:TOPOLOGY": [*GKE, "--tpu", "v5e"],

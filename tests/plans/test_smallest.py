@@ -5,7 +5,7 @@ import pytest
 from simex.plans import smallest
 from simex.plans.compile_process import Request
 from simex.plans.render import _render_search
-from simex.plans.report import Memory, ProgramReport
+from simex.plans.report import Memory, ProgramReport, Refusal
 from simex.plans.smallest import find_smallest
 from simex.plans.topology import parse_topology
 
@@ -24,6 +24,21 @@ def report_on(num_devices, *, arguments, compiles=True):
         peak=a + peak if compiles else 0,
     )
     return ProgramReport(stage="train_rl", program="rl_apply", memory=memory)
+
+
+def test_what_was_refused_has_no_size_that_a_model_could_divide(monkeypatch):
+    monkeypatch.setattr(smallest, "compile_all", None)  # nothing else is asked
+    request = Request(None, "rl_apply", parse_topology("v5e:2x4"))
+    refusal = Refusal(reason="200.0 GiB needed of 15.75", needed_bytes=200 * GIB)
+    refused = ProgramReport(stage="train_rl", program="rl_apply", refusal=refusal)
+    search = find_smallest([request], [refused], compiles=False, say=print)
+    assert (search.smallest, search.is_unknown) == (None, True)
+    said, slice_ = _render_search(search)
+    assert said == (
+        "Smallest slice that fits: unknown (what was refused here has no known size; "
+        "--smallest asks the compiler)"
+    )
+    assert slice_.split() == ["v5e:2x4", "200.0", "GiB", "needed", "of", "15.75"]
 
 
 @pytest.mark.parametrize(

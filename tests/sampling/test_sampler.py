@@ -199,6 +199,19 @@ def test_compilations_are_counted() -> None:
     assert longer.stats.num_compiles > 0
 
 
+@pytest.mark.parametrize("size", ["chunk_steps", "prefill_rows"])
+def test_sizes_that_cannot_be_are_refused_before_anything_compiles(size) -> None:
+    with pytest.raises(UserError, match="chunk_steps and prefill_rows .* at least 1"):
+        Sampler(
+            CONFIG,
+            make_mesh(),
+            num_slots=8,
+            max_prompt_len=4,
+            max_total_len=8,
+            **{size: 0},
+        )
+
+
 def test_batches_have_few_sizes_and_fewer_where_a_compiler_is_slow() -> None:
     sizes = {
         platform: sorted({round_up_rows(n, platform=platform) for n in range(1, 129)})
