@@ -43,6 +43,8 @@ from tpu_slice import Refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-xm" / "bin" / "python"
+# Known here, too: else what follows one of them would be taken for the experiment.
+RUN_OPTIONS = ("set", "only", "stages")
 VERTEX_TPUS = ("v2", "v3")  # the types that xmanager 0.8.5 can ask of Vertex
 
 
@@ -57,12 +59,8 @@ class Run:
 def main(words=None):
     """Carries out one command line; the exit code."""
     options, more = make_parser().parse_known_args(words)
-    for word in (
-        "set",
-        "only",
-        "stages",
-    ):  # given here, else the next word would be taken
-        more += [w for value in getattr(options, word) for w in (f"--{word}", value)]
+    for name in RUN_OPTIONS:
+        more += [w for value in getattr(options, name) for w in (f"--{name}", value)]
     use_environment()
     try:
         runs = read_runs(options, more)
@@ -88,8 +86,10 @@ def make_parser():
     parser.add_argument(
         "--jobs", type=pathlib.Path, help="a file with runs, of a sweep"
     )
-    for word in ("--set", "--only", "--stages"):
-        parser.add_argument(word, action="append", default=[], help="of simex run")
+    for name in RUN_OPTIONS:
+        parser.add_argument(
+            f"--{name}", action="append", default=[], help="of simex run"
+        )
     parser.add_argument("--title", default="simex", help="of the experiment")
     parser.add_argument(
         "--executor", choices=("local", "kubernetes", "vertex"), default="local"

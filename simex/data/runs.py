@@ -8,7 +8,8 @@ from typing import Protocol
 from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.draft import draw_drafts
 from simex.problems.sources.curriculum.spec import Grammar
-from simex.sandbox.checkers import get_checker, knows_tolerance
+from simex.sandbox.checkers import knows_tolerance
+from simex.tasks.rewards import is_output_right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +34,10 @@ def is_as_expected(
     printed: str, expected: str | None, *, checker: str, float_tol: float | None
 ) -> bool:
     """Whether a run printed what it is to print, by the rule of its problem."""
-    if expected is None or printed == expected:
+    if expected is None:
         return True
-    if checker == "exact":
-        return False
     tolerance = float_tol if knows_tolerance(checker) else None
-    return get_checker(checker, tolerance)(printed.encode("utf-8", "replace"), expected)
+    return is_output_right(printed, expected, checker=checker, float_tol=tolerance)
 
 
 class ShardedRuns(Protocol):

@@ -72,8 +72,8 @@ class RlConfig:
         for field in ("rows", "steps_between_saves", "stall_secs"):
             if not (value := getattr(self, field)) > 0:
                 raise UserError(
-                    f"train_rl.{field} must be above 0; it is {value}. Give a number "
-                    "that is never reached to have none of it."
+                    f"train_rl.{field} must be above 0; it is {value}. Raise it; a "
+                    "number that is never reached means never."
                 )
 
 

@@ -71,7 +71,7 @@ class Driver:
         try:
             while True:
                 self._events.get()()
-        except BaseException:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001 (whatever it is, this driver is done)
             # Without this thread nothing would ever be answered: a new driver must come.
             traceback.print_exc()
             os._exit(1)
@@ -88,7 +88,7 @@ class Driver:
         finish = functools.partial(self._answer, ask.id)
         try:
             request = ask.parse()
-        except Exception as fault:  # noqa: BLE001
+        except Exception as fault:  # noqa: BLE001 (the import of a checker's module)
             error = _make_unknown_function_error(fault)
             self._events.put(lambda: finish(error))
             return
@@ -119,7 +119,7 @@ class Driver:
                 finish=finish,
                 tally=self._tally,
             ).start()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 (whoever waits gets it)
             finish(error)
 
     def _answer(self, ask_id: int, result: Result) -> None:

@@ -136,6 +136,6 @@ def make_portable(error: BaseException) -> BaseException:
     """The error itself, if it survives the journey, or an InfraError that names it."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 (a class of somebody else)
         return InfraError(f"{type(error).__name__}: {error}")
     return error
