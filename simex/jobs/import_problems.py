@@ -16,7 +16,7 @@ from simex.core.errors import UserError
 from simex.core.files import read_jsonl, write_atomically
 from simex.core.progress import progress
 from simex.jobs.imported_records import make_report, write_kept
-from simex.jobs.own_tests import run_own_tests
+from simex.jobs.own_tests import check_tests, run_own_tests
 from simex.jobs.sandbox import SandboxConfig, note_sandbox
 from simex.problems.filters.behaviour import Fate, TestRun, fate_of, why_failing
 from simex.problems.filters.contamination import ContaminationIndex
@@ -27,7 +27,6 @@ from simex.problems.program import Claim, Program, SourceItem
 from simex.problems.records import from_record, item_of, to_record, with_programs
 from simex.problems.rows import BrokenRow
 from simex.problems.sources.table import ReadItem, get_source, read_items
-from simex.sandbox.checkers import get_checker, knows_tolerance
 from simex.sandbox.pool import SandboxPool
 
 DEFAULT_FILTERS = FilterSettings()
@@ -158,10 +157,9 @@ def _read_record(
     if isinstance(read, BrokenRow):
         return {**line, "dropped": "broken record", "detail": read.reason}
     problem = read.item.problem
-    is_known = name == "jsonl" or knows_tolerance(problem.checker)
     try:
-        get_checker(problem.checker, problem.float_tol if is_known else None)
-    except UserError as error:
+        check_tests(problem)
+    except (UserError, ValueError) as error:
         return {**line, "dropped": "broken record", "detail": str(error)}
     is_evaluation = get_source(name).is_evaluation
     if is_evaluation:

@@ -68,8 +68,6 @@ def find_function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
     `Solution` is the class around the function in LeetCode's problems. Its method goes
     first, because the name of a function may only be an import; not so what the class
     inherits, as a list's `count`, or holds as data, as a dataclass its fields.
-
-    The text of this function stands alone: `jobs.own_tests` sends it into the box.
     """
     holder = namespace.get("Solution")
     own = vars(holder) if isinstance(holder, type) else {}

@@ -63,6 +63,11 @@ def test_arguments_and_result_keep_their_types(call):
         "class Solution:\n    def f(self, a): return a + 1\ndef f(a): return a",
         # What a class inherits or holds as data is no method.
         "class Solution(list):\n    pass\nSolution.f = 3\ndef f(a): return a + 1",
+        ("from typing import NamedTuple as N\nclass Solution(N):\n    f: int\n\n"
+        "def f(a): return a + 1"),
+        # Without a function of that name what is inherited will do.
+        "class A:\n    def f(self, a): return a + 1\nclass Solution(A): pass",
+        "class Solution:\n    @classmethod\n    def f(cls, a): return a + 1",
         "f = lambda a: a + 1",
         "import sys\ndef f(a):\n    sys.stdout = None\n    return a + 1",
         "def f(a): return a + 1\nif __name__ == '__main__': f.ok = 1\nf.ok",

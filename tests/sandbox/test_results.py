@@ -11,6 +11,7 @@ from simex.sandbox.results import (
     LIVECODEBENCH_RULE,
     ExpectedResult,
     ResultRule,
+    is_same_result,
     rule_of,
 )
 from simex.sandbox.wire import encode_value
@@ -140,3 +141,12 @@ def test_the_checker_of_a_problem_names_the_rule():
         rule_of("exact", 1e-5)
     with pytest.raises(UserError, match="'livecodebench' allows no tolerance"):
         rule_of("livecodebench", 1e-5)
+
+
+def test_two_results_are_the_same_whatever_order_their_sets_were_written_in():
+    one, other = b"l1\nS2\ni1\ni2\n", b"l1\nS2\ni2\ni1\n"
+    assert is_same_result(one, other)
+    assert not is_same_result(one.replace(b"S", b"l"), other.replace(b"S", b"l"))
+    assert not is_same_result(encode_value(1), encode_value(1.0))
+    assert is_same_result(encode_value(NAN), encode_value(NAN))  # as it was before
+    assert is_same_result(b"", b"") and not is_same_result(b"i1\n", b"?12")
