@@ -141,7 +141,7 @@ def run(options, more):
 
 def check(options):
     """Refuses what could not work before anything is paid for."""
-    kind = options.type.lower()
+    kind = options.type = options.type.lower()
     if re.match(r"(tpu)?-?(v?7x|v7|ironwood)", kind):
         raise Refused(
             f"{options.type} is rented through Kubernetes only; use launch/xm.py "

@@ -25,6 +25,12 @@ IMAGES = {
     "v3": "tpu-ubuntu2204-base",
     "v2": "tpu-ubuntu2204-base",
 }
+# What gcloud says of a network that is away, among much else: it is asked again.
+TRANSIENT = (
+    r"max retries exceeded|failed to resolve|name resolution|"
+    r"connection ?(error|timeout|reset|refused|aborted)|network connectivity|"
+    r"timed out|unavailable\b"
+)
 # What gcloud says, and what to do about it. The first pattern that is found counts.
 FAULTS = {
     r"quota|RESOURCE_EXHAUSTED": (
@@ -47,7 +53,7 @@ FAULTS = {
         "This project may not use Cloud TPU yet. Call `gcloud services enable "
         "tpu.googleapis.com`; the account needs the role TPU Admin."
     ),
-    r"project": (
+    r"property \[.*project\]|project.*(not found|invalid|must be)": (
         "gcloud needs a project: --project, or `gcloud config set project NAME`."
     ),
 }
@@ -286,6 +292,8 @@ class Slice:
         facts = {"type": "TPUs", "spot": "", **options}
         facts["spot"] = " as spot" if options.get("spot") else ""
         for pattern, advice in FAULTS.items():
+            if is_transient(stderr):
+                break
             if re.search(pattern, stderr, re.IGNORECASE | re.DOTALL):
                 return Refused(f"{advice.format(**facts)}\ngcloud: {stderr.strip()}")
         return Refused(f"gcloud failed: {stderr.strip()}")
@@ -293,7 +301,14 @@ class Slice:
 
 def is_known(stderr):
     """Whether something else than asking again helps."""
+    if is_transient(stderr):
+        return False
     return any(re.search(p, stderr, re.IGNORECASE | re.DOTALL) for p in FAULTS)
+
+
+def is_transient(stderr):
+    """Whether gcloud did not reach what it asked."""
+    return bool(re.search(TRANSIENT, stderr, re.IGNORECASE))
 
 
 def buckets_of(words):

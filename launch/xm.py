@@ -24,7 +24,7 @@ Many runs as one experiment: `simex sweep ... --launcher xm --xm 'WORDS'`. Furth
 to `simex run`, e.g. --set 'train_rl.num_steps=100'. `launch/xm_env` installs xmanager into
 .venv-xm, which this command uses. On this machine and on Vertex AI it waits for the runs;
 on Kubernetes they go on by themselves, and start again when a node is preempted. The same
-command continues what was stopped. Without Kubernetes: launch/tpu.py.
+command continues what was stopped, and refuses what still runs. Without Kubernetes: launch/tpu.py.
 """
 
 import argparse
@@ -126,6 +126,8 @@ def read_runs(options, more):
     """The runs that the words or the file of --jobs describe."""
     if (options.experiment is None) == (options.jobs is None):
         raise Refused("Name either an experiment or, with --jobs, a file of runs.")
+    if options.parallel < 1:
+        raise Refused(f"--parallel must be at least 1; got {options.parallel}.")
     if options.jobs:
         jobs = json.loads(options.jobs.read_text(encoding="utf-8"))
         runs = [Run(job["name"], (*job["words"], *more)) for job in jobs]
@@ -136,7 +138,21 @@ def read_runs(options, more):
         runs = [Run(pathlib.Path(options.experiment).stem, words)]
     if options.executor != "local":
         refuse_lost_workdirs(runs)
+        runs = [in_image(run) for run in runs]
     return runs
+
+
+def in_image(run):
+    """The run with its experiment as the image has it, by a path from the checkout."""
+    command, experiment, *more = run.words
+    found = pathlib.Path(experiment).resolve()
+    if not (found.is_file() and found.is_relative_to(ROOT)):
+        raise Refused(
+            f"An experiment must be a file of this checkout, which the image has; {found} "
+            f"is not one in {ROOT}."
+        )
+    name = str(found.relative_to(ROOT))
+    return dataclasses.replace(run, words=(command, name, *more))
 
 
 def refuse_lost_workdirs(runs):
@@ -172,7 +188,15 @@ def make_executor(options):
         import xm_gke
 
         return xm_gke.make_executor(options)
-    return xm_local.Vertex(xm.JobRequirements(**vertex_requirements(options)))
+    requirements = vertex_requirements(options)
+    try:
+        return xm_local.Vertex(xm.JobRequirements(**requirements))
+    except KeyError as error:
+        known = ", ".join(sorted(kind.name.lower() for kind in xm.ResourceType))
+        raise Refused(
+            f"--gpu must be of a type that xmanager knows ({known}); got "
+            f"{options.gpu}: {error}."
+        ) from None
 
 
 def vertex_requirements(options):
@@ -234,6 +258,10 @@ def launch(options, runs, executor):
         for job in jobs:
             print(describe(job))
         return 0
+    if options.executor == "kubernetes":
+        import xm_gke
+
+        xm_gke.refuse_running(jobs)
     at_once = asyncio.Semaphore(
         options.parallel if options.executor == "local" else len(jobs)
     )

@@ -6,6 +6,7 @@ each host of the slice, behind a headless service, with the bucket mounted below
 What GKE wants: cloud.google.com/kubernetes-engine/docs/how-to/tpus.
 """
 
+import hashlib
 import math
 import re
 
@@ -19,7 +20,10 @@ from xmanager.xm import utils
 from xmanager.xm_local import registry
 
 SERVICE = "simex"
+WORKDIR = "simex-workdir"  # a label
 BUCKET = r"(?<![\w.-])/gcs/([a-z0-9._-]+)"  # anywhere in a word
+NVIDIA_DRIVER = "/usr/local/nvidia/lib64"  # where GKE mounts it, off the loader's path
+EXIT_REFUSED = 2  # of `simex`: it would be refused again
 NUM_RETRIES = 20  # of a pod, whose node was preempted
 # The type as people say it -> GKE's name, chips of a host of a larger slice.
 TPUS = {
@@ -29,6 +33,7 @@ TPUS = {
     "v6e": ("tpu-v6e-slice", 4),
     "v7x": ("tpu7x", 4),
 }
+CUBES = ("v4", "v5p", "v7x")  # whose slices have three dimensions
 # --gpu -> GKE's name of it
 GPUS = {
     "t4": "nvidia-tesla-t4",
@@ -76,6 +81,11 @@ def make_executor(options):
             f"--tpu must be TYPE:TOPOLOGY with a type of {', '.join(TPUS)}, e.g. "
             f"v5e:4x4 or v5p:2x2x2; got {options.tpu}."
         )
+    if (kind in CUBES) != (topology.count("x") == 2):
+        raise Refused(
+            f"A slice of {kind} has {'three' if kind in CUBES else 'two'} dimensions, "
+            f"e.g. {'2x2x2' if kind in CUBES else '4x4'}; got {options.tpu}."
+        )
     accelerator, host_chips = TPUS[kind]
     num_chips = math.prod(map(int, topology.split("x")))
     if num_chips in SINGLE_HOST_CHIPS.get(kind, ()):
@@ -100,8 +110,10 @@ def make_manifest(name, job):
         raise Refused(f"A job can use one bucket; got {', '.join(buckets)}.")
     # The hosts of a slice are one run; jax finds the others by what GKE tells a pod.
     several = {"SIMEX_COORDINATOR": "auto"} if executor.num_hosts > 1 else {}
-    environment = several | dict(job.env_vars)
     is_tpu = bool(executor.topology)
+    is_gpu = bool(executor.chips) and not is_tpu
+    driver = {"LD_LIBRARY_PATH": NVIDIA_DRIVER} if is_gpu else {}
+    environment = several | driver | dict(job.env_vars)
     resource = "google.com/tpu" if is_tpu else "nvidia.com/gpu"
     counts = {resource: str(executor.chips)} if executor.chips else None
     container = k8s.V1Container(
@@ -130,12 +142,13 @@ def make_manifest(name, job):
     return k8s.V1Job(
         api_version="batch/v1",
         kind="Job",
-        metadata=k8s.V1ObjectMeta(name=name),
+        metadata=k8s.V1ObjectMeta(name=name, labels=_labels(words)),
         spec=k8s.V1JobSpec(
             completion_mode="Indexed",
             completions=executor.num_hosts,
             parallelism=executor.num_hosts,
             backoff_limit=NUM_RETRIES * executor.num_hosts,
+            pod_failure_policy=_fail_what_is_refused(),
             template=k8s.V1PodTemplateSpec(
                 metadata=k8s.V1ObjectMeta(
                     labels={"service": SERVICE}, annotations=annotations
@@ -144,6 +157,35 @@ def make_manifest(name, job):
             ),
         ),
     )
+
+
+def _labels(words):
+    """By which the job that writes a workdir is found again."""
+    where = words[words.index("--workdir") + 1]
+    return {WORKDIR: hashlib.sha256(where.encode()).hexdigest()[:32]}
+
+
+def refuse_running(jobs):
+    """Two jobs that write one workdir would destroy it: nothing holds it for them."""
+    batch = k8s.BatchV1Api(xm_kubernetes.client().api_client)
+    for job in jobs:
+        (label,) = make_manifest(job.name, job).metadata.labels.items()
+        found = batch.list_namespaced_job("default", label_selector="=".join(label))
+        for other in found.items:
+            if other.status and other.status.active:
+                name = other.metadata.name
+                raise Refused(
+                    f"The job {name} runs in the workdir of {job.name} already. Wait for "
+                    f"it, or stop it: kubectl delete job/{name}"
+                )
+
+
+def _fail_what_is_refused():
+    codes = k8s.V1PodFailurePolicyOnExitCodesRequirement(
+        operator="In", values=[EXIT_REFUSED]
+    )
+    rule = k8s.V1PodFailurePolicyRule(action="FailJob", on_exit_codes=codes)
+    return k8s.V1PodFailurePolicy(rules=[rule])
 
 
 def as_yaml(manifest):

@@ -3,6 +3,8 @@
 import argparse
 import pathlib
 
+from simex.core.errors import UserError
+
 
 def add_experiment(
     parser: argparse.ArgumentParser,
@@ -26,3 +28,21 @@ def add_experiment(
     )
     if workdir is not None:
         parser.add_argument("--workdir", type=pathlib.Path, help=workdir)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names between commas. Raises ArgumentTypeError for none."""
+    names = tuple(filter(None, (name.strip() for name in text.split(","))))
+    if not names:
+        raise argparse.ArgumentTypeError(f"must name something; got {text!r}")
+    return names
+
+
+def refuse_bucket(workdir: pathlib.Path) -> None:
+    """Raises UserError for gs://..., which would be taken for a folder named "gs:"."""
+    if workdir.parts[:1] == ("gs:",):
+        raise UserError(
+            "--workdir must be a folder that this machine sees; got "
+            f"gs://{'/'.join(workdir.parts[1:])}. Mount the bucket (gcsfuse) and name "
+            "the folder, or start the run by launch/tpu.py or launch/xm.py."
+        )

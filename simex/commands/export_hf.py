@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=pathlib.Path, help="the folder to make")
     parser.add_argument(
         "--step",
-        type=lambda text: text if text == "best" else int(text),
+        type=_parse_step,
         metavar="N",
         help="of the checkpoint, or best: by its validation metric (default: newest)",
     )
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the stored tensors: bfloat16 (default) or float32",
     )
     parser.add_argument("--title", help="of the model card (default: the model's)")
+
+
+def _parse_step(text: str) -> int | str:
+    if text == "best" or text.isdecimal():
+        return text if text == "best" else int(text)
+    raise argparse.ArgumentTypeError(f"must be a number, or best; got {text!r}")
 
 
 def command(arguments: argparse.Namespace) -> int:

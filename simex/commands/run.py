@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from simex.commands.experiment import add_experiment
+from simex.commands.experiment import add_experiment, refuse_bucket, split_names
 from simex.core.config import Experiment, Stage, choose_stages, load_experiment
 from simex.core.owner import default_workdir
 from simex.core.processes import Processes
@@ -25,10 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         "--stages",
-        type=_split_names,
-        default=(),
+        type=split_names,
+        action="extend",
+        default=[],
         metavar="STAGE[,STAGE]",
-        help="run these stages only; those before them must be done",
+        help="run these stages only; those before them must be done; repeatable",
     )
     parser.add_argument(
         "--dry-run",
@@ -42,6 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
     _register_jobs()
     experiment = load_experiment(arguments.experiment, arguments.overrides)
     workdir = arguments.workdir or default_workdir(experiment)
+    refuse_bucket(workdir)
     chosen = choose_stages(experiment.stages, arguments.only)
     _refuse_impossible(experiment, workdir)
     plans = plan_stages(experiment, workdir)
@@ -136,7 +138,3 @@ def _processes() -> Processes:
     from simex.sharding.processes import Processes as JaxProcesses
 
     return JaxProcesses()
-
-
-def _split_names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -87,6 +87,12 @@ def command(arguments: argparse.Namespace) -> int:
     exports = [_parse_export(text) for text in arguments.export]
     for path in (arguments.out, *(path for _, path in exports)):
         _check_output(path, arguments)
+    outputs = [arguments.out, *(path for _, path in exports)]
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise UserError(
+            "--out and --export must name different files; got "
+            f"{', '.join(map(str, outputs))}."
+        )
     benchmark = get_benchmark(arguments.benchmark)
     about = load_about(arguments.about) if arguments.about else About()
     known = load_items(arguments.benchmark, arguments.data)

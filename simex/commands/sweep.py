@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simex.commands.experiment import add_experiment
+from simex.commands.experiment import add_experiment, refuse_bucket, split_names
 from simex.core.errors import UserError
 
 if TYPE_CHECKING:  # at run time it would load jax for `simex --help`
@@ -58,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--estimates",
-        type=_split_names,
-        default=(),
+        type=split_names,
+        action="extend",
+        default=[],
         metavar="NAME[,NAME]",
         help="what the table shows, e.g. prediction.rl,solve.rl_pass_at_1",
     )
@@ -89,6 +90,8 @@ def command(arguments: argparse.Namespace) -> int:
     register()
     experiments = load_points(arguments.experiment, points, arguments.overrides)
     root = arguments.workdir or default_workdir(experiments[0], suffix=".sweep")
+    if arguments.launcher != "xm" or arguments.table:
+        refuse_bucket(root)
     local.refuse_other_sweep(points, root)
     runs = local.make_runs(points, experiments, root)
     if arguments.dry_run:
@@ -188,7 +191,3 @@ def _refuse_failed(runs: Sequence["Run"]) -> None:
             f"{len(failed)} of {len(runs)} runs failed; their last lines stand in "
             f"{logs}. The same command tries them again."
         )
-
-
-def _split_names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (name.strip() for name in text.split(","))))

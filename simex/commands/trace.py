@@ -10,6 +10,7 @@ from simex.commands.pager import may_be_cut_short
 from simex.core.errors import UserError
 
 HELP = "run a program in the sandbox and show its steps"
+_MAX_CPU_SECS = 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,7 @@ def command(arguments: argparse.Namespace) -> int:
     from simex.traces.parse import parse_trace
 
     _check_numbers(arguments)
+    _check_style(arguments.style)
     source = _read_text(arguments.program, "program").removeprefix("\ufeff")
     _check_syntax(source, arguments.program)
     if arguments.call is not None:
@@ -97,9 +99,6 @@ def _show(trace: object, shown_as: str, style: str) -> None:
 
     assert isinstance(trace, Trace)
     if shown_as == "nlex":
-        if style not in REWRITERS:
-            known = ", ".join(REWRITERS)
-            raise UserError(f"--style must be one of {known}; got {style!r}.")
         print(REWRITERS[style](trace).text)
         return
     for event in trace.events:
@@ -152,13 +151,23 @@ def _check_call(text: str) -> str:
     return ast.unparse(call)
 
 
+def _check_style(style: str) -> None:
+    from simex.nlex.rewriters import REWRITERS
+
+    if style not in REWRITERS:
+        known = ", ".join(REWRITERS)
+        raise UserError(f"--style must be one of {known}; got {style!r}.")
+
+
 def _check_numbers(arguments: argparse.Namespace) -> None:
     for name in ("max_events", "max_bytes", "cpu_secs"):
         value = getattr(arguments, name)
         least = 1024 if name == "max_bytes" else 1 if name == "max_events" else 0.01
+        option = "--" + name.replace("_", "-")
         if not least <= value:
-            option = "--" + name.replace("_", "-")
             raise UserError(f"{option} must be at least {least}; got {value}.")
+        if name == "cpu_secs" and value > _MAX_CPU_SECS:
+            raise UserError(f"{option} must be at most {_MAX_CPU_SECS}; got {value}.")
 
 
 def _remark_status(status: object, stderr_tail: str) -> None:

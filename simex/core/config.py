@@ -6,6 +6,7 @@ gives an `Experiment`; `simex.core.stages.run_experiment(experiment, workdir)` r
 
 import dataclasses
 import difflib
+import inspect
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -114,6 +115,7 @@ def _stages(jobs: object, *, where: str) -> tuple[Stage, ...]:
                 f"such as @again/{job.name}."
             )
         refuse_missing_arguments(job, where=where)
+        _refuse_scope(job, where=where)
         stages[job.name] = Stage(
             name=job.name, job=job.function, arguments=job.arguments
         )
@@ -127,6 +129,17 @@ def _stages(jobs: object, *, where: str) -> tuple[Stage, ...]:
     if not stages:
         raise UserError(f"{where}: run.stages must list at least one job.")
     return tuple(stages.values())
+
+
+def _refuse_scope(job: Deferred, *, where: str) -> None:
+    """A job without a folder of its own would find the files of its namesake."""
+    scope, _, name = job.name.rpartition("/")
+    if scope and "stage_dir" not in inspect.signature(job.function).parameters:
+        raise UserError(
+            f"{where}: {name} must stand in run.stages once, without a scope, since it "
+            f"always writes the folder {name}; got {job.name}. Run the other one in a "
+            "workdir of its own."
+        )
 
 
 def _cpu_devices(root: Deferred, *, where: str) -> int | None:

@@ -34,7 +34,7 @@ def parse_model_json(content: Mapping[str, Any]) -> ModelConfig:
     head_dim = content.get("head_dim") or family.default_head_dim or width // heads
     layers = _number(content, "num_hidden_layers")
     kv_heads = content.get("num_key_value_heads") or family.default_kv_heads or heads
-    positions = content.get("max_position_embeddings", 32_768)
+    positions = content.get("max_position_embeddings", family.default_positions)
     theta, scaling = _parse_rope(content, family, positions)
     has_bias = bool(content.get("attention_bias", False)) and family is not CWM
     return ModelConfig(
@@ -47,7 +47,7 @@ def parse_model_json(content: Mapping[str, Any]) -> ModelConfig:
         d_ff=_number(content, "intermediate_size"),
         rope_theta=theta,
         rope_scaling=scaling,
-        norm_eps=float(content.get("rms_norm_eps", 1e-6)),
+        norm_eps=float(content.get("rms_norm_eps", family.default_norm_eps)),
         tie_embeddings=bool(content.get("tie_word_embeddings", False)),
         qk_norm=family.qk_norm,
         qkv_bias=family is QWEN2 or has_bias,
@@ -91,7 +91,13 @@ def _parse_rope(
     content: Mapping[str, Any], family: Family, positions: int
 ) -> tuple[float, RopeScaling]:
     # Version 5 has rope_parameters; before, rope_theta and rope_scaling stood apart.
-    found = dict(content.get("rope_parameters") or content.get("rope_scaling") or {})
+    new, old = content.get("rope_parameters"), content.get("rope_scaling")
+    if new and old and _scaling_of(new) != _scaling_of(old):
+        raise UserError(
+            "config.json must scale RoPE in one way; it has both rope_parameters "
+            f"{new} and rope_scaling {old}. Take one of them out."
+        )
+    found = dict(new or old or {})
     if family is CWM and not found:
         found = dict(_CWM_ROPE)
     theta = found.get("rope_theta", content.get("rope_theta", family.default_theta))
@@ -131,6 +137,14 @@ def _parse_rope(
         original_max_positions=contexts.get(kind, original),
         **options,
     )
+
+
+def _scaling_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """All but theta, which only one of two forms holds."""
+    kind = found.get("rope_type", found.get("type", "default"))
+    passed_over = ("rope_type", "type", "rope_theta")
+    rest = {k: v for k, v in found.items() if k not in passed_over and v is not None}
+    return rest | {"rope_type": kind}
 
 
 def _parse_windows(

@@ -163,6 +163,8 @@ def _find_operative_config(checkpoint: pathlib.Path) -> str:
     for folder in checkpoint.absolute().parents[:3]:
         if (folder / "config.gin").is_file():
             return (folder / "config.gin").read_text(encoding="utf-8")
+    if (checkpoint / "metrics.jsonl").exists():
+        return "# not found: no config.gin stands beside the checkpoint"
     return "# imported; simex did not train it"
 
 

@@ -18,10 +18,14 @@ class Family:
     default_theta: float = 10_000.0
     default_kv_heads: int | None = None  # None: as many as query heads
     default_head_dim: int | None = None  # None: width / heads
+    default_positions: int = 32_768
+    default_norm_eps: float = 1e-6
     qk_norm: bool = False
 
 
-LLAMA = Family(architecture="LlamaForCausalLM", model_type="llama")
+LLAMA = Family(
+    architecture="LlamaForCausalLM", model_type="llama", default_positions=2048
+)
 QWEN2 = Family(architecture="Qwen2ForCausalLM", model_type="qwen2", default_kv_heads=32)
 QWEN3 = Family(
     architecture="Qwen3ForCausalLM",
@@ -42,6 +46,8 @@ CWM = Family(
     default_theta=1_000_000.0,
     default_kv_heads=8,
     default_head_dim=128,
+    default_positions=131_072,
+    default_norm_eps=1e-5,
 )
 
 FAMILIES = {

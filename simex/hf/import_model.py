@@ -46,6 +46,11 @@ def import_hf(
     tensors that are missing, extra, misshapen or truncated, and for a tokenizer that
     does not fit.
     """
+    if (out / "metrics.jsonl").exists():
+        raise UserError(
+            f"Only an earlier import is replaced; {out} holds a model that was trained. "
+            "Name another folder."
+        )
     content = _read_json(source / "config.json")
     family, config = parse_family(content), parse_model_json(content)
     tensors = find_tensors(source)

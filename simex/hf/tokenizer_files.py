@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 from simex.tokens.chat_pieces import ChatPieces
 from simex.tokens.saved import HUGGING_FACE, save_tokenizer
@@ -61,10 +62,12 @@ def save_hugging_face_tokenizer(
 
 def chat_template(pieces: ChatPieces) -> str:
     """The turns that `tokens.chat` renders, with markers around what is trained."""
-    text = _TEMPLATE
-    for name in ("user", "assistant", "end"):
-        text = text.replace(name.upper(), json.dumps(getattr(pieces, name)))
-    return text
+    # At once: a piece may hold one of the words.
+    return re.sub(
+        "USER|ASSISTANT|END",
+        lambda word: json.dumps(getattr(pieces, word[0].lower())),
+        _TEMPLATE,
+    )
 
 
 def _added_tokens(path: pathlib.Path) -> dict[str, dict]:

@@ -33,15 +33,16 @@ def analyse_predictions(
     Args:
       workdir: of the run.
       stage_dir: of this stage.
-      predictions: files of evaluate_prediction in the workdir, of stdin programs.
+      predictions: files of evaluate_prediction in the workdir, of stdin programs. A name
+        is that of the file, and where two have one, with their folders.
       style: in which the model explains, a name in nlex.reading.READERS.
       max_events: a longer run is left out, and counted under "untraced".
       sandbox: where the programs are traced.
     """
     tables: dict[str, Any] = {}
     with sandbox.open_pool() as pool:
-        for name in predictions:
-            path = stage_dir / f"{pathlib.Path(name).stem}.jsonl"
+        for name, short in zip(predictions, _short_names(predictions)):
+            path = stage_dir / f"{short}.jsonl"
             describe = functools.partial(
                 _describe_all,
                 list(read_jsonl(workdir / name)),
@@ -54,6 +55,17 @@ def analyse_predictions(
             tables[path.stem] = _make_tables(list(read_jsonl(path)))
     with write_atomically(stage_dir / "analysis.json") as file:
         json.dump(tables, file, indent=1)
+
+
+def _short_names(predictions: Sequence[str]) -> list[str]:
+    """The names of the files, with their folders where two have one name."""
+    stems = [pathlib.Path(name).stem for name in predictions]
+    return [
+        stem
+        if stems.count(stem) == 1
+        else pathlib.PurePath(name).with_suffix("").as_posix().replace("/", "_")
+        for name, stem in zip(predictions, stems, strict=True)
+    ]
 
 
 def _describe_all(

@@ -11,6 +11,7 @@ from simex.core.errors import InfraError
 from simex.problems.filters.behaviour import TestRun
 from simex.problems.problem import Limits, Problem
 from simex.problems.program import Program, SourceItem
+from simex.sandbox.checkers import check_tolerance
 from simex.sandbox.examine import Examine, Test, make_examiner, make_request
 from simex.sandbox.outcome import RunOutcome, RunRequest, Verdict
 from simex.sandbox.pool import SandboxPool
@@ -21,6 +22,7 @@ Outcome = RunOutcome | InfraError
 
 def check_tests(problem: Problem) -> None:
     """Raises UserError or ValueError where no judge could decide by its tests."""
+    check_tolerance(problem.float_tol)
     _make_examiner(problem)
     for test in problem.call_tests:
         make_request(test, "", Limits())

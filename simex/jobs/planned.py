@@ -21,7 +21,7 @@ from simex.jobs.finetune import finetune
 from simex.jobs.import_model import import_model
 from simex.jobs.pretrained import PretrainedDecoder, adapt_model, require_positions
 from simex.jobs.setup import Setup
-from simex.jobs.train_rl import train_rl
+from simex.jobs.train_rl import train_rl, verifiers_of
 from simex.jobs.train_sft import train_sft
 from simex.jobs.train_tokenizer import train_tokenizer
 from simex.models.config import ModelConfig
@@ -30,6 +30,7 @@ from simex.plans.stage import RlStage, SamplerSizes, SftStage, Stage
 from simex.rl.presets import make_algorithm
 from simex.rollouts.objective import split_rollouts
 from simex.train.optimizer import OptimizerConfig
+from simex.train.saved_params import split_choice
 
 
 def planned_stages(experiment: Experiment) -> list[Stage]:
@@ -61,7 +62,8 @@ class _Jobs:
         return with_defaults(job.job, job.arguments)
 
     def model_of(self, name: str) -> ModelConfig:
-        """The model that the stage called `name` leaves behind."""
+        """The model that the stage called `name`, or STAGE@best, leaves behind."""
+        name, _ = split_choice(name)
         if name not in self._stages:
             raise unknown_name("stage", name, self._stages)
         job = self._stages[name]
@@ -166,8 +168,11 @@ def _plan_rl(jobs: _Jobs, job: Job) -> RlStage:
             cache_dtype=shape.cache_dtype,
             tensor=shape.tensor,
         ),
-        # The params that a run began from, and with staleness those that it samples by.
-        num_param_copies=2 if settings["max_staleness"] else 1,
+        # The params that a run began from, with staleness those that it samples by, and
+        # those of frozen verifiers.
+        num_param_copies=1
+        + bool(settings["max_staleness"])
+        + len(verifiers_of(settings["objectives"])),
     )
 
 

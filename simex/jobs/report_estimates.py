@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simex.core.errors import UserError
 from simex.core.files import read_jsonl
 from simex.evals import candidates, loop_summary, prices, summary
 from simex.evals.intervals import Estimate
@@ -27,12 +28,16 @@ def collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
         "prediction.direct_sft": summary.estimate_accuracy(direct),
         "prediction.nlex_sft": summary.estimate_accuracy(nlex),
         "prediction.rl": summary.estimate_accuracy(rl),
-        "prediction.rl_right_programs": summary.estimate_accuracy(rl, role="right"),
-        "prediction.rl_wrong_programs": summary.estimate_accuracy(rl, role="wrong"),
-        "real_functions.prediction": summary.estimate_accuracy(functions),
         "gain.nlex_over_direct": summary.estimate_gain(nlex, direct),
         "gain.rl_over_nlex": summary.estimate_gain(rl, nlex),
     }
+    for role in ("right", "wrong"):
+        if any(record["role"] == role for record in rl):
+            found = summary.estimate_accuracy(rl, role=role)
+            estimates[f"prediction.rl_{role}_programs"] = found
+    if functions:
+        found = summary.estimate_accuracy(functions)
+        estimates["real_functions.prediction"] = found
     if (prediction / "cruxeval.jsonl").exists():
         crux = list(read_jsonl(prediction / "cruxeval.jsonl"))
         estimates["cruxeval.official"] = summary.estimate_accuracy(crux)
@@ -44,6 +49,13 @@ def collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
 def _estimate_solving(workdir: pathlib.Path) -> dict[str, Estimate]:
     folder = workdir / SOLVING
     groups = summary.group_candidates(load_candidates(folder))
+    fewest = min(map(len, groups.values()), default=0)
+    if fewest < MAX_K:
+        raise UserError(
+            f"A report needs at least {MAX_K} candidates of each problem; {folder} has "
+            f"{fewest}. Set rl/evaluate_solving.samples to {MAX_K} or more, or take "
+            "write_report out of run.stages."
+        )
     before = summary.group_candidates(
         load_candidates(workdir / "sft" / "evaluate_solving")
     )

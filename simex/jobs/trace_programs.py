@@ -11,6 +11,7 @@ from simex.core.continued import continue_jsonl
 from simex.core.errors import InfraError, UserError
 from simex.core.files import read_jsonl
 from simex.core.progress import progress
+from simex.core.stamps import has_stage
 from simex.data.listed_runs import ImportedRuns
 from simex.data.runs import is_as_expected
 from simex.jobs.sandbox import SandboxConfig, note_sandbox
@@ -59,7 +60,7 @@ def trace_programs(
     problems = workdir / "make_problems" / "train.jsonl"
     held_out = workdir / "make_problems" / "validation.jsonl"
     functions = workdir / "harvest_functions" / "functions.jsonl"
-    if imported is None and not problems.exists():
+    if imported is None and not _is_there(problems, workdir):
         raise UserError(
             f"trace_programs needs {problems} or trace_programs.imported; there is "
             "neither. Run make_problems, or set it and run import_problems."
@@ -75,10 +76,10 @@ def trace_programs(
             limits=Limits(cpu_secs=cpu_secs),
             verify=verify,
         )
-        if problems.exists():
+        if _is_there(problems, workdir):
             items = list(_list_curriculum(problems))
             _trace_all(items, folder / "curriculum.jsonl", collect)
-        if held_out.exists():
+        if _is_there(held_out, workdir):
             items = [
                 {**item, "split": "validation"} for item in _list_curriculum(held_out)
             ]
@@ -86,9 +87,14 @@ def trace_programs(
         if imported is not None:
             items = list(_list_imported(imported, workdir))
             _trace_all(items, folder / "imported.jsonl", collect)
-        if functions.exists():
+        if _is_there(functions, workdir):
             calls = itertools.islice(_list_functions(functions), max_functions)
             _trace_all(list(calls), folder / "functions.jsonl", collect)
+
+
+def _is_there(path: pathlib.Path, workdir: pathlib.Path) -> bool:
+    """Not what an earlier list of stages left behind."""
+    return has_stage(workdir, path.parent.name) and path.exists()
 
 
 def _trace_all(

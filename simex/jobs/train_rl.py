@@ -199,6 +199,11 @@ def train_rl(
         write_pages(find_steps(stage_dir))  # what `simex view` shows, beside records
 
 
+def verifiers_of(objectives: Sequence[Objective]) -> set[str]:
+    """The stages whose policies the objectives ask for predictions."""
+    return {s for o in objectives for s in getattr(o, "verifiers", ())}
+
+
 def load_verifiers(
     setup: Setup,
     workdir: pathlib.Path,
@@ -210,7 +215,7 @@ def load_verifiers(
 
     They answer greedily, as simulation does in evaluations.
     """
-    stages = {s for o in objectives for s in getattr(o, "verifiers", ())}
+    stages = verifiers_of(objectives)
     return {
         stage: setup.make_policy(
             workdir,

@@ -147,7 +147,9 @@ def _make_sample(record: dict[str, Any]) -> Sample:
         program=record["source"],
         stdin=record["stdin"],
         explanation=record["text"],
-        prediction=record["said"] or f"none: {record['refusal']}",
+        prediction=record["said"]
+        if record["said"] is not None
+        else f"none: {record['refusal']}",
         truth=record["true"],
         is_right=record["is_right"],
     )

@@ -111,6 +111,7 @@ def _facts_of_event(
         working = found.render(frame.values)
     if event.kind is EventKind.CALL:
         yield {"kind": FactKind.CALL, "name": event.function, "value": ""}
+    assigned = structure.assigned.get(frame.line, ())  # not what merely changed with it
     for name, value in _find_assignments(event, frame, structure, is_done):
         grown = _find_appended(frame.values.get(name), value)
         frame.values[name] = value
@@ -119,18 +120,20 @@ def _facts_of_event(
             "name": name,
             "value": value if grown is None else grown,
             "after": value,
-            "working": working if grown is None else "",
+            "working": working if grown is None and name in assigned else "",
         }
     body = structure.branch_bodies.get(frame.line)
-    if is_done and body is not None:
+    # A condition that does not hold may be the last thing that a frame looks at.
+    is_last = event.kind is EventKind.RETURN and frame.line not in structure.suspending
+    if body is not None and (is_done or (is_last and not frame.is_cut)):
         yield {
             "kind": FactKind.BRANCH,
             "name": "",
-            "value": "yes" if event.line in body else "no",
+            "value": "yes" if is_done and event.line in body else "no",
             "working": working,
             "expression": found.source if found is not None else "",
         }
-    elif event.kind is EventKind.RETURN and event.depth > 0:
+    if event.kind is EventKind.RETURN and event.depth > 0:
         value = event.value or "None"
         yield {"kind": FactKind.RETURN, "name": event.function, "value": value}
     elif event.kind is EventKind.EXCEPTION:

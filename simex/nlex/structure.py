@@ -32,6 +32,7 @@ class Structure:
     """Header lines of the loops of which a trace shows how often they turn: not those
     with a body on a line of the header, nor those that are left and entered again in
     the middle of a turn, at a ``yield`` or ``await``."""
+    suspending: frozenset[int]  # lines at which a frame may be left and entered again
     in_loops: frozenset[int]  # lines of loops, headers too
     names: frozenset[str]  # every identifier that the source holds
     functions: frozenset[str]  # that the source defines
@@ -89,6 +90,7 @@ def read_structure(source: str) -> Structure:
             for line, body in loop_bodies.items()
             if line not in crowded and suspending.isdisjoint(range(line, body.stop))
         ),
+        suspending=frozenset(first_lines.get(line, line) for line in suspending),
         in_loops=frozenset(loop_bodies).union(*loop_bodies.values()),
         names=frozenset(names | functions),
         functions=frozenset(functions),

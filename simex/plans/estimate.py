@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
+from simex.core.errors import UserError
 from simex.plans.flops import model_work, num_decode_groups
 from simex.plans.generations import Generation
 from simex.plans.programs import (
@@ -50,7 +51,13 @@ def estimate_stage(
       completion_tokens: the mean length of a completion; None: its limit.
       prompt_tokens: the mean length of a prompt, which stands in the rows of an update
         before every completion; 0: rows are taken to hold completions alone.
+
+    Raises UserError for completions without a token.
     """
+    if completion_tokens is not None and completion_tokens < 1:
+        raise UserError(
+            f"--completion-tokens must be at least 1; got {completion_tokens}."
+        )
     if isinstance(stage, SftStage):
         return _estimate_sft(stage, times[SFT_UPDATE], chip, num_devices)
     return _estimate_rl(
@@ -97,8 +104,11 @@ def _estimate_rl(
     # Groups share the prefill of their prompt.
     groups = num_decode_groups(stage, num_devices)
     prompt_rows = stage.prompts_per_step / (sizes.prefill_rows * groups)
+    # Once to look at the gap, and of the reference for every micro-batch.
+    looks = 1 + (calls if stage.algorithm.has_reference else 0)
     sample = _sum(
-        times, {DECODE: chunks, PREFILL: max(1, math.ceil(prompt_rows)), LOGPROBS: 1}
+        times,
+        {DECODE: chunks, PREFILL: max(1, math.ceil(prompt_rows)), LOGPROBS: looks},
     )
     update = _sum(times, {GRADIENTS: calls, APPLY: 1})
     step = (sample[0] + update[0], sample[1] + update[1])
@@ -118,7 +128,7 @@ def _estimate_rl(
         mfu=_each(lambda s: mfu(work.flops * calls, s, chip, num_devices), update),
         assumes=(
             f"{rollouts} completions of {completion_tokens} tokens, {prompts}, every "
-            "slot busy and reading the whole cache"
+            "slot busy and reading the whole cache; examples of replay do not count"
         ),
     )
 

@@ -148,8 +148,11 @@ def check_item(item: SourceItem) -> None:
     try:
         record = to_record(with_programs(item))
         json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+        from_record(record)
     except (ValueError, TypeError, RecursionError) as error:  # half an emoji, NaN
-        raise BadRecord(f"cannot be written as JSON in UTF-8: {error}") from None
+        raise BadRecord(
+            f"cannot be written as JSON in UTF-8 and read: {error}"
+        ) from None
 
 
 def _parse_test(record: Mapping[str, Any]) -> TestCase:

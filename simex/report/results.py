@@ -18,8 +18,6 @@ REQUIRED = (
     "prediction.direct_sft",
     "prediction.nlex_sft",
     "prediction.rl",
-    "prediction.rl_right_programs",
-    "prediction.rl_wrong_programs",
     "solve.sft_pass_at_1",
     "solve.rl_pass_at_1",
     "solve.pass_at_8",
@@ -32,7 +30,6 @@ REQUIRED = (
     "self_rlef.resample",
     "self_rlef.fix_rate",
     "self_rlef.break_rate",
-    "real_functions.prediction",
 )
 """The estimates that every whole run reports. A file may hold more."""
 

@@ -94,6 +94,11 @@ class Algorithm:
         buffer = self.overlong_buffer_tokens
         fits = 0 < buffer <= self.overlong_max_tokens
         self._refuse("overlong_buffer_tokens", "1 to overlong_max_tokens", fits)
+        if self.kl_weight and self.kl == NONE:
+            raise UserError(
+                f"Algorithm.kl_weight must be 0 without an estimator of the KL; it is "
+                f"{self.kl_weight}. Set kl, e.g. to 'k3'."
+            )
         # Building these checks their own numbers.
         _ = self.spread, self.bounds
 

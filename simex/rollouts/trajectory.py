@@ -185,6 +185,8 @@ def _submit_what_passes(attempt: Attempt, outputs: Sequence[str] | None) -> Atte
     """Submitted without a turn where all that is shown is what was expected."""
     if not attempt.is_open or outputs is None:
         return attempt
+    if attempt.feedback == PREDICTED and None in attempt.predicted:
+        return attempt  # what was refused passes nothing, even where "" is expected
     if not all(are_outputs_right(attempt.problem, outputs)):
         return attempt
     return dataclasses.replace(attempt, is_submitted=True, end=End.SUBMITTED)

@@ -200,6 +200,16 @@ def knows_tolerance(name: str) -> bool:
     return name in _TOLERANT
 
 
+def check_tolerance(value: object) -> None:
+    """Raises ValueError for what no problem may declare as its tolerance."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 < value < 1):  # type: ignore[operator]
+        raise ValueError(
+            "float_tol must be null, or a number above 0 and below 1; got "
+            f"{value!r:.80}."
+        )
+
+
 def get_checker(name: str, float_tol: float | None = None) -> Checker:
     """The checker of that name; `float_tol` is the tolerance that a problem declares.
 

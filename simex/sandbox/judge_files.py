@@ -27,6 +27,7 @@ from typing import Any
 from simex.core.errors import UserError
 from simex.core.strict_jsonl import read_strict_jsonl
 from simex.problems.problem import CallCase, Limits, TestCase, Visibility
+from simex.sandbox.checkers import check_tolerance
 from simex.sandbox.examine import Test, make_examiner, make_request
 from simex.sandbox.judge import JudgeItem
 from simex.sandbox.results import ExpectedResult
@@ -208,14 +209,11 @@ def _parse_call(test: Mapping[str, Any], place: str) -> CallCase:
 
 
 def _parse_tolerance(value: Any, place: str) -> float | None:
-    if value is None:
-        return None
-    if not _is_number(value) or not 0 < value < 1:
-        raise UserError(
-            f"{place}: float_tol must be null, or a number above 0 and below 1; got "
-            f"{_shown(value)}."
-        )
-    return float(value)
+    try:
+        check_tolerance(value)
+    except ValueError as error:
+        raise UserError(f"{place}: {error}") from None
+    return None if value is None else float(value)
 
 
 def _parse_limits(value: Any, place: str) -> Limits:

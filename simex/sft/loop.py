@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from simex.core.errors import UserError
 from simex.core.interrupts import Terminated, signals_at_end
 from simex.core.metrics import MetricsLog, mean_values, refuse_infinite
 from simex.core.progress import progress
@@ -39,6 +40,14 @@ class SftConfig:
     keep_best: str = ""
     """The metric, such as "validation/loss", by which the best train step stays on disk
     beside the newest ones; it is saved when it is measured. Empty: none does."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a number below 1."""
+        for field in ("steps_between_saves", "steps_between_logs", "num_micro_batches"):
+            if getattr(self, field) < 1:
+                raise UserError(
+                    f"{field} must be at least 1; got {getattr(self, field)}."
+                )
 
 
 def run_sft(

@@ -11,12 +11,17 @@ def is_output_right(
 ) -> bool:
     """Compares a stated stdout by the very rule that judges a printed one.
 
+    But for blanks at the end, which what models are taught to state does not have: by
+    "exact" they may be left out.
+
     Args:
       stated: what a model says, or what a run printed, as text.
       expected: the true stdout.
       checker: a name in sandbox.checkers.CHECKERS.
       float_tol: the tolerance that the problem declares, if it does.
     """
+    if checker == "exact":
+        stated, expected = stated.rstrip(), expected.rstrip()
     return get_checker(checker, float_tol)(stated.encode("utf-8", "replace"), expected)
 
 

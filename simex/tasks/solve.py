@@ -15,8 +15,8 @@ from simex.nlex.layout import (
 from simex.problems.problem import TestCase
 from simex.tasks.answer import Answer, Refusal, parse_tagged
 
-# Opens or closes a code block: nothing but a language may stand behind it.
-_FENCE = re.compile(r"^```[\w+-]*[ \t]*$", re.ASCII | re.MULTILINE)
+# A line that may open or close a code block.
+_FENCE = re.compile(r"^```", re.MULTILINE)
 
 
 def render_prompt(statement: str, tests: Sequence[TestCase]) -> str:

@@ -188,7 +188,7 @@ class Checkpoints:
             UserError: there are steps, and none can be read into `targets`.
         """
         errors = []
-        for step in [found.step for found in self._steps()]:
+        for step in self.steps():
             try:
                 return Restored(step, self.load(step, targets))
             except DAMAGE as error:
@@ -209,7 +209,11 @@ class Checkpoints:
 
     def latest_step(self) -> int | None:
         """The number of the newest step on disk, or None."""
-        return next((found.step for found in self._steps()), None)
+        return next(iter(self.steps()), None)
+
+    def steps(self) -> list[int]:
+        """The numbers of the steps on disk, the newest first."""
+        return [found.step for found in self._steps()]
 
     def best(self, *, up_to: int | None = None) -> Best | None:
         """The best step on disk, among those to `up_to`; None: none was ranked.

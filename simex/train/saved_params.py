@@ -75,6 +75,11 @@ def load_params(
                 "validation lost too many rollouts to faults of the sandbox, mend that), "
                 "or take the newest."
             )
+        if step not in (known := checkpoints.steps()):
+            raise UserError(
+                f"There is no step {step} in {directory}; it has "
+                f"{', '.join(map(str, sorted(known))) or 'none'}."
+            )
         return checkpoints.load(step, {name: abstract})[name]
     except DAMAGE as error:
         raise UserError(

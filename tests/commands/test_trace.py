@@ -103,6 +103,8 @@ def test_a_cut_trace_says_so(run):
         (PROGRAM, ["--stdin", "/nowhere/in"], "/nowhere/in: No such file"),
         (PROGRAM, ["--max-events", "0"], "--max-events must be at least 1"),
         (PROGRAM, ["--format", "nlex", "--style", "loud"], "compact, prose"),
+        (PROGRAM, ["--style", "loud"], "compact, prose"),
+        (PROGRAM, ["--cpu-secs", "3e6"], "--cpu-secs must be at most 86400"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(run, source, options, complaint):

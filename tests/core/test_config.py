@@ -227,11 +227,19 @@ ERRORS = {
             "@again/build."
         ),
     ),
-    "a scope that is a stage": (
-        "run.stages = [@count_sheep, @build, @build/count_sheep]",
+    "a scope of a job without a folder of its own": (
+        "run.stages = [@count_sheep, @again/count_sheep]",
         (
-            "farm.gin: the scope of build/count_sheep must not be the name of a stage; "
-            "build is one. Choose another scope."
+            "farm.gin: count_sheep must stand in run.stages once, without a scope, since "
+            "it always writes the folder count_sheep; got again/count_sheep. Run the other "
+            "one in a workdir of its own."
+        ),
+    ),
+    "a scope that is a stage": (
+        "run.stages = [@count_sheep, @build, @count_sheep/build]",
+        (
+            "farm.gin: the scope of count_sheep/build must not be the name of a stage; "
+            "count_sheep is one. Choose another scope."
         ),
     ),
     "no stages": (

@@ -99,13 +99,15 @@ def test_a_ray_cluster_makes_the_same_bytes_though_a_task_is_killed(
     while not num_reports(on_ray) and build.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    kill_workers_of_ray()
+    while not (num_killed := kill_workers_of_ray()) and build.poll() is None:
+        time.sleep(0.01)  # between two tasks a worker has another name
+    assert num_killed
     assert build.wait(300) == 0
     assert digests(on_ray) == digests(alone)
 
 
 def kill_workers_of_ray():
-    """Of our own cluster, which has a token that no other has."""
+    """Those at work on our own cluster, which has a token that no other has."""
     token, num_killed = os.environ["RAY_AUTH_TOKEN"].encode(), 0
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -113,7 +115,7 @@ def kill_workers_of_ray():
             if is_ours and (folder / "cmdline").read_bytes().startswith(b"ray::_work"):
                 os.kill(int(folder.name), signal.SIGKILL)
                 num_killed += 1
-    assert num_killed
+    return num_killed
 
 
 def test_where_no_cluster_is_the_job_says_so(tmp_path, monkeypatch):

@@ -21,9 +21,11 @@ from simex.hf.import_model import import_hf
 from simex.hf.names import EMBEDDING, HEAD, to_tensors
 from simex.hf.shards import save_tensors
 from simex.hf.tensor_files import INDEX, find_tensors
+from simex.hf.tokenizer_files import chat_template
 from simex.models.config import ExpertsConfig
 from simex.models.rope import RopeScaling
 from simex.sharding.mesh import MeshConfig, make_mesh
+from simex.tokens.chat_pieces import ChatPieces
 from simex.tokens.saved import load_tokenizer, save_tokenizer
 from simex.train.saved_params import load_params
 
@@ -203,6 +205,14 @@ BAD = {
         lambda f: change_config(f, rope_parameters={"rope_type": "longrope"}),
         "no RoPE type 'longrope'.*yarn",
     ),
+    "two RoPE scalings": (
+        lambda f: change_config(
+            f,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+            rope_scaling={"type": "yarn", "factor": 4.0},
+        ),
+        "must scale RoPE in one way",
+    ),
     "another activation": (
         lambda f: change_config(f, hidden_act="gelu"),
         "hidden_act=silu only.*'gelu'",
@@ -300,8 +310,28 @@ def test_an_import_replaces_an_earlier_import_and_nothing_else(folder, tmp_path)
     with pytest.raises(UserError, match="something else"):
         import_hf(folder, other)
     assert (other / "thesis.tex").exists()
+    # A stage that trained has model.json, too.
+    (tmp_path / "imported" / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match="holds a model that was trained"):
+        import_hf(folder, tmp_path / "imported")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"source", "renamed", "imported", "thesis"}  # no leftovers
+
+
+def test_pieces_may_hold_the_words_of_the_template():
+    pieces = ChatPieces(
+        pad="<|pad|>", user="<|USER|>", assistant="<|END|><|BOT|>", end="<|END_OF|>"
+    )
+    text = chat_template(pieces)
+    assert '{{ "<|END|><|BOT|>" }}' in text
+    assert "{{ message['content'] + \"<|END_OF|>\" }}" in text
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda f: f.model_type)
+def test_a_silent_config_means_what_transformers_means(family):
+    theirs = pytest.importorskip("transformers").AutoConfig.for_model(family.model_type)
+    assert family.default_norm_eps == theirs.rms_norm_eps
+    assert family.default_positions == theirs.max_position_embeddings
 
 
 def test_the_families_are_those_that_are_promised():

@@ -125,9 +125,17 @@ def folder(files, tmp_path_factory) -> pathlib.Path:
         ({"split": "dev"}, "split must be one of train, validation, test: 'dev'"),
         ({"checker": "foo"}, "foo"),
         ({"checker": "exact", "float_tol": 0.1}, "exact"),
-        (
-            {"tests": [{"fn": "f", "args_text": "[...]", "result_text": "1"}]},
-            "must be built of None",
+        *(
+            ({"tests": [{"fn": "f", "args_text": text, "result_text": "1"}]}, reason)
+            for text, reason in (
+                ("[...]", "cannot be written"),
+                ("[" + "+".join("1" * 5000) + "]", "is no problem"),
+                ("[1e999j]", "cannot be written"),
+            )
+        ),
+        *(
+            ({"float_tol": value}, "float_tol must be null, or a number above 0")
+            for value in ("1e-6", -1, True, [1])
         ),
     ],
 )

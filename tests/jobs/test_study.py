@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from simex.core.errors import UserError
 from simex.evals import prices
 from simex.jobs.report_estimates import collect_estimates
 from simex.jobs.study import report_study, study_results
@@ -147,3 +148,25 @@ def test_a_loop_costs_what_its_attempts_took_up_to_each_turn():
     assert (first.samples, second.samples) == (1.0, 3.0)  # (4 + 2) / 2
     assert (first.predictions, second.predictions) == (1.5, 5.5)  # 2 + 1, 9 + 2
     assert (first.executions, second.executions) == (0.0, 1.5)
+
+
+def test_a_report_leaves_out_what_has_no_records(workdir):
+    folder = workdir / "evaluate_prediction"
+    write(folder / "functions.jsonl", [])
+    found = [r for r in predictions({0, 1, 2}) if r["role"] == "right"]
+    write(folder / "train_rl.jsonl", found)
+    for name in ("direct_train_sft", "nlex_train_sft"):
+        write(folder / f"{name}.jsonl", found)
+    estimates = collect_estimates(workdir)
+    assert "prediction.rl_right_programs" in estimates
+    assert not {"prediction.rl_wrong_programs", "real_functions.prediction"} & set(
+        estimates
+    )
+
+
+def test_a_report_of_too_few_candidates_names_the_setting(workdir):
+    write(workdir / "evaluate_prediction" / "functions.jsonl", predictions({3}))
+    path = workdir / "rl" / "evaluate_solving" / "simulated.jsonl"
+    write(path, list(candidates(4, num_believed=6))[:4])
+    with pytest.raises(UserError, match=r"at least 8 .* rl/evaluate_solving.samples"):
+        collect_estimates(workdir)

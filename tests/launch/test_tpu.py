@@ -277,7 +277,13 @@ def test_a_refusal_of_gcloud_says_what_to_do(cloud, text, message):
 
 
 def test_a_network_that_is_away_for_a_while_ends_nothing(cloud):
-    away = "There was a problem: Temporary failure in name resolution"
+    # What gcloud really says has words of other faults in it.
+    away = (
+        "There was a problem refreshing your current auth tokens: HTTPSConnectionPool("
+        "host='oauth2.googleapis.com', port=443): Max retries exceeded with url: /token "
+        "(Caused by NameResolutionError: Failed to resolve 'oauth2.googleapis.com'). "
+        "Please run: $ gcloud auth login to obtain new credentials"
+    )
     set_faults(cloud, describe=[away, away])
     ended = tpu(*RUN)
     assert ended.returncode == 0

@@ -26,7 +26,7 @@ echo "$*" >>ran.txt
 [[ $* != *fail* ]]
 """
 GKE = [
-    *["experiments/x.gin", "--executor", "kubernetes", "--image", "gcr.io/p/simex"],
+    *["experiments/smoke.gin", "--executor", "kubernetes", "--image", "gcr.io/p/simex"],
     *["--workdir", "gs://bucket/runs/a"],
 ]
 
@@ -39,6 +39,8 @@ def checkout(tmp_path, monkeypatch) -> pathlib.Path:
     local = tmp_path / "launch/local"
     local.write_text(FAKE_SIMEX)
     local.chmod(0o755)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/smoke.gin").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))  # xmanager's database lies there
     monkeypatch.delenv("PYTHONPATH")
@@ -56,11 +58,11 @@ def xm(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_on_this_machine_has_the_words_of_simex(checkout):
-    ended = xm("experiments/x.gin", "--workdir", "runs/a b", "--set", "a.b='c d'")
+    ended = xm("experiments/smoke.gin", "--workdir", "runs/a b", "--set", "a.b='c d'")
     assert ended.returncode == 0, ended.stderr
     ran = (checkout / "ran.txt").read_text()
-    assert ran == "run experiments/x.gin --workdir runs/a b --set a.b='c d'\n"
-    assert "runs run experiments/x.gin" in ended.stdout  # its output is shown
+    assert ran == "run experiments/smoke.gin --workdir runs/a b --set a.b='c d'\n"
+    assert "runs run experiments/smoke.gin" in ended.stdout  # its output is shown
     assert (checkout / ".xmanager/experiments.sqlite3").exists()
 
 
@@ -88,7 +90,7 @@ MANIFESTS = {
     "v5p:2x2x1": [*GKE, "--tpu", "v5p:2x2x1"],
     "h100:8": [*GKE, "--gpu", "h100:8"],
 }
-VERTEX = ["x.gin", "--executor", "vertex", *GKE[3:]]
+VERTEX = ["experiments/smoke.gin", "--executor", "vertex", *GKE[3:]]
 MACHINES = {
     "TPU_V3 x 8": [*VERTEX, "--tpu", "v3:8"],
     "NVIDIA_TESLA_A100 x 8": [*VERTEX, "--gpu", "a100:8"],
@@ -104,6 +106,17 @@ REFUSALS = {
     "--tpu must be TYPE:TOPOLOGY": [*GKE, "--tpu", "v5e"],
     "with a type of v4, v5e": [*GKE, "--tpu", "v9:2x2"],
     "v5p:1x1x3 has 3 chips; a host has 4": [*GKE, "--tpu", "v5p:1x1x3"],
+    "A slice of v5p has three dimensions, e.g. 2x2x2; got v5p:4x4": [
+        *[*GKE, "--tpu", "v5p:4x4"],
+    ],
+    "A slice of v5e has two dimensions, e.g. 4x4; got v5e:2x2x2": [
+        *[*GKE, "--tpu", "v5e:2x2x2"],
+    ],
+    "An experiment must be a file of this checkout": [
+        *["/etc/hosts", *GKE[1:], "--tpu", "v5e:4x4"],
+    ],
+    "--parallel must be at least 1; got 0": ["x.gin", *GKE[-2:], "--parallel", "0"],
+    "must be of a type that xmanager knows": [*VERTEX, "--gpu", "a100-80gb:8"],
     "--tpu and --gpu exclude each other": [*GKE, "--tpu", "v5e:4x4", "--gpu", "h100:8"],
     "on this machine a run uses what is there": [
         *["x.gin", "--workdir", "runs/a", "--tpu", "v5e:4x4"]
@@ -156,7 +169,7 @@ def test_a_slice_is_a_job_with_a_pod_for_each_host(answers):
     }
     (container,) = pod["containers"]
     assert container["resources"]["limits"] == {"google.com/tpu": "4"}
-    words = ["run", "experiments/x.gin", "--workdir", "/gcs/bucket/runs/a"]
+    words = ["run", "experiments/smoke.gin", "--workdir", "/gcs/bucket/runs/a"]
     assert container["args"] == [*words, "--set", 'a.b="/gcs/bucket/Qwen"']
     assert container["env"] == [{"name": "SIMEX_COORDINATOR", "value": "auto"}]
     assert container["volumeMounts"] == [{"mountPath": "/gcs/bucket", "name": "bucket"}]
@@ -177,14 +190,22 @@ def test_the_topology_decides_hosts_and_chips(answers, wanted, hosts, resource, 
     assert made["spec"]["completions"] == hosts
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {resource: count}
-    assert bool(container.get("env")) == (hosts > 1)  # one host has nobody to meet
+    env = {one["name"]: one["value"] for one in container.get("env", ())}
+    assert ("SIMEX_COORDINATOR" in env) == (hosts > 1)  # one host has nobody to meet
+    driver = "/usr/local/nvidia/lib64" if wanted == "h100:8" else None
+    assert env.get("LD_LIBRARY_PATH") == driver
+    (rule,) = made["spec"]["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob" and rule["onExitCodes"]["values"] == [2]
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_vertex_job_is_one_that_xmanager_takes(answers, machine):
     code, out, err = answers[machine]
     assert code == 0, err
-    assert out == f"x: run x.gin --workdir /gcs/bucket/runs/a on {machine}\n"
+    assert (
+        out
+        == f"smoke: run experiments/smoke.gin --workdir /gcs/bucket/runs/a on {machine}\n"
+    )
 
 
 @pytest.mark.parametrize("message", REFUSALS)
@@ -199,7 +220,13 @@ class ApiServer(http.server.BaseHTTPRequestHandler):
     posted: list[tuple[str, dict]]
 
     def do_GET(self):
-        self._answer({"kind": "ServiceList", "apiVersion": "v1", "items": []})
+        path = self.path.partition("?")[0]
+        if path.endswith("/services"):
+            self._answer({"kind": "ServiceList", "apiVersion": "v1", "items": []})
+            return
+        jobs = [body for at, body in self.posted if at == path]
+        running = [job | {"status": {"active": 1}} for job in jobs]
+        self._answer({"kind": "JobList", "apiVersion": "batch/v1", "items": running})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -256,6 +283,10 @@ def test_xmanager_sends_the_job_and_its_service_to_the_cluster(cluster):
     job = cluster[1][1]
     assert job["spec"]["completions"] == 2
     assert f"kubectl logs --follow job/{job['metadata']['name']}" in ended.stdout
+    # It runs: a second one would write the same workdir.
+    again = xm(*GKE, "--tpu", "v5p:2x2x2")
+    assert again.returncode == 2 and len(cluster) == 2
+    assert f"kubectl delete job/{job['metadata']['name']}" in again.stderr
 
 
 def test_without_xmanager_it_says_how_to_get_it(checkout):

@@ -1,6 +1,7 @@
 """Free prose about one run, as a person would write it: true and false statements."""
 
 import re
+import time
 
 import pytest
 
@@ -120,6 +121,56 @@ def test_a_lie_in_prose_is_found_at_its_place(truth, text, lie):
     at = text.index(lie)
     assert any(start < at + len(lie) and at < end for start, end in spans), spans
     assert all(j.reason for j in grounding.false_statements)
+
+
+QUOTING = """\
+n = 5
+print("Output:", n)
+msg = f"The output is {n}"
+s = "Prints 10 copies"
+def f(x):
+    return x + 1
+print(f"f returns {f(n)}, n becomes 7")
+"""
+
+
+@pytest.mark.parametrize("style", ["prose", "compact"])
+def test_what_a_program_prints_makes_no_claims(trace_of, style):
+    trace = trace_of(QUOTING)
+    found = check_text(REWRITERS[style](trace).text, Truth(trace), style=style)
+    assert found.score == 1.0 and found.num_statements >= 5
+    if style == "prose":
+        lie = REWRITERS[style](trace).text.replace("Output: 5", "Output: 6")
+        assert check_text(lie, Truth(trace), style=style).score < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x becomes a[0], which is 3.",
+        "m becomes n * k, which is 6.",
+        "m = 3 * 2 = 6.",
+        "scale(3, 2) returns 3 * 2 = 6.",
+        "a has 3 elements.",
+        "The list seen contains 2 items.",
+        "i is 2 + 1.",
+    ],
+)
+def test_what_people_say_of_values_is_not_taken_for_others(truth, text):
+    found = check_text(text, truth, style="llm")
+    assert [(j.statement, j.reason) for j in found.false_statements] == []
+
+
+def test_a_long_chain_is_looked_at_in_linear_time(truth, monkeypatch):
+    # Each of n operands begins a match of at most 17: 17 n steps, not n * n / 2.
+    def cost(num):
+        begin = time.process_time()
+        check_text("t = 0. t is " + "1 + " * num + "1", truth, style="prose")
+        return time.process_time() - begin
+
+    cost(100)
+    short, long = (min(cost(num) for _ in range(3)) for num in (500, 4000))
+    assert long < 24 * short  # 8 times the text; 64 times were it quadratic
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -93,6 +93,7 @@ def test_a_second_call_from_one_line_has_a_frame_of_its_own(trace_of):
         "On line 1, s becomes [].",
         "The function f is called.",
         "On line 2, n becomes 1.",
+        "The condition 1 > 3 on line 3 does not hold.",
         "f returns None.",
         "The function f is called.",
         "On line 2, n becomes 5.",
@@ -122,8 +123,8 @@ def test_calls_of_a_comprehension_do_not_end_each_others_conditions(trace_of):
         "x = [f(v) for v in [0, 7]]\n"
     )
     facts = collect_facts(trace)
-    # The first call ends on its condition: no line shows how it turned out.
-    assert [f.value for f in facts if f.kind is FactKind.BRANCH] == ["yes"]
+    # The first call ends on its condition: it returned without entering the body.
+    assert [f.value for f in facts if f.kind is FactKind.BRANCH] == ["no", "yes"]
     assert [f.line for f in facts if f.name == "v"] == [2, 2]
     assert tell(trace)
 
@@ -274,3 +275,32 @@ def test_a_loop_on_one_line_works_nothing_out(trace_of):
     # Interpreters from 3.12 on show the last turn alone.
     assert {(f.name, f.value) for f in facts[-2:]} == {("t", "10"), ("x", "4")}
     assert collect_loops(trace) == [] and tell(trace)
+
+
+def test_only_what_is_assigned_was_worked_out(trace_of):
+    trace = trace_of("a = [1]\nd = {}\nd['k'] = a\na *= 3\n")
+    found = [(f.name, f.working) for f in collect_facts(trace) if f.line == 4]
+    assert sorted(found) == [("a", "[1] * 3"), ("d", "")]
+    trace = trace_of("m = [[0], [1]]\nr = m[0]\nk = [7, 8]\nr += k\n")
+    found = [(f.name, f.working) for f in collect_facts(trace) if f.line == 4]
+    assert sorted(found) == [("m", ""), ("r", "[0] + [7, 8]")]
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("z = 3\nif z > 5:\n    print('big')\n", ["no"]),
+        ("z = 9\nif z > 5:\n    print('big')\n", ["yes"]),
+        (
+            "def f(a):\n    t = a\n    if a > 3:\n        t = 0\nf(1)\nf(4)\n",
+            ["no", "yes"],
+        ),
+        # At a yield nothing is decided yet.
+        ("def g():\n    if (yield 1):\n        pass\nnext(g())\n", []),
+    ],
+)
+def test_a_condition_that_does_not_hold_may_be_the_last_thing(trace_of, source, values):
+    trace = trace_of(source)
+    told = [f.value for f in collect_facts(trace) if f.kind is FactKind.BRANCH]
+    assert told == values
+    assert tell(trace)

@@ -180,6 +180,18 @@ def test_stages_know_their_models_without_a_run():
     assert rl.num_param_copies == 1  # the first params
     *_, ahead = stages_of("experiments/paper/rl_7b.gin", "train_rl.max_staleness=8")
     assert ahead.num_param_copies == 2  # and those that sample
+    predicting = (
+        "SolveObjective.feedback=@Feedback()",
+        'Feedback.sources=["predicted"]',
+        'Feedback.verifier="finetune"',
+        "SolveObjective.max_fixes=1",
+    )
+    *_, asking = stages_of("experiments/paper/rl_7b.gin", *predicting)
+    assert asking.num_param_copies == 2  # and those of the verifier
+    best = stages_of(
+        "experiments/paper/rl_7b.gin", 'finetune.model="import_model@best"'
+    )
+    assert best[0].model == sft.model
 
 
 def test_a_run_that_trains_nothing_has_no_plan():

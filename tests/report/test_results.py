@@ -36,7 +36,7 @@ def estimates():
 def test_a_dotted_name_is_a_path_in_the_file(tmp_path, estimates):
     save(tmp_path / "results.json", estimates)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["prediction"]["rl_wrong_programs"] == ESTIMATE
+    assert results["prediction"]["nlex_sft"] == ESTIMATE
     assert results["best_at_8"]["simulate"] == ESTIMATE
     assert results["seconds"] == {"train_sft": 12.346}
     assert (results["seed"], results["device"], results["backend"]) == (

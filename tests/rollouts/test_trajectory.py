@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simex.core.errors import InfraError, UserError
+from simex.problems.problem import TestCase, Visibility
 from simex.rollouts import attempt as attempt_
 from simex.rollouts.credit import CreditConfig
 from simex.rollouts.feedback import EXECUTED, PREDICTED, Feedback
@@ -153,6 +154,24 @@ def test_predictions_decide_what_is_submitted_where_they_are_the_feedback(pool):
     answers = [program(RIGHT), predict("3"), predict("5"), SUBMIT]
     rollout, _ = collect(pool, answers, feedback=PREDICTING, fix_when="failing")
     assert tasks(rollout)[-1] == "submit_or_fix" and rollout.reward == 1.0
+
+
+def test_a_refused_prediction_passes_nothing_even_where_nothing_is_to_be_printed(pool):
+    test = TestCase(stdin="", expected_stdout="", visibility=Visibility.PUBLIC)
+    silent = dataclasses.replace(TWO, tests=(test,))
+    answers = [program("pass"), "no tags", SUBMIT]
+    rollout, _ = collect(
+        pool, answers, problem=silent, feedback=PREDICTING, fix_when="failing"
+    )
+    assert tasks(rollout)[-1] == "submit_or_fix" and rollout.reward == 1.0
+    rollout, _ = collect(
+        pool,
+        [program("pass"), predict("")],
+        problem=silent,
+        feedback=PREDICTING,
+        fix_when="failing",
+    )
+    assert tasks(rollout)[-1] == "predict_output" and rollout.end is End.SUBMITTED
 
 
 def test_an_unknown_moment_to_fix_is_refused():

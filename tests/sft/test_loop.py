@@ -142,3 +142,11 @@ def test_rates_after_a_resume_are_of_what_this_process_did(tmp_path, monkeypatch
     (line,) = read_jsonl(tmp_path / "metrics.jsonl")
     assert (line["steps_per_sec"], line["target_tokens_per_sec"]) == (0.5, 50.0)
     assert line["loss"] == (9 * 50 + 100) / 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["steps_between_saves", "steps_between_logs", "num_micro_batches"]
+)
+def test_an_interval_of_nothing_is_refused(name):
+    with pytest.raises(UserError, match=f"{name} must be at least 1; got 0"):
+        SftConfig(num_steps=3, **{name: 0})

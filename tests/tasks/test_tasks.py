@@ -108,6 +108,21 @@ def test_a_second_code_block_counts_whatever_its_language(second):
     assert solve.parse_completion(completion).refusal is Refusal.SEVERAL_ANSWERS
 
 
+@pytest.mark.parametrize("line", ["```", "```json {", "```python x"])
+def test_a_fence_inside_the_program_makes_its_end_a_guess(line):
+    target = solve.render_target("", f"s = '''\n{line}\n'''\nprint(s)\n")
+    assert solve.parse_completion(target).refusal is Refusal.SEVERAL_ANSWERS
+
+
+def test_blanks_at_the_end_of_an_exact_output_need_not_be_stated():
+    target = predict_output.render_target("", "4\n")
+    stated = predict_output.parse_completion(target).value
+    assert stated == "4"
+    assert is_output_right(stated, "4\n", checker="exact")
+    assert not is_output_right("4\n\n5", "4\n5\n", checker="exact")
+    assert not is_output_right(" 4", "4\n", checker="exact")
+
+
 def test_backquotes_inside_a_line_of_a_program_are_no_fence():
     source = "print('```', 1)\n"
     target = solve.render_target("", source)

@@ -22,6 +22,7 @@ def _read_set(
 ) -> Found:
     """A variable's value at `at`, which may be worked out first: "3 + 4, which is 7"."""
     text, kind, working = reading.text, StatementKind.SET, None
+    shown, is_known = "", 0
     if which := phrases.WHICH_IS.match(text, at):
         shown = which["expr"].strip()
         is_known = reading.truth.mask(StatementKind.WORKING, "", shown)
@@ -32,9 +33,12 @@ def _read_set(
         return
     value, value_start, end = found
     sum_ = _ARITHMETIC.match(text, at)
-    if working is None and sum_ and sum_.end() > end and names_in(sum_[0]):
-        return  # "x = y // 2" says no value
-    if working is not None:
+    if working is None and sum_ and sum_.end() > end:
+        return  # "x = y // 2" and "x is 2 * 5" say no value
+    if is_state and phrases.COUNTED.match(text, end):
+        return
+    # With names in it nobody knows what it was worked out from.
+    if working is not None and (is_known or not names_in(shown)):
         yield Statement(
             kind=StatementKind.WORKING,
             name=name,
@@ -209,7 +213,8 @@ def read_return(reading: Reading, match: re.Match[str]) -> Found:
     name = match["name"] or match["of"] or ""
     name = name if name in reading.truth.called else ""
     found = reading.value(match.end(), StatementKind.RETURN, "")
-    if found is not None:
+    sum_ = _ARITHMETIC.match(reading.text, match.end())
+    if found is not None and not (sum_ and sum_.end() > found[2]):
         yield Statement(
             kind=StatementKind.RETURN,
             name=name,

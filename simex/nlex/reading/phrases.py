@@ -14,9 +14,11 @@ _OPERAND = (
     rf"(?:{_NUMBER}|{_QUOTED}|\[[^\[\]\n]*\]|\([^()\n]*\)"
     r"|[A-Za-z_]\w*(?:\[[^\[\]\n]*\]|\([^()\n]*\))*)"
 )
-ARITHMETIC = rf"{_OPERAND}(?:\s*(?:\*\*|//|<<|>>|[-+*/%&|^])\s*{_OPERAND})*"
+_STEP = rf"(?:\s*(?:\*\*|//|<<|>>|[-+*/%&|^])\s*{_OPERAND})"
+# Each operand of a chain may begin a match: a bound keeps the search linear.
+ARITHMETIC = rf"{_OPERAND}{_STEP}{{0,16}}"
 _WORKED_OUT = (
-    rf"(?:{_OPERAND}(?:\s*(?:\*\*|//|<<|>>|[-+*/%&|^])\s*{_OPERAND})+"
+    rf"(?:{_OPERAND}{_STEP}{{1,16}}"
     r"|[A-Za-z_]\w*(?:\[[^\[\]\n]*\]|\([^()\n]*\))+)"
 )
 LITERAL = rf"(?:{_NUMBER}|{_QUOTED}|\[[^\[\]\n]*\]|\([^()\n]*\)|\{{[^{{}}\n]*\}}|True|False|None)"
@@ -146,6 +148,12 @@ ASKS = re.compile(
     r"\b(?:if|whether|when|while|until|unless|checks?|tests?|compares?)\s+$"
 )
 GIVES_REASON = re.compile(r"\b(?:[Ss]ince|[Bb]ecause|[Aa]s)\s+$")
+# "a has 2 elements" tells no value of a.
+COUNTED = re.compile(
+    r"\s+(?:elements?|items?|characters?|chars?|entry|entries|keys?|values?|digits?|"
+    r"letters?|numbers?|pairs?|rows?|columns?|words?|lines?)\b"
+)
+QUOTED = re.compile(rf"(?<!\w)(?:{_QUOTED})(?!\w)")
 FILLER = re.compile(
     r"\s*(?:the\s+(?:value|number|list|string|integer|result|tuple)\s+|equal\s+to\s+)?"
 )

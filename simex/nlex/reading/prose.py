@@ -6,8 +6,9 @@ counts, calls, returned, raised and printed values. The names of the program tel
 free text would punish good explanations.
 """
 
+import bisect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from simex.nlex.reading import conditions, handlers, phrases
 from simex.nlex.reading.text import Found, Reading
@@ -66,16 +67,35 @@ def read_prose(text: str, truth: Truth) -> list[Statement]:
     reading = Reading(text[:MAX_CHARS], truth)
     found: list[Statement] = []
     unread = reading.text
+    quoted = [match.span() for match in phrases.QUOTED.finditer(unread)]
+    ends: set[tuple[StatementKind, int]] = (
+        set()
+    )  # each is stated once: "y = 3 + 7 = 10"
     for pattern, handler, words in _HANDLERS:
         if not any(word in unread for word in words):
             continue
         new: list[Statement] = []
-        for match in pattern.finditer(unread):
-            new += handler(reading, match)
+        for match in _find_outside(quoted, pattern, unread):
+            new += [s for s in handler(reading, match) if (s.kind, s.end) not in ends]
         if new:
             unread = _blank(unread, new)
             found += new
+            ends |= {(statement.kind, statement.end) for statement in new}
     return sorted(found, key=lambda s: (s.start, s.end))
+
+
+def _find_outside(
+    quoted: Sequence[tuple[int, int]], pattern: re.Pattern[str], text: str
+) -> Iterator[re.Match[str]]:
+    """Matches that do not begin within a quoted text: what a program prints is no claim."""
+    position = 0
+    while match := pattern.search(text, position):
+        index = bisect.bisect_left(quoted, (match.start(), 0)) - 1
+        if index >= 0 and match.start() < quoted[index][1]:
+            position = quoted[index][1]
+            continue
+        yield match
+        position = max(match.end(), match.start() + 1)
 
 
 def _blank(text: str, taken: Sequence[Statement]) -> str:

@@ -18,7 +18,15 @@ def parse_own(record: Mapping[str, Any]) -> SourceItem:
             raise BadRecord(f"{name} must be a list")
     try:
         item = item_of(from_record({"license": "unknown"} | dict(record)))
-    except (KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        SyntaxError,
+        RecursionError,  # as MemoryError of a literal that nests too deeply
+        MemoryError,
+    ) as error:
         raise BadRecord(f"is no problem: {error!r}") from None
     problem = item.problem
     if problem.split not in SPLITS:
