@@ -27,6 +27,13 @@ def signals_never_lost() -> Iterator[None]:
     a `__del__`, the exception that it raises is only printed: the process would go on.
     """
     before = sys.unraisablehook
+    main = threading.main_thread().ident
+    on_its_way: set[int] = set()
+
+    def send(number: int) -> None:
+        on_its_way.discard(number)  # first: it may be lost as well
+        if main is not None:
+            signal.pthread_kill(main, number)
 
     def again(ignored: "sys.UnraisableHookArgs") -> None:
         if not isinstance(ignored.exc_value, KeyboardInterrupt):
@@ -34,8 +41,10 @@ def signals_never_lost() -> Iterator[None]:
             return
         is_term = isinstance(ignored.exc_value, Terminated)
         number = signal.SIGTERM if is_term else signal.SIGINT
-        main = threading.main_thread().ident
-        timer = threading.Timer(_AGAIN_SECS, signal.pthread_kill, [main, number])
+        if number in on_its_way:  # two would stop what the first one saves
+            return
+        on_its_way.add(number)
+        timer = threading.Timer(_AGAIN_SECS, send, [number])
         timer.daemon = True
         timer.start()
 
