@@ -161,6 +161,22 @@ def test_what_people_say_of_values_is_not_taken_for_others(truth, text):
     assert [(j.statement, j.reason) for j in found.false_statements] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "is_true"),
+    [
+        ("It prints 2 6.", True),
+        ("It prints 2 6 and then 7 3.", True),
+        ("It prints 2 7.", False),
+        ("It prints 2 6. It prints 7 4.", False),
+        ("It prints 2 2 times.", True),  # no line of two numbers
+    ],
+)
+def test_a_printed_line_of_numbers_is_checked_whole(trace_of, text, is_true):
+    truth = Truth(trace_of("print(2, 6)\nprint(7, 3)\n"))
+    found = check_text(text, truth, style="llm")
+    assert (not found.false_statements) == is_true
+
+
 def test_a_long_chain_is_looked_at_in_linear_time(truth, monkeypatch):
     # Each of n operands begins a match of at most 17: 17 n steps, not n * n / 2.
     def cost(num):

@@ -174,6 +174,25 @@ def test_many_answers_come_in_order_from_parallel_requests(server):
     assert texts == [f"said {prompt}" for prompt in prompts]
 
 
+def test_what_the_cache_knows_is_not_taken_ahead(server, tmp_path):
+    path, prompts = tmp_path / "cache.jsonl", [f"p{n}" for n in range(20)]
+    first = CachedCompleter(make_completer(server), path, salt="m")
+    answers = list(first.complete_all(prompts))
+    taken = []
+
+    def take():
+        for prompt in [*prompts, "new"]:
+            taken.append(prompt)
+            yield prompt
+
+    again = CachedCompleter(make_completer(server), path, salt="m")
+    results = again.complete_all(take())
+    assert [next(results), next(results)] == answers[:2]
+    assert taken == prompts[:2]
+    assert len(list(results)) == 19 and taken[-1] == "new"
+    assert again.num_hits == 20
+
+
 def test_the_cache_asks_only_for_what_it_does_not_know(server, tmp_path):
     path = tmp_path / "cache.jsonl"
     salt = "m"

@@ -7,6 +7,7 @@ any other, so its line holds the reason in place of a text.
 
 import collections
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -39,9 +40,17 @@ class CachedCompleter:
     def complete_all(self, prompts: Iterable[str]) -> Iterator[_Result]:
         """As `Completer.complete_all`."""
         pending: collections.deque[tuple[str, _Result | None]] = collections.deque()
+        rest: Iterator[str] = iter(prompts)
+        # What an earlier attempt came to is given one by one, not taken ahead.
+        for prompt in rest:
+            if (known := self._load(self._key(prompt))) is None:
+                rest = itertools.chain([prompt], rest)
+                break
+            self.num_hits += 1
+            yield known
 
         def unknown() -> Iterator[str]:
-            for prompt in prompts:
+            for prompt in rest:
                 key = self._key(prompt)
                 known = self._load(key)
                 pending.append((key, known))

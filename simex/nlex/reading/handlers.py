@@ -198,6 +198,9 @@ def read_after_iteration(reading: Reading, match: re.Match[str]) -> Found:
 
 def read_print(reading: Reading, match: re.Match[str]) -> Found:
     found = reading.value(match.end(), StatementKind.PRINT, "")
+    if found is not None and found[1] >= 0:  # else "an empty list"
+        line = phrases.NUMBERS.match(reading.text, found[1])
+        found = (line[0], *line.span()) if line else found
     if found is not None:
         yield Statement(
             kind=StatementKind.PRINT,

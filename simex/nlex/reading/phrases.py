@@ -153,6 +153,10 @@ COUNTED = re.compile(
     r"\s+(?:elements?|items?|characters?|chars?|entry|entries|keys?|values?|digits?|"
     r"letters?|numbers?|pairs?|rows?|columns?|words?|lines?)\b"
 )
+# Of an unquoted line of numbers all counts: "It prints 2 7."
+NUMBERS = re.compile(
+    rf"{_NUMBER}(?: {_NUMBER})+(?=[.,;:!]?(?:\s*\n|\s*$)|[.,;:!]\s|\s+(?:and|then)\b)"
+)
 QUOTED = re.compile(rf"(?<!\w)(?:{_QUOTED})(?!\w)")
 FILLER = re.compile(
     r"\s*(?:the\s+(?:value|number|list|string|integer|result|tuple)\s+|equal\s+to\s+)?"
