@@ -145,13 +145,16 @@ def read_runs(options, more):
 def in_image(run):
     """The run with its experiment as the image has it, by a path from the checkout."""
     command, experiment, *more = run.words
-    found = pathlib.Path(experiment).resolve()
-    if not (found.is_file() and found.is_relative_to(ROOT)):
+    # Where `simex run` looks for it, here and in the image.
+    places = (pathlib.Path(), ROOT, ROOT / "experiments")
+    found = [(place / experiment).resolve() for place in places]
+    found = [path for path in found if path.is_file() and path.is_relative_to(ROOT)]
+    if not found:
         raise Refused(
-            f"An experiment must be a file of this checkout, which the image has; {found} "
-            f"is not one in {ROOT}."
+            "An experiment must be a file of this checkout, which the image has; "
+            f"{experiment} is none in {ROOT}."
         )
-    name = str(found.relative_to(ROOT))
+    name = str(found[0].relative_to(ROOT))
     return dataclasses.replace(run, words=(command, name, *more))
 
 

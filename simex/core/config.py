@@ -110,6 +110,7 @@ def _stages(jobs: object, *, where: str) -> tuple[Stage, ...]:
         if not isinstance(job, Deferred):
             raise UserError(f"{where}: run.stages lists jobs as @name; got {job!r}.")
         if job.name in stages:
+            _refuse_scope(job, where=where, is_twice=True)
             raise UserError(
                 f"{where}: run.stages lists {job.name} twice; give one of them a scope, "
                 f"such as @again/{job.name}."
@@ -131,10 +132,12 @@ def _stages(jobs: object, *, where: str) -> tuple[Stage, ...]:
     return tuple(stages.values())
 
 
-def _refuse_scope(job: Deferred, *, where: str) -> None:
+def _refuse_scope(job: Deferred, *, where: str, is_twice: bool = False) -> None:
     """A job without a folder of its own would find the files of its namesake."""
     scope, _, name = job.name.rpartition("/")
-    if scope and "stage_dir" not in inspect.signature(job.function).parameters:
+    if (scope or is_twice) and "stage_dir" not in inspect.signature(
+        job.function
+    ).parameters:
         raise UserError(
             f"{where}: {name} must stand in run.stages once, without a scope, since it "
             f"always writes the folder {name}; got {job.name}. Run the other one in a "

@@ -9,7 +9,7 @@ from simex.core.prng import host_rng
 from simex.problems.sources.curriculum.draft import draw_drafts
 from simex.problems.sources.curriculum.spec import Grammar
 from simex.sandbox.checkers import knows_tolerance
-from simex.tasks.rewards import is_output_right
+from simex.tasks.rewards import is_printed_right
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def is_as_expected(
     if expected is None:
         return True
     tolerance = float_tol if knows_tolerance(checker) else None
-    return is_output_right(printed, expected, checker=checker, float_tol=tolerance)
+    return is_printed_right(printed, expected, checker=checker, float_tol=tolerance)
 
 
 class ShardedRuns(Protocol):

@@ -15,7 +15,7 @@ from simex.tasks.predict_output import (
     parse_completion,
     render_prompt,
 )
-from simex.tasks.rewards import as_meant, is_output_right
+from simex.tasks.rewards import as_meant, is_stated_right
 
 
 def predictions_path(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
@@ -44,7 +44,7 @@ def predict_outputs(
             turn,
             _answer_of(turn, item),
             functools.partial(
-                is_output_right,
+                is_stated_right,
                 expected=item.stdout,
                 checker=item.checker,
                 float_tol=item.float_tol,

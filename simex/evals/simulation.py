@@ -97,7 +97,9 @@ def as_simulation(
                 value is not None and is_right
                 for value, is_right in zip(
                     values,
-                    are_outputs_right(problem, [value or "" for value in values]),
+                    are_outputs_right(
+                        problem, [value or "" for value in values], are_stated=True
+                    ),
                     strict=True,
                 )
             )

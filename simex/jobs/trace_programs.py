@@ -62,8 +62,9 @@ def trace_programs(
     functions = workdir / "harvest_functions" / "functions.jsonl"
     if imported is None and not _is_there(problems, workdir):
         raise UserError(
-            f"trace_programs needs {problems} or trace_programs.imported; there is "
-            "neither. Run make_problems, or set it and run import_problems."
+            f"trace_programs needs {problems}, of a stage of this run, or "
+            "trace_programs.imported; there is neither. Put make_problems into "
+            "run.stages, or set the other and run import_problems."
         )
     folder = workdir / "trace_programs"
     with sandbox.open_pool() as pool:

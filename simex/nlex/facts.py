@@ -124,7 +124,7 @@ def _facts_of_event(
         }
     body = structure.branch_bodies.get(frame.line)
     # A condition that does not hold may be the last thing that a frame looks at.
-    is_last = event.kind is EventKind.RETURN and frame.line not in structure.suspending
+    is_last = event.kind is EventKind.RETURN and frame.line not in structure.undecided
     if body is not None and (is_done or (is_last and not frame.is_cut)):
         yield {
             "kind": FactKind.BRANCH,

@@ -32,7 +32,9 @@ class Structure:
     """Header lines of the loops of which a trace shows how often they turn: not those
     with a body on a line of the header, nor those that are left and entered again in
     the middle of a turn, at a ``yield`` or ``await``."""
-    suspending: frozenset[int]  # lines at which a frame may be left and entered again
+    undecided: frozenset[int]
+    """Lines after which the end of a frame tells nothing: it may be left and entered
+    again there, or the body of an `if` runs without a line of its own."""
     in_loops: frozenset[int]  # lines of loops, headers too
     names: frozenset[str]  # every identifier that the source holds
     functions: frozenset[str]  # that the source defines
@@ -48,6 +50,7 @@ def read_structure(source: str) -> Structure:
     names: set[str] = set()
     functions: set[str] = set()
     suspending: set[int] = set()
+    silent: set[int] = set()
     spans: list[tuple[int, int]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, _BLOCK):
@@ -59,6 +62,8 @@ def read_structure(source: str) -> Structure:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             functions.add(node.name)
         elif isinstance(node, ast.If):
+            if all(map(_is_silent, node.body)):
+                silent.add(node.lineno)
             branch_bodies[node.lineno] = _lines_of(node.body)
             expressions[node.lineno] = node.test
         elif isinstance(node, ast.For | ast.While | ast.AsyncFor):
@@ -90,11 +95,17 @@ def read_structure(source: str) -> Structure:
             for line, body in loop_bodies.items()
             if line not in crowded and suspending.isdisjoint(range(line, body.stop))
         ),
-        suspending=frozenset(first_lines.get(line, line) for line in suspending),
+        undecided=frozenset(first_lines.get(n, n) for n in suspending | silent),
         in_loops=frozenset(loop_bodies).union(*loop_bodies.values()),
         names=frozenset(names | functions),
         functions=frozenset(functions),
     )
+
+
+def _is_silent(statement: ast.stmt) -> bool:
+    """Whether nothing of it is executed."""
+    is_declared = isinstance(statement, ast.AnnAssign) and statement.value is None
+    return is_declared or isinstance(statement, ast.Global | ast.Nonlocal)
 
 
 def _lines_of(body: list[ast.stmt]) -> range:

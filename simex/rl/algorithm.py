@@ -94,11 +94,6 @@ class Algorithm:
         buffer = self.overlong_buffer_tokens
         fits = 0 < buffer <= self.overlong_max_tokens
         self._refuse("overlong_buffer_tokens", "1 to overlong_max_tokens", fits)
-        if self.kl_weight and self.kl == NONE:
-            raise UserError(
-                f"Algorithm.kl_weight must be 0 without an estimator of the KL; it is "
-                f"{self.kl_weight}. Set kl, e.g. to 'k3'."
-            )
         # Building these checks their own numbers.
         _ = self.spread, self.bounds
 
@@ -143,7 +138,13 @@ def override(algorithm: Algorithm, changes: Mapping[str, object]) -> Algorithm:
                 f"{value!r}."
             )
         values[name] = kinds[name](value)
-    return dataclasses.replace(algorithm, **values)
+    changed = dataclasses.replace(algorithm, **values)
+    if values.get("kl_weight") and changed.kl == NONE:
+        raise UserError(
+            f"A kl_weight of {changed.kl_weight} needs an estimator of the KL, but kl is "
+            f"{NONE!r}. Change kl too, e.g. to 'k3', or leave kl_weight out."
+        )
+    return changed
 
 
 _TABLES: Mapping[str, Collection[str]] = {

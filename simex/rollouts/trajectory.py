@@ -185,9 +185,10 @@ def _submit_what_passes(attempt: Attempt, outputs: Sequence[str] | None) -> Atte
     """Submitted without a turn where all that is shown is what was expected."""
     if not attempt.is_open or outputs is None:
         return attempt
-    if attempt.feedback == PREDICTED and None in attempt.predicted:
+    are_stated = attempt.feedback == PREDICTED
+    if are_stated and None in attempt.predicted:
         return attempt  # what was refused passes nothing, even where "" is expected
-    if not all(are_outputs_right(attempt.problem, outputs)):
+    if not all(are_outputs_right(attempt.problem, outputs, are_stated=are_stated)):
         return attempt
     return dataclasses.replace(attempt, is_submitted=True, end=End.SUBMITTED)
 

@@ -6,23 +6,29 @@ from simex.problems.problem import Problem
 from simex.sandbox.checkers import get_checker
 
 
-def is_output_right(
+def is_stated_right(
     stated: str, expected: str, *, checker: str, float_tol: float | None = None
 ) -> bool:
     """Compares a stated stdout by the very rule that judges a printed one.
 
-    But for blanks at the end, which what models are taught to state does not have: by
-    "exact" they may be left out.
+    But for blanks at the end, which models are taught to leave out: by "exact", too.
 
     Args:
-      stated: what a model says, or what a run printed, as text.
+      stated: what a model says.
       expected: the true stdout.
       checker: a name in sandbox.checkers.CHECKERS.
       float_tol: the tolerance that the problem declares, if it does.
     """
     if checker == "exact":
         stated, expected = stated.rstrip(), expected.rstrip()
-    return get_checker(checker, float_tol)(stated.encode("utf-8", "replace"), expected)
+    return is_printed_right(stated, expected, checker=checker, float_tol=float_tol)
+
+
+def is_printed_right(
+    printed: str, expected: str, *, checker: str, float_tol: float | None = None
+) -> bool:
+    """The rule of the judge, of what a run printed, as text."""
+    return get_checker(checker, float_tol)(printed.encode("utf-8", "replace"), expected)
 
 
 def as_meant(
@@ -40,11 +46,11 @@ def read_stated(
     Written `\\n` is read as a newline where none is real. Unless it is right as it is
     written: a program may well print the repr 'a\\nb'.
     """
-    is_right = is_output_right(stated, expected, checker=checker, float_tol=float_tol)
+    is_right = is_stated_right(stated, expected, checker=checker, float_tol=float_tol)
     if is_right or "\\n" not in stated or "\n" in stated.strip():
         return stated, is_right
     meant = stated.replace("\\n", "\n")
-    is_right = is_output_right(meant, expected, checker=checker, float_tol=float_tol)
+    is_right = is_stated_right(meant, expected, checker=checker, float_tol=float_tol)
     return meant, is_right
 
 
@@ -64,14 +70,22 @@ def outputs_as_meant(
     ]
 
 
-def are_outputs_right(problem: Problem, outputs: Sequence[str]) -> list[bool]:
-    """For each public test of `problem`, whether the output stated for it is right.
+def are_outputs_right(
+    problem: Problem, outputs: Sequence[str], *, are_stated: bool
+) -> list[bool]:
+    """For each public test of `problem`, whether the output for it is right.
+
+    Args:
+      problem: with its public tests and its rule.
+      outputs: as many, stated by a model or printed.
+      are_stated: by a model.
 
     Raises:
       ValueError: there are not as many outputs as public tests.
     """
+    is_right = is_stated_right if are_stated else is_printed_right
     return [
-        is_output_right(
+        is_right(
             output,
             test.expected_stdout,
             checker=problem.checker,

@@ -227,6 +227,14 @@ ERRORS = {
             "@again/build."
         ),
     ),
+    "twice a job without a folder of its own": (
+        "run.stages = [@count_sheep, @count_sheep]",
+        (
+            "farm.gin: count_sheep must stand in run.stages once, without a scope, since "
+            "it always writes the folder count_sheep; got count_sheep. Run the other one "
+            "in a workdir of its own."
+        ),
+    ),
     "a scope of a job without a folder of its own": (
         "run.stages = [@count_sheep, @again/count_sheep]",
         (

@@ -85,7 +85,7 @@ def test_the_runs_of_a_sweep_are_one_experiment_and_one_that_fails_is_named(chec
 # one process answers for all.
 MANIFESTS = {
     "4x4": [*GKE, "--tpu", "v5e:4x4", "--spot", "--set", 'a.b="gs://bucket/Qwen"'],
-    "v6e:2x4": [*GKE, "--tpu", "v6e:2x4"],
+    "v6e:2x4": ["smoke.gin", *GKE[1:], "--tpu", "v6e:2x4"],  # as simex run finds it
     "v7x:4x4x4": [*GKE, "--tpu", "v7x:4x4x4"],
     "v5p:2x2x1": [*GKE, "--tpu", "v5p:2x2x1"],
     "h100:8": [*GKE, "--gpu", "h100:8"],
@@ -190,6 +190,7 @@ def test_the_topology_decides_hosts_and_chips(answers, wanted, hosts, resource, 
     assert made["spec"]["completions"] == hosts
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {resource: count}
+    assert container["args"][:2] == ["run", "experiments/smoke.gin"]
     env = {one["name"]: one["value"] for one in container.get("env", ())}
     assert ("SIMEX_COORDINATOR" in env) == (hosts > 1)  # one host has nobody to meet
     driver = "/usr/local/nvidia/lib64" if wanted == "h100:8" else None

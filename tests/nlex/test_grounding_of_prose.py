@@ -162,6 +162,20 @@ def test_what_people_say_of_values_is_not_taken_for_others(truth, text):
 
 
 @pytest.mark.parametrize(
+    ("text", "num_false"),
+    [
+        ("- t becomes 99\n- i becomes 98\n- m is 97\n", 3),
+        ("* scale returns 99\n* 5 is stored in t\n", 2),
+        ("t becomes 99\n\n-3 is not seen.", 1),
+        ("f'{t}' is formatted, so t becomes 99, and i becomes '-1'.", 2),
+        ("The char ' is seen, t becomes 99.", 1),
+    ],
+)
+def test_a_lie_is_found_in_a_list_and_beside_quotes(truth, text, num_false):
+    assert len(check_text(text, truth, style="llm").false_statements) == num_false
+
+
+@pytest.mark.parametrize(
     ("text", "is_true"),
     [
         ("It prints 2 6.", True),

@@ -295,6 +295,9 @@ def test_only_what_is_assigned_was_worked_out(trace_of):
             "def f(a):\n    t = a\n    if a > 3:\n        t = 0\nf(1)\nf(4)\n",
             ["no", "yes"],
         ),
+        # The body runs without a line of its own.
+        ("def f(n):\n    if n > 2:\n        global z\nf(5)\n", []),
+        ("def f(n):\n    if n > 2:\n        x: int\nf(5)\n", []),
         # At a yield nothing is decided yet.
         ("def g():\n    if (yield 1):\n        pass\nnext(g())\n", []),
     ],

@@ -32,11 +32,16 @@ def test_a_single_choice_is_changed_and_the_others_stay():
         ({"overlong_buffer_tokens": 0}, "1 to overlong_max_tokens"),
         ({"std_ddof": 2}, "std_ddof 0 or 1"),
         ({"gibberish_rare_share": 2.0}, "from 0 to 1"),
+        ({"kl_weight": 0.1}, "needs an estimator of the KL"),
     ],
 )
 def test_impossible_changes_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         make_algorithm("paper", changes)
+
+
+def test_a_presets_kl_may_be_switched_off_by_its_estimator():
+    assert not make_algorithm("grpo_verl", {"kl": "none"}).has_reference
 
 
 def test_an_unknown_preset_lists_the_known_ones():

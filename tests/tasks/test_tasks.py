@@ -7,7 +7,13 @@ import pytest
 from simex.problems.problem import TestCase, Visibility
 from simex.tasks import explain, predict_output, solve, submit_or_fix
 from simex.tasks.answer import Answer, Refusal
-from simex.tasks.rewards import as_meant, is_output_right, outputs_as_meant
+from simex.tasks.rewards import (
+    are_outputs_right,
+    as_meant,
+    is_printed_right,
+    is_stated_right,
+    outputs_as_meant,
+)
 from tests.scripted import PROBLEM
 
 TESTS = (
@@ -118,9 +124,19 @@ def test_blanks_at_the_end_of_an_exact_output_need_not_be_stated():
     target = predict_output.render_target("", "4\n")
     stated = predict_output.parse_completion(target).value
     assert stated == "4"
-    assert is_output_right(stated, "4\n", checker="exact")
-    assert not is_output_right("4\n\n5", "4\n5\n", checker="exact")
-    assert not is_output_right(" 4", "4\n", checker="exact")
+    assert is_stated_right(stated, "4\n", checker="exact")
+    assert not is_stated_right("4\n\n5", "4\n5\n", checker="exact")
+    assert not is_stated_right(" 4", "4\n", checker="exact")
+    # What was printed is held to the byte, as by the judge.
+    assert not is_printed_right("4", "4\n", checker="exact")
+    exact = dataclasses.replace(
+        PROBLEM, checker="exact", tests=(TESTS[0],), call_tests=()
+    )
+    (test,) = exact.public_tests
+    shown = [test.expected_stdout.rstrip()]
+    assert test.expected_stdout.endswith("\n")
+    assert are_outputs_right(exact, shown, are_stated=True) == [True]
+    assert are_outputs_right(exact, shown, are_stated=False) == [False]
 
 
 def test_backquotes_inside_a_line_of_a_program_are_no_fence():
@@ -179,6 +195,6 @@ def test_a_call_and_its_value_may_hold_the_sign_between_them(call, value):
 
 
 def test_a_stated_output_is_judged_by_the_checker_of_the_problem():
-    assert is_output_right("3", "3\n", checker="codecontests")
-    assert not is_output_right("1000009", "1000000", checker="codecontests")
-    assert not is_output_right("", "0", checker="codecontests")
+    assert is_stated_right("3", "3\n", checker="codecontests")
+    assert not is_stated_right("1000009", "1000000", checker="codecontests")
+    assert not is_stated_right("", "0", checker="codecontests")

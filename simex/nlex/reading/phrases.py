@@ -14,7 +14,8 @@ _OPERAND = (
     rf"(?:{_NUMBER}|{_QUOTED}|\[[^\[\]\n]*\]|\([^()\n]*\)"
     r"|[A-Za-z_]\w*(?:\[[^\[\]\n]*\]|\([^()\n]*\))*)"
 )
-_STEP = rf"(?:\s*(?:\*\*|//|<<|>>|[-+*/%&|^])\s*{_OPERAND})"
+# On one line: the next one may begin with the dash of a list.
+_STEP = rf"(?:[^\S\n]*(?:\*\*|//|<<|>>|[-+*/%&|^])[^\S\n]*{_OPERAND})"
 # Each operand of a chain may begin a match: a bound keeps the search linear.
 ARITHMETIC = rf"{_OPERAND}{_STEP}{{0,16}}"
 _WORKED_OUT = (
@@ -157,7 +158,7 @@ COUNTED = re.compile(
 NUMBERS = re.compile(
     rf"{_NUMBER}(?: {_NUMBER})+(?=[.,;:!]?(?:\s*\n|\s*$)|[.,;:!]\s|\s+(?:and|then)\b)"
 )
-QUOTED = re.compile(rf"(?<!\w)(?:{_QUOTED})(?!\w)")
+QUOTED = re.compile(rf"(?<!\w)[bBrRfFuU]{{0,2}}(?:{_QUOTED})(?!\w)")
 FILLER = re.compile(
     r"\s*(?:the\s+(?:value|number|list|string|integer|result|tuple)\s+|equal\s+to\s+)?"
 )
