@@ -48,14 +48,7 @@ def collect_estimates(workdir: pathlib.Path) -> dict[str, Estimate]:
 
 def _estimate_solving(workdir: pathlib.Path) -> dict[str, Estimate]:
     folder = workdir / SOLVING
-    groups = summary.group_candidates(load_candidates(folder))
-    fewest = min(map(len, groups.values()), default=0)
-    if fewest < MAX_K:
-        raise UserError(
-            f"A report needs at least {MAX_K} candidates of each problem; {folder} has "
-            f"{fewest}. Set rl/evaluate_solving.samples to {MAX_K} or more, or take "
-            "write_report out of run.stages."
-        )
+    groups = load_groups(folder)
     before = summary.group_candidates(
         load_candidates(workdir / "sft" / "evaluate_solving")
     )
@@ -120,6 +113,20 @@ def load_candidates(folder: pathlib.Path) -> list[candidates.JudgedCandidate]:
     if not path.exists():
         path = folder / "candidates.jsonl"
     return [candidates.from_record(record) for record in read_jsonl(path)]
+
+
+def load_groups(folder: pathlib.Path) -> Groups:
+    """The same by problem. Raises UserError for fewer of one than best@k asks for."""
+    groups = summary.group_candidates(load_candidates(folder))
+    fewest = min(map(len, groups.values()), default=0)
+    if fewest < MAX_K:
+        stage = f"{folder.parent.name}/{folder.name}"
+        raise UserError(
+            f"A report needs at least {MAX_K} candidates of each problem; {folder} has "
+            f"{fewest}. Set {stage}.samples to {MAX_K} or more, or take the report out "
+            "of run.stages."
+        )
+    return groups
 
 
 def load_loop(folder: pathlib.Path, name: str) -> list[dict[str, Any]]:
