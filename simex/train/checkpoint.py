@@ -17,6 +17,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from simex.core.errors import UserError
+from simex.core.interrupts import signals_at_end
 from simex.sharding.processes import is_first
 from simex.train.array_copies import copy_arrays
 from simex.train.best import Best, find_best
@@ -248,7 +249,10 @@ class Checkpoints:
         return sorted(found, key=lambda one: one.step, reverse=True)
 
     def load(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
-        """The items of one step, as `restore` gives them; raises one of DAMAGE."""
+        """The items of one step, as `restore` gives them; raises one of DAMAGE.
+
+        Ctrl-C takes effect at the end: what orbax makes of it looks like damage.
+        """
         abstract: dict[str, Any] = {}
         for name, target in targets.items():
             if isinstance(target, TrainState):
@@ -265,7 +269,8 @@ class Checkpoints:
         loaded: dict[str, Any] = {}
         for name in sorted(abstract, key=lambda name: _is_iterator(abstract[name])):
             one = {name: abstract[name]}
-            loaded |= self._checkpointer.load_checkpointables(step, one)
+            with signals_at_end():
+                loaded |= self._checkpointer.load_checkpointables(step, one)
         items: dict[str, Any] = {}
         for name, target in targets.items():
             if isinstance(target, TrainState):

@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import shutil
+import signal
 
 import grain
 import jax
@@ -119,6 +120,27 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path) -> None:
         found = Checkpoints(tmp_path).restore({"state": _abstract()})
     assert found is not None and found.step == 1
     _assert_same(found.items["state"], _state(1))
+
+
+def test_a_signal_while_a_step_is_read_is_no_damage(tmp_path, monkeypatch) -> None:
+    """Orbax's loop is closed under it, and says so: an older step would be taken."""
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, {"extra": {"step": step}})
+    checkpoints.wait()
+    load = checkpoints._checkpointer.load_checkpointables
+
+    def interrupted(*arguments):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("Event loop is closed") from None
+        return load(*arguments)
+
+    monkeypatch.setattr(checkpoints._checkpointer, "load_checkpointables", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.restore({"extra": None})
+    checkpoints.close()
 
 
 def test_one_changed_byte_of_the_same_length_is_damage(tmp_path) -> None:
