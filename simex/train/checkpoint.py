@@ -6,7 +6,6 @@ the only ones that know orbax.
 """
 
 import contextlib
-import json
 import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,13 @@ from simex.train.orbax_settings import (
     process_context,
     quiet_orbax,
 )
-from simex.train.state import TrainState
+from simex.train.stored_items import (
+    from_stored,
+    has_arrays,
+    is_iterator,
+    to_stored,
+    to_targets,
+)
 from simex.train.stored_tree import check_files, check_shapes, note_files
 
 # What reading a damaged file raises: missing, truncated, not JSON, wrong shapes.
@@ -103,7 +108,7 @@ class Checkpoints:
         """
         self.wait()
         with self._naming_the_disk(step):
-            self._start(step, _to_checkpointables(items), metrics).result()
+            self._start(step, to_stored(items), metrics).result()
             self._note(step)
 
     def begin_save(
@@ -121,7 +126,7 @@ class Checkpoints:
         and is told there what went wrong.
         """
         self.wait()
-        checkpointables = _to_checkpointables(items)
+        checkpointables = to_stored(items)
         if jax.process_count() > 1 or not _are_devices_the_host():
             # Orbax copies to the host before it returns. It also has processes wait for
             # each other, so all must begin their saves in the same order.
@@ -253,57 +258,20 @@ class Checkpoints:
 
         Ctrl-C takes effect at the end: what orbax makes of it looks like damage.
         """
-        abstract: dict[str, Any] = {}
-        for name, target in targets.items():
-            if isinstance(target, TrainState):
-                rest = {"opt_state": target.opt_state, "step": target.step}
-                abstract |= {f"{name}.params": target.params, f"{name}.rest": rest}
-            else:
-                abstract[name] = target
+        abstract = to_targets(targets)
         check_files(self._step_dir(step))
         stored = self._checkpointer.checkpointables_metadata(step).metadata
         for name, target in abstract.items():
-            if _has_arrays(target):
+            if has_arrays(target):
                 check_shapes(name, stored[name], target)
         # Iterators last: they are set in place, only once all else could be read.
         loaded: dict[str, Any] = {}
-        for name in sorted(abstract, key=lambda name: _is_iterator(abstract[name])):
+        for name in sorted(abstract, key=lambda name: is_iterator(abstract[name])):
             one = {name: abstract[name]}
             with signals_at_end():
                 loaded |= self._checkpointer.load_checkpointables(step, one)
-        items: dict[str, Any] = {}
-        for name, target in targets.items():
-            if isinstance(target, TrainState):
-                params = loaded[f"{name}.params"]
-                items[name] = TrainState(params=params, **loaded[f"{name}.rest"])
-            elif target is None:
-                items[name] = json.loads(loaded[name]["json"])
-            else:
-                items[name] = loaded[name]
-        return items
+        return from_stored(loaded, targets)
 
 
 def _are_devices_the_host() -> bool:
     return jax.default_backend() == "cpu"
-
-
-def _to_checkpointables(items: Mapping[str, Any]) -> dict[str, Any]:
-    checkpointables: dict[str, Any] = {}
-    for name, item in items.items():
-        if isinstance(item, TrainState):
-            rest = {"opt_state": item.opt_state, "step": item.step}
-            checkpointables |= {f"{name}.params": item.params, f"{name}.rest": rest}
-        elif _is_iterator(item) or _has_arrays(item):
-            checkpointables[name] = item
-        else:
-            checkpointables[name] = {"json": json.dumps(item)}
-    return checkpointables
-
-
-def _is_iterator(item: Any) -> bool:
-    return hasattr(item, "save") and hasattr(item, "load")
-
-
-def _has_arrays(item: Any) -> bool:
-    kinds = (jax.Array, jax.ShapeDtypeStruct)
-    return any(isinstance(leaf, kinds) for leaf in jax.tree.leaves(item))
