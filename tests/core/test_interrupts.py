@@ -25,6 +25,7 @@ try:
         print("went on")
 except KeyboardInterrupt as error:
     print(type(error).__name__)
+    time.sleep(0.4)  # one that came for each time that it was lost would end this
 """
 
 
